@@ -1,0 +1,76 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Reasons of the end of a stream.
+const (
+	EndClient       = "client"        // the client went away
+	EndWriteTimeout = "write_timeout" // it took no byte for SSE_WRITE_TIMEOUT
+	EndWriteError   = "write_error"
+	EndDrain        = "drain"
+	EndMaxAge       = "max_age"
+	EndExpired      = "expired" // the token's or grant's lifetime is over
+	EndShutdown     = "shutdown"
+)
+
+// Reasons of a refused request.
+const (
+	RefusedBadRequest     = "bad_request"
+	RefusedUnauthorized   = "unauthorized"
+	RefusedForbidden      = "forbidden"
+	RefusedWrongType      = "wrong_type"
+	RefusedMaxConnections = "max_connections"
+	RefusedPerIP          = "max_connections_per_ip"
+	RefusedDraining       = "draining"
+	RefusedRedis          = "redis_unavailable"
+	RefusedAuth           = "auth_unavailable"
+)
+
+// Gateway holds the series of package gateway.
+type Gateway struct {
+	Connections       prometheus.Gauge
+	ConnectionsMax    prometheus.Gauge
+	ConnectionsParked prometheus.Gauge
+	ConnectionsOpened prometheus.Counter
+	Disconnects       *prometheus.CounterVec // by reason
+	Refusals          *prometheus.CounterVec // by reason
+	Deliveries        prometheus.Counter
+	DeliveryBytes     prometheus.Counter
+	Writes            prometheus.Counter
+	DeliveryLatency   *Latency
+	Resumes           *prometheus.CounterVec
+	Gaps              *prometheus.CounterVec // by reason
+	Draining          prometheus.Gauge
+}
+
+// latencyBuckets reach from a fast LAN delivery to a client that is a minute
+// behind, in seconds.
+var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+
+func newGateway(f factory) Gateway {
+	resumes := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "resumes_total",
+		Help: "Streams that began at a client's position, by where the missed events came from and whether all were there."},
+		[]string{"source", "outcome"})
+	f.reg.MustRegister(resumes)
+	for _, s := range []string{SourceWindow, SourceHistory} {
+		for _, o := range []string{ResumeComplete, ResumeGap} {
+			resumes.WithLabelValues(s, o)
+		}
+	}
+	return Gateway{
+		Connections:       f.gauge("connections", "Open event streams."),
+		ConnectionsMax:    f.gauge("connections_max", "The limit for connections (SSE_MAX_CONNECTIONS)."),
+		ConnectionsParked: f.gauge("connections_parked", "Open event streams that wait in the poller, without a goroutine."),
+		ConnectionsOpened: f.counter("connections_opened_total", "Event streams that were opened."),
+		Disconnects:       f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown),
+		Refusals: f.counterVec("refusals_total", "Requests for a stream that were refused, by reason.", "reason",
+			RefusedBadRequest, RefusedUnauthorized, RefusedForbidden, RefusedWrongType, RefusedMaxConnections, RefusedPerIP, RefusedDraining, RefusedRedis, RefusedAuth),
+		Deliveries:      f.counter("deliveries_total", "Events written to clients."),
+		DeliveryBytes:   f.counter("delivery_bytes_total", "Bytes written to clients, heartbeats included."),
+		Writes:          f.counter("writes_total", "Writes to clients; deliveries per write tells how well events are collected."),
+		DeliveryLatency: f.latency("delivery_latency_seconds", "From the time in the stream id to the write to the client, for live events.", latencyBuckets),
+		Resumes:         resumes,
+		Gaps:            f.counterVec("gaps_total", "Gaps that clients were told of, by reason.", "reason", GapTrimmed, GapReset, GapTooLarge, GapUnknownID),
+		Draining:        f.gauge("draining", "1 from SIGTERM on."),
+	}
+}
