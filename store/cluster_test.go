@@ -1,0 +1,210 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// TestCluster takes one cluster through what happens to clusters, with
+// subscribers on every node throughout.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, 1, redistest.WithUser("default off"), redistest.WithUser("gateway on >pass "+clusterPrivilege))
+	url := strings.Replace(c.URL(), "redis+cluster://", "redis+cluster://gateway:pass@", 1)
+	s := openHealthy(t, url, nil)
+	for _, key := range []string{"", "a", "sse:orders", "x{tag}y{other}", "x{}y", "x{open", "{tag}", "sse:é", strings.Repeat("k", 200)} {
+		if want := c.Nodes()[0].Do("CLUSTER", "KEYSLOT", key); want != int64(slotOf(key)) {
+			t.Errorf("slotOf(%q) = %d, Redis says %v", key, slotOf(key), want)
+		}
+	}
+	f := &clusterFixture{t: t, c: c, s: s}
+	for i := range 12 {
+		f.readers = append(f.readers, s.subscribe(t, fmt.Sprint("c", i)))
+		f.want = append(f.want, nil)
+	}
+	f.publish("at the start")
+	redistest.Eventually(t, patience, "three nodes to be tailed", func() bool { return value(s.m.Store.TailNodes) == 3 })
+	f.moveSlot()
+	f.moveEmptySlot()
+	f.addNode()
+	f.failover()
+	f.kill()
+	if s.sweepFinds() != 0 {
+		t.Errorf("%d finds of the sweep", s.sweepFinds())
+	}
+}
+
+// clusterFixture is a cluster with a subscriber on each of some channels.
+type clusterFixture struct {
+	t       *testing.T
+	c       *redistest.Cluster
+	s       *testStore
+	readers []*reader
+	want    [][]ID
+}
+
+// publish adds an entry to every channel, and checks that all of it, and
+// nothing else, arrives everywhere, live and from history.
+func (f *clusterFixture) publish(when string) {
+	f.t.Helper()
+	for i, r := range f.readers {
+		f.want[i] = append(f.want[i], f.add("sse:"+r.sub.Channel()))
+	}
+	for i, r := range f.readers {
+		last := f.want[i][len(f.want[i])-1]
+		r.await(fmt.Sprintf("%s of %s %s", last, r.sub.Channel(), when), func() bool {
+			return len(r.got) > 0 && r.got[len(r.got)-1].id == last
+		})
+		wantIDs(f.t, when+", "+r.sub.Channel(), r.got, f.want[i])
+	}
+	for i, r := range f.readers {
+		f.s.windowOf(r.sub.Channel()).shrink()
+		h := &reader{t: f.t, sub: r.sub, wake: make(signalWaker, 1)}
+		h.at(ID{}).drain()
+		wantIDs(f.t, "history "+when+", "+r.sub.Channel(), h.got, f.want[i])
+		var err error
+		if h.cur, err = r.sub.Last(f.t.Context(), 1000); err != nil {
+			f.t.Errorf("Last %s: %v", when, err)
+		}
+	}
+}
+
+// add adds an entry, when the test's client has found the key's node.
+func (f *clusterFixture) add(key string) (id ID) {
+	f.t.Helper()
+	redistest.Eventually(f.t, patience, "XADD "+key, func() bool {
+		text, err := f.c.Client().Do(f.t.Context(), "XADD", key, "*", "data", "x").Text()
+		if dial := new(net.OpError); errors.As(err, &dial) && dial.Op == "dial" {
+			f.c.Client().ReloadState(f.t.Context()) // it would not by itself
+			return false                            // nothing was sent
+		}
+		if err != nil {
+			f.t.Fatalf("XADD: %v", err)
+		}
+		id = mustID(f.t, text)
+		return true
+	})
+	return id
+}
+
+// other returns a master that has not the slot.
+func (f *clusterFixture) other(slot int) *redistest.Server {
+	owner := f.c.Owner(slot)
+	for _, m := range f.c.Masters() {
+		if m != owner {
+			return m
+		}
+	}
+	f.t.Fatal("no other master")
+	return nil
+}
+
+// moveSlot moves the slot of the first channel, with a pause half-way.
+func (f *clusterFixture) moveSlot() {
+	slot := f.c.Slot("sse:c0")
+	to := f.other(slot)
+	f.c.BeginMoveSlot(slot, to)
+	f.publish("before the key has moved")
+	f.c.MoveKeys(slot)
+	start := time.Now()
+	for range 5 {
+		f.publish("half-way")
+	}
+	f.t.Logf("five rounds half-way took %v", time.Since(start))
+	f.c.FinishMoveSlot(slot)
+	f.publish("after the slot has moved")
+	// There, tracking is armed: no polling is needed any more.
+	f.publish("after the slot has moved, again")
+}
+
+// moveEmptySlot moves the slot of a channel that has no entries, and no key.
+func (f *clusterFixture) moveEmptySlot() {
+	for i, during := range []bool{true, false} {
+		channel := fmt.Sprintf("empty%d", i)
+		r := f.s.subscribe(f.t, channel)
+		slot := f.c.Slot("sse:" + channel)
+		f.c.BeginMoveSlot(slot, f.other(slot))
+		if !during {
+			f.c.FinishMoveSlot(slot)
+		}
+		r.awaitID(f.c.XAdd("sse:"+channel, "data", "x"))
+		if during {
+			f.c.FinishMoveSlot(slot)
+		}
+		r.awaitID(f.c.XAdd("sse:"+channel, "data", "y"))
+		if len(r.got) != 2 {
+			f.t.Errorf("%s got %v", channel, r.got)
+		}
+	}
+}
+
+// addNode adds a master and gives it a channel's slot.
+func (f *clusterFixture) addNode() {
+	added := f.c.AddMaster()
+	f.c.MoveSlot(f.c.Slot("sse:c1"), added)
+	f.publish("after a node was added")
+	redistest.Eventually(f.t, patience, "four nodes to be tailed", func() bool { return value(f.s.m.Store.TailNodes) == 4 })
+	f.s.awaitHealth(f.t, true)
+}
+
+// failover has a replica take over from a master that works on as a replica.
+func (f *clusterFixture) failover() {
+	master := f.c.NodeFor("sse:c2")
+	replicas := f.c.Replicas(master)
+	if len(replicas) == 0 {
+		f.t.Fatal("no replica")
+	}
+	replicas[0].AwaitSync(master)
+	f.c.Failover(replicas[0])
+	f.publish("after a failover")
+	master.AwaitSync(replicas[0])
+	f.s.awaitHealth(f.t, true)
+}
+
+// kill has a replica take over from a master that died.
+func (f *clusterFixture) kill() {
+	master := f.c.NodeFor("sse:c2")
+	replicas := f.c.Replicas(master)
+	if len(replicas) == 0 {
+		f.t.Fatal("no replica")
+	}
+	replicas[0].AwaitSync(master)
+	master.Kill()
+	f.c.AwaitFailover(f.c.Slot("sse:c2"))
+	f.publish("after the death of a master")
+	f.s.awaitHealth(f.t, true)
+}
+
+func TestParseMyself(t *testing.T) {
+	t.Parallel()
+	const id = "07c37dfeb235213a872192d90877d0cd55635b91"
+	for line, want := range map[string]struct {
+		master bool
+		slots  []int
+		ok     bool
+	}{
+		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-5460\n":                                {true, nil, true},
+		id + " 127.0.0.1:1@2,host myself,slave " + id + " 0 0 1 connected\n":                          {false, nil, true},
+		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-9 [93->-" + id + "] [77-<-" + id + "]": {true, []int{93}, true},
+		id + " 127.0.0.1:1@2 master - 0 0 1 connected 0-5460":                                         {},
+		"":         {},
+		"x y z":    {},
+		"a myself": {},
+	} {
+		master, migrating, ok := parseMyself(line)
+		var slots []int
+		for s := range migrating {
+			slots = append(slots, s)
+		}
+		if master != want.master || ok != want.ok || !slices.Equal(slots, want.slots) {
+			t.Errorf("%q: %v, %v, %v", line, master, slots, ok)
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
+
+// Cursor is a position in a channel: what comes after it has yet to be
+// delivered. It is a small value that its owner keeps; it must not be used by
+// several goroutines at once, nor after its Subscription was closed.
+type Cursor struct {
+	sub   *Subscription
+	pos   ID
+	epoch uint32
+	check bool // pos is a client's word, and beyond the window: ask Redis
+}
+
+// State tells why a Batch is as it is.
+type State uint8
+
+// The states of a cursor after Next.
+const (
+	UpToDate State = iota // nothing to deliver: wait for the waker
+	Ready                 // the batch holds something; there may be more
+	Behind                // the window does not reach back that far: call Fetch
+)
+
+// Batch is what comes next: a gap or none, and then entries in order. The
+// entries are shared and must not be changed.
+type Batch struct {
+	Gap     *Gap
+	Entries []Entry
+}
+
+// Pos returns the position: the id of the last entry that was returned, or
+// where the cursor started.
+func (c *Cursor) Pos() ID { return c.pos }
+
+// Rewind moves the position back to an id that the cursor has passed, so that
+// what came after it is returned again.
+func (c *Cursor) Rewind(id ID) { c.pos = minID(c.pos, id) }
+
+// Sub returns the subscription that the cursor belongs to.
+func (c *Cursor) Sub() *Subscription { return c.sub }
+
+// Next returns what the window holds after the position, up to about maxBytes
+// of it but at least one entry, and moves past it. It never blocks.
+func (c *Cursor) Next(maxBytes int) (Batch, State) {
+	v := c.sub.w.view.Load()
+	if c.epoch != v.epoch {
+		if gap := c.enterEpoch(v); gap != nil {
+			return Batch{Gap: gap}, Ready
+		}
+	}
+	if c.check && v.head.Less(c.pos) {
+		return Batch{}, Behind
+	}
+	c.check = false
+	if !c.pos.Less(v.head) {
+		return Batch{}, UpToDate
+	}
+	if c.pos.Less(v.floor) {
+		return Batch{}, Behind
+	}
+	es := v.after(c.pos)
+	if len(es) == 0 {
+		c.pos = v.head
+		return Batch{}, UpToDate
+	}
+	n, size := 0, 0
+	for n < len(es) && (n == 0 || size+len(es[n].Frame) <= maxBytes) {
+		size += len(es[n].Frame)
+		n++
+	}
+	c.pos = es[n-1].ID
+	return Batch{Entries: es[:n]}, Ready
+}
+
+// Idle reports whether Next would find nothing, at the cost of a few loads.
+func (c *Cursor) Idle() bool {
+	v := c.sub.w.view.Load()
+	return c.epoch == v.epoch && !c.pos.Less(v.head) && !c.check
+}
+
+// enterEpoch brings the cursor to the view's epoch and returns the gap if its
+// position is beyond where the stream went back to.
+func (c *Cursor) enterEpoch(v *view) *Gap {
+	to := v.resumed(c.pos, c.epoch)
+	c.epoch = v.epoch
+	if to == c.pos {
+		return nil
+	}
+	gap := &Gap{Channel: c.sub.w.channel, After: c.pos, Resumed: to, Reason: metrics.GapReset}
+	c.pos = to
+	return gap
+}
+
+// staleWait is how long a cursor leaves the tail to find out that the stream
+// was reset, before it asks again.
+const staleWait = 10 * time.Millisecond
+
+// Fetch reads one page of the stream after the position from Redis and moves
+// past it. It is for a cursor that is Behind, and blocks until the page was
+// read, ctx ends or Redis fails; on an error the position is unchanged and
+// Fetch may be called again. An empty batch without an error means: call Next.
+func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
+	w, st := c.sub.w, c.sub.store
+	v := w.view.Load()
+	if c.epoch != v.epoch {
+		if gap := c.enterEpoch(v); gap != nil {
+			return Batch{Gap: gap}, nil
+		}
+	}
+	p, err := st.history.page(ctx, w, c.epoch, c.pos)
+	if errors.Is(err, errCovered) {
+		return Batch{}, nil
+	}
+	if err != nil {
+		return Batch{}, err
+	}
+	if w.view.Load().epoch != v.epoch {
+		return Batch{}, nil // the page may be of either incarnation of the stream
+	}
+	if p.last.Less(v.head) {
+		// Redis is behind the window: the stream was reset and the tail has
+		// yet to see it (or the page was asked for before v.head was read).
+		// The tail compares the two streams; until then nothing is certain.
+		st.recheck(w)
+		select {
+		case <-time.After(staleWait):
+			return Batch{}, nil
+		case <-ctx.Done():
+			return Batch{}, ctx.Err()
+		}
+	}
+	c.check = false
+	if p.resumed == c.pos {
+		c.pos = p.upTo
+		return Batch{Entries: p.entries}, nil
+	}
+	gap := &Gap{Channel: w.channel, After: c.pos, Resumed: p.resumed, Reason: p.gapReason}
+	if n := len(v.resets); gap.Reason == metrics.GapReset && n > 0 && v.resets[n-1].to.Less(p.resumed) {
+		// The position is of the stream before the reset, and this window
+		// knows where today's stream parts from that one.
+		gap.Resumed = v.resets[n-1].to
+		c.pos = gap.Resumed
+		return Batch{Gap: gap}, nil
+	}
+	c.pos = p.upTo
+	return Batch{Gap: gap, Entries: p.entries}, nil
+}

@@ -1,0 +1,313 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// TestCut cuts all connections under load, again and again.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	proxy := redistest.StartProxy(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(proxy.Addr()), func(c *Config) { c.WindowEvents = 8 })
+	r := s.subscribe(t, "a")
+	p := startPour(srv, "a")
+	for range 4 {
+		n := len(r.got)
+		r.await("some events", func() bool { return len(r.got) > n+20 })
+		proxy.Cut()
+		proxy.Restore()
+	}
+	p.judge(t, srv, r, ID{})
+	if s.sweepFinds() != 0 {
+		t.Errorf("%d finds of the sweep", s.sweepFinds())
+	}
+}
+
+// TestBlackhole has every connection go silent without an end: the session must
+// find out by itself, in time.
+func TestBlackhole(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	proxy := redistest.StartProxy(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(proxy.Addr()), nil)
+	r := s.subscribe(t, "a")
+	r.awaitID(srv.XAdd("sse:a", "data", "x"))
+	opened := s.sessions()
+	start := time.Now()
+	proxy.Blackhole()
+	id := srv.XAdd("sse:a", "data", "y")
+	// What goes wrong first is counted: the session's end.
+	redistest.Eventually(t, patience, "the session to end", func() bool {
+		return value(s.m.Store.RedisErrors.WithLabelValues("timeout"))+value(s.m.Store.RedisErrors.WithLabelValues("other"))+
+			value(s.m.Store.RedisErrors.WithLabelValues("closed")) > 0
+	})
+	if d := time.Since(start); d > probeInterval+replyTimeout+1500*time.Millisecond {
+		t.Errorf("it took %v", d)
+	}
+	proxy.Clear()
+	r.awaitID(id)
+	s.awaitHealth(t, true)
+	if s.sessions() == opened {
+		t.Error("no new session")
+	}
+}
+
+// TestHalfBlackhole silences only the invalidation connection: the other one
+// works, and only the missing answers to pings tell.
+func TestHalfBlackhole(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	relay := startRelay(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(relay.addr), nil)
+	r := s.subscribe(t, "a")
+	r.awaitID(srv.XAdd("sse:a", "data", "x"))
+	opened := s.sessions()
+	relay.muteSubscribed()
+	start := time.Now()
+	r.awaitID(srv.XAdd("sse:a", "data", "y"))
+	if d := time.Since(start); s.sessions() == opened || d > 2*probeInterval+replyTimeout+1500*time.Millisecond {
+		t.Errorf("it came after %v, in session %d", d, s.sessions())
+	}
+	if s.sweepFinds() != 0 {
+		t.Errorf("%d finds of the sweep", s.sweepFinds())
+	}
+}
+
+// TestSweep drops the invalidations, and nothing else: only the sweep can find
+// what is new, and counts it.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	relay := startRelay(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(relay.addr), func(c *Config) { c.SweepInterval = 500 * time.Millisecond })
+	r, empty := s.subscribe(t, "a"), s.subscribe(t, "empty")
+	for i := range 20 {
+		id := srv.XAdd("sse:a", "data", fmt.Sprint(i))
+		r.awaitID(id)
+	}
+	// Swept while it works, for several pings, a sweep finds nothing.
+	settled := time.Now()
+	redistest.Eventually(t, patience, "some probes", func() bool { return time.Since(settled) > 3*probeInterval })
+	if s.sweepFinds() != 0 {
+		t.Fatalf("%d finds of the sweep", s.sweepFinds())
+	}
+	relay.dropInvalidations.Store(true)
+	r.awaitID(srv.XAdd("sse:a", "data", "x"))
+	empty.awaitID(srv.XAdd("sse:empty", "data", "x"))
+	redistest.Eventually(t, patience, "the finds to be counted", func() bool { return s.sweepFinds() == 2 })
+	if s.sessions() != 1 {
+		t.Errorf("%d sessions", s.sessions())
+	}
+}
+
+// TestLatency has a slow network between.
+func TestLatency(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	proxy := redistest.StartProxy(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(proxy.Addr()), nil)
+	r := s.subscribe(t, "a")
+	proxy.Latency(150 * time.Millisecond)
+	p := startPour(srv, "a")
+	r.await("some events", func() bool { return len(r.got) > 1000 })
+	p.judge(t, srv, r, ID{})
+	if s.sessions() != 1 {
+		t.Errorf("%d sessions", s.sessions())
+	}
+}
+
+// TestSlowNetwork has more to read at once than passes in the time of a reply.
+func TestSlowNetwork(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	relay := startRelay(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(relay.addr), nil)
+	r := s.subscribe(t, "a")
+	r.awaitID(srv.XAdd("sse:a", "data", strings.Repeat("s", 2000)))
+	r.awaitID(srv.XAdd("sse:a", "data", strings.Repeat("s", 2000)))
+	relay.bytesPerSecond.Store(1 << 20)
+	const n = 25
+	ids := fill(t, srv.Client(), "sse:a", n, func(int) string { return strings.Repeat("x", 100_000) })
+	r.got = nil
+	r.awaitID(ids[n-1].String())
+	wantIDs(t, "tail", r.got, ids)
+	// And the same from history.
+	s.windowOf("a").shrink()
+	s.windowOf("a").avgSize.Store(4096)
+	r.at(ID{}).drain()
+	if len(r.got) != n+2 {
+		t.Errorf("history: %d events", len(r.got))
+	}
+}
+
+// TestClientKill has an operator kill one connection or the other.
+func TestClientKill(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), nil)
+	r := s.subscribe(t, "a")
+	p := startPour(srv, "a")
+	for i := range 6 {
+		n := len(r.got)
+		r.await("some events", func() bool { return len(r.got) > n+10 })
+		subscribed, opened := i%2 == 0, s.sessions()
+		if killed := srv.KillClients(func(c map[string]string) bool {
+			return strings.Contains(c["flags"], "P") == subscribed && (subscribed || strings.Contains(c["flags"], "t"))
+		}); killed == 0 {
+			t.Errorf("no connection to kill: %v", srv.ClientList())
+		}
+		redistest.Eventually(t, patience, "another session", func() bool { return s.sessions() > opened })
+	}
+	p.judge(t, srv, r, ID{})
+	if s.sweepFinds() != 0 || s.sessions() < 4 {
+		t.Errorf("%d finds of the sweep, %d sessions", s.sweepFinds(), s.sessions())
+	}
+}
+
+// TestInvalidationOverflow has more invalidations than Redis buffers for a
+// subscriber that does not read: it is cut off, and the tail starts over.
+func TestInvalidationOverflow(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t, redistest.WithConfig("client-output-buffer-limit pubsub 1kb 1kb 1"))
+	relay := startRelay(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(relay.addr), nil)
+	const channels = 300
+	readers := make([]*reader, channels)
+	for i := range readers {
+		readers[i] = s.subscribe(t, fmt.Sprintf("%d-%s", i, strings.Repeat("n", 150)))
+	}
+	redistest.Eventually(t, patience, "the channels to be tracked", func() bool { return srv.Info("stats")["tracking_total_keys"] >= fmt.Sprint(channels) })
+	opened := s.sessions()
+	ids := make([]string, channels)
+	pipe := srv.Client().Pipeline()
+	for _, r := range readers {
+		pipe.Do(context.Background(), "XADD", "sse:"+r.sub.Channel(), "*", "data", "x")
+	}
+	cmds, err := pipe.Exec(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range ids {
+		ids[i] = strings.Fields(cmds[i].String())[len(strings.Fields(cmds[i].String()))-1]
+		readers[i].awaitID(ids[i])
+	}
+	if s.sessions() == opened {
+		t.Error("the connection was not cut off: the test is too weak")
+	}
+	if s.sweepFinds() != 0 {
+		t.Errorf("%d finds of the sweep", s.sweepFinds())
+	}
+}
+
+// relay is a TCP relay that knows which of its connections are subscribed to
+// invalidations, and meddles with what Redis sends on those.
+type relay struct {
+	addr              string
+	dropInvalidations atomic.Bool
+	bytesPerSecond    atomic.Int64 // of each connection; 0: no limit
+
+	mu    sync.Mutex
+	links []*link
+}
+
+type link struct {
+	client, server net.Conn
+	subscribed     atomic.Bool
+	muted          atomic.Bool
+}
+
+func startRelay(t *testing.T, upstream string) *relay {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &relay{addr: l.Addr().String()}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", upstream)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			k := &link{client: client, server: server}
+			r.mu.Lock()
+			r.links = append(r.links, k)
+			r.mu.Unlock()
+			wg.Go(func() { r.up(k) })
+			wg.Go(func() { r.down(k) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		r.mu.Lock()
+		for _, k := range r.links {
+			k.client.Close()
+			k.server.Close()
+		}
+		r.mu.Unlock()
+		wg.Wait()
+	})
+	return r
+}
+
+// muteSubscribed silences the subscribed connections that there are, for good.
+func (r *relay) muteSubscribed() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, k := range r.links {
+		k.muted.Store(k.subscribed.Load())
+	}
+}
+
+func (r *relay) up(k *link) {
+	defer k.server.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := k.client.Read(buf)
+		if strings.Contains(strings.ToLower(string(buf[:n])), "__redis__:invalidate") {
+			k.subscribed.Store(true)
+		}
+		if _, werr := k.server.Write(buf[:n]); err != nil || werr != nil {
+			return
+		}
+	}
+}
+
+// down passes on what Redis sends. Invalidations come, to a client that is not
+// overwhelmed, in reads of their own.
+func (r *relay) down(k *link) {
+	defer k.client.Close()
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := k.server.Read(buf)
+		if err == io.EOF || err != nil {
+			return
+		}
+		if k.muted.Load() || k.subscribed.Load() && r.dropInvalidations.Load() && strings.HasPrefix(string(buf[:n]), "*3\r\n$7\r\nmessage\r\n") {
+			continue
+		}
+		if _, err := k.client.Write(buf[:n]); err != nil {
+			return
+		}
+		if rate := r.bytesPerSecond.Load(); rate > 0 {
+			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
+		}
+	}
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// sentinelTimeout bounds one question to the sentinels.
+const sentinelTimeout = time.Second
+
+var (
+	errNoMaster  = errors.New("no sentinel names a master")
+	errNotMaster = errors.New("the server is not the master any more")
+)
+
+// sentinelTopology is one master that sentinels name. The tail and the reads
+// of history use the same server, so that they never see two different copies
+// of a stream; which one it is, is decided when a session is opened, and asked
+// again with every probe.
+type sentinelTopology struct {
+	oneServer
+	endpoint  *endpoint
+	sentinels []*redis.SentinelClient
+	master    atomic.Pointer[redis.Client] // for reads of history; nil at first
+}
+
+func newSentinelTopology(s *Store, e *endpoint) *sentinelTopology {
+	t := &sentinelTopology{endpoint: e}
+	for _, addr := range e.addrs {
+		o := e.options(addr)
+		o.Username, o.Password, o.DB = e.sentinelUsername, e.sentinelPassword, 0
+		o.MaxRetries = -1
+		t.sentinels = append(t.sentinels, redis.NewSentinelClient(o))
+	}
+	t.node = newNode(s, e, e.master, t.resolve)
+	t.node.verify = t.verify
+	return t
+}
+
+// historyClient returns the client of the current master. Before there is one,
+// a client that fails at once.
+func (t *sentinelTopology) historyClient() redis.UniversalClient {
+	if c := t.master.Load(); c != nil {
+		return c
+	}
+	addr, err := t.ask(context.Background())
+	if err != nil {
+		addr = t.endpoint.addrs[0] // a sentinel: it answers that it knows no such command
+	}
+	return t.follow(addr)
+}
+
+// follow makes the server at addr the one that history is read from.
+func (t *sentinelTopology) follow(addr string) *redis.Client {
+	old := t.master.Load()
+	if old != nil && old.Options().Addr == addr {
+		return old
+	}
+	c := redis.NewClient(t.endpoint.historyOptions(addr))
+	if !t.master.CompareAndSwap(old, c) {
+		_ = c.Close()
+		return t.master.Load()
+	}
+	if old != nil {
+		_ = old.Close() // reads under way fail, and are tried again on the new one
+	}
+	return c
+}
+
+func (t *sentinelTopology) close() error {
+	var errs []error
+	for _, s := range t.sentinels {
+		errs = append(errs, s.Close())
+	}
+	if c := t.master.Load(); c != nil {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// resolve returns the address of the master for a new session.
+func (t *sentinelTopology) resolve(ctx context.Context) (string, error) {
+	addr, err := t.ask(ctx)
+	if err != nil {
+		return "", err
+	}
+	t.follow(addr)
+	return addr, nil
+}
+
+// verify ends a session with a server that is no longer the master, be it that
+// the sentinels chose another one or that it was made a replica.
+func (t *sentinelTopology) verify(ctx context.Context, conn querier) error {
+	role := redis.NewSliceCmd(ctx, "ROLE")
+	if err := conn.Process(ctx, role); err != nil {
+		return err
+	}
+	if v := role.Val(); len(v) == 0 || v[0] != "master" {
+		return errNotMaster
+	}
+	// When no sentinel answers, the master that is there is better than none.
+	if addr, err := t.ask(ctx); err == nil && addr != t.master.Load().Options().Addr {
+		return fmt.Errorf("%w: the sentinels name %s", errNotMaster, addr)
+	}
+	return nil
+}
+
+// ask asks all sentinels for the master and believes the one with the highest
+// configuration epoch: one that is cut off from the others would go on naming
+// the old master.
+func (t *sentinelTopology) ask(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, sentinelTimeout)
+	defer cancel()
+	type answer struct {
+		addr  string
+		epoch int64
+		err   error
+	}
+	answers := make(chan answer, len(t.sentinels))
+	for _, s := range t.sentinels {
+		go func() {
+			m, err := s.Master(ctx, t.endpoint.master).Result()
+			if err != nil {
+				answers <- answer{err: err}
+				return
+			}
+			epoch, _ := strconv.ParseInt(m["config-epoch"], 10, 64)
+			answers <- answer{addr: net.JoinHostPort(m["ip"], m["port"]), epoch: epoch}
+		}()
+	}
+	best, errs := answer{epoch: -1}, []string{}
+	for range t.sentinels {
+		a := <-answers
+		if a.err != nil {
+			errs = append(errs, a.err.Error())
+		} else if a.epoch > best.epoch {
+			best = a
+		}
+	}
+	if best.epoch < 0 {
+		return "", fmt.Errorf("%w %q: %s", errNoMaster, t.endpoint.master, strings.Join(errs, "; "))
+	}
+	return best.addr, nil
+}

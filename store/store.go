@@ -1,0 +1,237 @@
+// Package store keeps the recent past of Redis Streams in memory and follows
+// them: it hands out cursors over channels, one Stream per channel, that read
+// from memory when they can and from Redis when they must.
+//
+// A replica tails each channel once, whoever and however many are subscribed.
+// Delivery of what is new, resume after a reconnect, catching up after falling
+// behind and replay are all the same operation: Cursor.Next, and Cursor.Fetch
+// where memory does not reach.
+//
+// The package only reads. With access control lists, its user needs the keys
+// under the prefix to be readable, the channel __redis__:invalidate, and these
+// commands:
+//
+//	%R~<prefix>* &__redis__:invalidate +xinfo|stream +xrange +xrevrange +multi +exec
+//	+subscribe +ping +client|id +client|tracking
+//	+role                                   with Sentinel
+//	+cluster|slots +cluster|nodes +asking   with Redis Cluster
+//
+// Without +client|id or +client|tracking it polls, as it does with a server
+// that has no CLIENT TRACKING.
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
+
+// Config is what Open needs. All durations and sizes must be positive.
+type Config struct {
+	RedisURL      string // see ValidateURL
+	KeyPrefix     string // a channel's key is KeyPrefix + channel
+	MaxEventBytes int    // names and values of an entry; a larger entry becomes a gap
+	WindowEvents  int    // kept per channel
+	WindowMemory  int    // bytes kept over all channels
+	WindowLinger  time.Duration
+	PollInterval  time.Duration // between reads of a Redis without CLIENT TRACKING
+	SweepInterval time.Duration // between safety reads of every channel
+	Encoder       Encoder
+	Metrics       *metrics.Store
+	Log           *slog.Logger
+}
+
+// StalledAfter is how long Redis may be silent before its channels count as
+// stalled and the replica as not ready.
+const StalledAfter = 5 * time.Second
+
+// Store is a set of windows and what feeds them. Its methods may be called
+// concurrently.
+type Store struct {
+	cfg     Config
+	metrics metrics.Store
+	log     *slog.Logger
+	history *history
+	budget  budget
+	topo    topologyManager
+
+	// ctx ends with Close; work that is done for several callers hangs on it.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	// mu guards the fields below. Invariant: a window is in windows from the
+	// first Subscribe until it has been without a subscription for the linger.
+	mu      sync.Mutex
+	windows map[string]*window // by channel
+	idle    []idleWindow       // in the order of their becoming idle
+	closed  bool
+}
+
+// idleWindow is a window that had no subscription from since on.
+type idleWindow struct {
+	w     *window
+	since time.Time
+}
+
+// Open makes a store. Redis need not be reachable: Run keeps trying.
+func Open(cfg Config) (*Store, error) {
+	e, err := parseURL(cfg.RedisURL)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, metrics: *cfg.Metrics, log: cfg.Log, windows: make(map[string]*window)}
+	redisLogger.Do(func() { redis.SetLogger(debugLogger{cfg.Log}) })
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.budget = budget{max: cfg.WindowMemory, metrics: cfg.Metrics}
+	s.metrics.WindowBytesMax.Set(float64(cfg.WindowMemory))
+	s.topo = newTopology(s, e)
+	s.history = &history{store: s, client: s.topo.historyClient, room: semaphore.NewWeighted(historyConns), far: semaphore.NewWeighted(farReaders)}
+	return s, nil
+}
+
+// redisLogger guards go-redis's only logger, which is of the whole process.
+var redisLogger sync.Once
+
+// debugLogger takes what go-redis has to say. Every error that matters comes
+// back from a call as well.
+type debugLogger struct{ log *slog.Logger }
+
+func (l debugLogger) Printf(ctx context.Context, format string, v ...any) {
+	if l.log.Enabled(ctx, slog.LevelDebug) {
+		l.log.DebugContext(ctx, fmt.Sprintf(format, v...))
+	}
+}
+
+// Run follows the channels until ctx ends. It must be called once; it returns
+// nil after an orderly end. What Redis does is never a reason to return.
+func (s *Store) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.topo.run(ctx) })
+	g.Go(func() error { return s.janitor(ctx) })
+	return g.Wait()
+}
+
+// Close ends the reads that are under way and closes the connections to Redis.
+// It is called after Run has returned.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	return s.topo.close()
+}
+
+// encode makes an entry of what Redis sent.
+func (s *Store) encode(channel string, e rawEntry) Entry {
+	size := 0
+	for _, f := range e.fields {
+		size += len(f)
+	}
+	if size > s.cfg.MaxEventBytes {
+		gap := Gap{Channel: channel, After: e.id.Prev(), Resumed: e.id, Reason: metrics.GapTooLarge}
+		return Entry{ID: e.id, Frame: s.cfg.Encoder.EncodeGap(gap), Kind: KindTooLarge}
+	}
+	frame, dropped := s.cfg.Encoder.EncodeEntry(channel, e.id, e.fields)
+	if dropped {
+		s.metrics.EventNamesDropped.Inc()
+	}
+	return Entry{ID: e.id, Frame: frame}
+}
+
+// Health tells whether every Redis node's tail has proved itself alive within
+// StalledAfter, and if not, why, in words that may be shown to an operator.
+func (s *Store) Health() (ok bool, reason string) { return s.topo.health() }
+
+// janitor closes the windows that nobody has been subscribed to for the
+// linger, and keeps the gauges true.
+func (s *Store) janitor(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		s.topo.observe(&s.metrics)
+		s.closeIdle(time.Now().Add(-s.cfg.WindowLinger))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// closeIdle closes the windows that have been idle since before deadline.
+func (s *Store) closeIdle(deadline time.Time) {
+	s.mu.Lock()
+	var expired []*window
+	n := 0
+	for ; n < len(s.idle) && !s.idle[n].since.After(deadline); n++ {
+		w := s.idle[n].w
+		w.inIdle = false
+		switch {
+		case w.refs > 0 || s.windows[w.channel] != w:
+		case w.idleSince.After(deadline): // it was in use again in between
+			w.inIdle = true
+			s.idle = append(s.idle, idleWindow{w, w.idleSince})
+		default:
+			delete(s.windows, w.channel)
+			expired = append(expired, w)
+		}
+	}
+	s.idle = slices.Delete(s.idle, 0, n)
+	s.metrics.ChannelsActive.Set(float64(len(s.windows)))
+	s.mu.Unlock()
+	for _, w := range expired {
+		s.discard(w)
+	}
+}
+
+// discard lets go of a window that is no longer in s.windows.
+func (s *Store) discard(w *window) {
+	w.node.Store(nil)
+	w.mu.Lock()
+	c := change{}
+	if v := w.view.Load(); v != nil {
+		c = change{events: -len(v.entries), bytes: -w.bytes}
+	}
+	w.closed = true
+	w.mu.Unlock()
+	s.budget.forget(w, c)
+}
+
+// lookup returns the window of a key, nil if there is none.
+func (s *Store) lookup(key string) *window {
+	if len(key) < len(s.cfg.KeyPrefix) || key[:len(s.cfg.KeyPrefix)] != s.cfg.KeyPrefix {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.windows[key[len(s.cfg.KeyPrefix):]]
+}
+
+// assigned returns the windows that a node tails.
+func (s *Store) assigned() []*window {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ws := make([]*window, 0, len(s.windows))
+	for _, w := range s.windows {
+		if w.node.Load() != nil {
+			ws = append(ws, w)
+		}
+	}
+	return ws
+}
+
+// recheck has the tail compare the window with the stream.
+func (s *Store) recheck(w *window) {
+	if n := w.node.Load(); n != nil {
+		n.enqueue(w, readChecked)
+	}
+}

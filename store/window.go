@@ -1,0 +1,243 @@
+package store
+
+import (
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// view is a window's content at one moment. It is immutable, so that any
+// number of cursors read it without a lock.
+//
+// Invariant: every entry of the stream in (floor, head] that still existed
+// when it was read is in entries, once, in order.
+type view struct {
+	floor   ID // exclusive
+	head    ID // inclusive
+	epoch   uint32
+	entries []Entry
+	resets  []reset // least recent first, both members ascending; see window.reset
+}
+
+// reset records that the stream went back to position to at the start of epoch.
+type reset struct {
+	epoch uint32
+	to    ID
+}
+
+// after returns the entries after pos, which is not before the floor.
+func (v *view) after(pos ID) []Entry {
+	es := v.entries
+	// Most cursors are at the head or one entry behind it.
+	if n := len(es); n == 0 || !pos.Less(es[n-1].ID) {
+		return nil
+	} else if n == 1 || !pos.Less(es[n-2].ID) {
+		return es[n-1:]
+	}
+	return es[sort.Search(len(es), func(i int) bool { return pos.Less(es[i].ID) }):]
+}
+
+// resumed returns where a cursor at pos that has last seen the given epoch
+// goes on.
+func (v *view) resumed(pos ID, epoch uint32) ID {
+	for _, r := range v.resets { // ascending: the first one after epoch went back furthest
+		if r.epoch > epoch {
+			return minID(pos, r.to)
+		}
+	}
+	return pos
+}
+
+// window is the recent past of one channel in memory, and the set of those who
+// want to know of its future.
+type window struct {
+	// Fixed at construction.
+	channel string
+	key     string
+
+	node atomic.Pointer[node] // who tails it; nil while the window opens
+	view atomic.Pointer[view]
+	// avgSize is a running average of the size of an entry in bytes, which
+	// bounds how many are asked for at once.
+	avgSize atomic.Int64
+	// wrongType tells that the key held something else when it was last read.
+	wrongType atomic.Bool
+
+	flights singleflight.Group // pages of history on their way
+
+	// mu serialises changes of view (a new view is made from the current one
+	// under mu) and guards the fields below. Wakers are called under mu.
+	mu     sync.Mutex
+	subs   []*Subscription
+	bytes  int // of view.entries
+	pinned int // bytes of evicted entries that the array of view.entries still holds
+
+	// What the tail knows about the stream at view.head; guarded by mu.
+	anchored bool  // an entry with the id of view.head was in the stream
+	added    int64 // the stream's entries-added at view.head, -1 if unknown
+	counts   bool  // the server counts the entries that were added
+	first    ID    // the stream's first entry when it was last looked at
+	closed   bool  // nobody tails it any more
+
+	// Guarded by the mutex of the node that tails it.
+	queued queueState
+
+	// Guarded by Store.mu.
+	opening   *opening  // nil once the window is open
+	refs      int       // subscriptions, those that wait for the opening included
+	idleSince time.Time // when refs became 0
+	inIdle    bool      // in Store.idle, once at most
+
+	// Guarded by budget.mu: the list from the most to the least recently used.
+	newer, older *window
+	listed       bool
+	forgotten    bool // it is closed, and must not be listed again
+}
+
+// opening lets several subscribers wait for one window to open.
+type opening struct {
+	done chan struct{} // closed when the window is open, or err is set
+	err  error
+}
+
+// minPinned is below what it is not worth copying a window's array to free
+// evicted entries, in bytes.
+const minPinned = 32 << 10
+
+// change is what an append did to the window.
+type change struct {
+	events        int // added less evicted
+	bytes         int
+	evictedEvents int
+}
+
+// append adds entries, all after the head in ascending order, moves the head
+// to the last of them and wakes the subscribers. It keeps at most maxEvents.
+// The caller holds mu.
+func (w *window) append(entries []Entry, maxEvents int) change {
+	old := w.view.Load()
+	v := &view{floor: old.floor, epoch: old.epoch, resets: old.resets, head: entries[len(entries)-1].ID}
+	size := 0
+	for i := range entries {
+		size += entries[i].size()
+	}
+	// Appending beyond the length of a view does not disturb its readers.
+	v.entries = append(old.entries, entries...)
+	w.bytes += size
+	w.avgSize.Store((w.avgSize.Load()*7 + int64(size/len(entries))) / 8)
+	evicted, freed := w.evict(v, len(v.entries)-maxEvents, false)
+	w.view.Store(v)
+	w.wake()
+	return change{events: len(entries) - evicted, bytes: size - freed, evictedEvents: evicted}
+}
+
+// evict drops the n oldest entries of v, which is not yet published, and
+// raises its floor. The array is copied, so that it lets go of them, if compact
+// is set or they have become many. The caller holds mu.
+func (w *window) evict(v *view, n int, compact bool) (evicted, freed int) {
+	if n <= 0 {
+		return 0, 0
+	}
+	v.floor = v.entries[n-1].ID
+	for i := range v.entries[:n] {
+		freed += v.entries[i].size()
+	}
+	v.entries = v.entries[n:]
+	w.bytes -= freed
+	w.pinned += freed
+	if compact || w.pinned > minPinned && w.pinned > w.bytes/2 {
+		v.entries = slices.Clone(v.entries)
+		w.pinned = 0
+	}
+	return n, freed
+}
+
+// shrink evicts the older half of the window, all of it if that is one entry,
+// and returns what was freed.
+func (w *window) shrink() change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old := w.view.Load()
+	if w.closed || old == nil || len(old.entries) == 0 {
+		return change{}
+	}
+	v := *old
+	n, freed := w.evict(&v, (len(v.entries)+1)/2, true)
+	w.view.Store(&v)
+	return change{events: -n, bytes: -freed, evictedEvents: n}
+}
+
+// prepend extends the window into the past with entries that a history read
+// found after pos: all there were in (pos, upTo]. Nothing happens unless they
+// reach the floor and agree with the window about what follows it. Only as
+// many as fit are taken.
+func (w *window) prepend(epoch uint32, pos, upTo ID, entries []Entry, maxEvents, maxBytes int) change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old := w.view.Load()
+	if w.closed || old.epoch != epoch || upTo.Less(old.floor) || !pos.Less(old.floor) {
+		return change{}
+	}
+	end, _ := slices.BinarySearchFunc(entries, old.floor.Next(), func(e Entry, id ID) int { return e.ID.Compare(id) })
+	if end < len(entries) && (len(old.entries) == 0 && !old.head.Less(entries[end].ID) ||
+		len(old.entries) > 0 && entries[end].ID != old.entries[0].ID) {
+		return change{} // another stream under the same name, which the tail has yet to see
+	}
+	room, bytes, start := maxEvents-len(old.entries), maxBytes-w.bytes, end
+	size := 0
+	for start > 0 && end-start < room && size+entries[start-1].size() <= bytes {
+		start--
+		size += entries[start].size()
+	}
+	v := &view{floor: pos, head: old.head, epoch: old.epoch, resets: old.resets}
+	if start > 0 {
+		v.floor = entries[start-1].ID
+	}
+	if start == end && v.floor == old.floor {
+		return change{}
+	}
+	v.entries = slices.Concat(entries[start:end], old.entries)
+	w.bytes += size
+	w.pinned = 0
+	w.view.Store(v)
+	return change{events: end - start, bytes: size}
+}
+
+// reset takes the window back to position to: the stream was deleted, or
+// replaced by a copy that agrees with this window up to there. Cursors beyond
+// it learn of a gap, whenever they look. The caller holds mu.
+func (w *window) reset(to ID) change {
+	old := w.view.Load()
+	v := &view{floor: minID(old.floor, to), head: to, epoch: old.epoch + 1}
+	keep, _ := slices.BinarySearchFunc(old.entries, to.Next(), func(e Entry, id ID) int { return e.ID.Compare(id) })
+	v.entries = slices.Clone(old.entries[:keep])
+	// A cursor that slept through several resets goes on from the one that
+	// went back furthest, so an earlier one that went less far is of no use.
+	for _, r := range old.resets {
+		if r.to.Less(to) {
+			v.resets = append(v.resets, r)
+		}
+	}
+	v.resets = append(v.resets, reset{v.epoch, to})
+	bytes := 0
+	for i := range v.entries {
+		bytes += v.entries[i].size()
+	}
+	c := change{events: keep - len(old.entries), bytes: bytes - w.bytes}
+	w.bytes, w.pinned = bytes, 0
+	w.view.Store(v)
+	w.wake()
+	return c
+}
+
+// wake tells the subscribers that there may be something new. The caller
+// holds mu.
+func (w *window) wake() {
+	for _, s := range w.subs {
+		s.waker.Wake()
+	}
+}

@@ -1,0 +1,311 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
+
+// naiveWindow is what a window is supposed to be, without sharing, slicing or
+// running sums.
+type naiveWindow struct {
+	floor, head ID
+	epoch       uint32
+	ids         []ID
+	size        map[ID]int
+	resets      []reset
+}
+
+func (n *naiveWindow) after(pos ID) (ids []ID) {
+	for _, id := range n.ids {
+		if pos.Less(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (n *naiveWindow) evict(count int) {
+	if count > 0 {
+		n.floor, n.ids = n.ids[count-1], slices.Clone(n.ids[count:])
+	}
+}
+
+func (n *naiveWindow) bytes() (sum int) {
+	for _, id := range n.ids {
+		sum += n.size[id]
+	}
+	return sum
+}
+
+// resumed is the lowest position that the stream went back to after epoch.
+func (n *naiveWindow) resumed(pos ID, epoch uint32) ID {
+	for _, r := range n.resets {
+		if r.epoch > epoch {
+			pos = minID(pos, r.to)
+		}
+	}
+	return pos
+}
+
+func newWindow(head ID) *window {
+	w := &window{channel: "c", key: "sse:c"}
+	w.view.Store(&view{floor: head, head: head})
+	w.avgSize.Store(64)
+	return w
+}
+
+func testEntry(id ID, n int) Entry {
+	return Entry{ID: id, Frame: fmt.Appendf(make([]byte, 0, n), "%-*s", n, id)}
+}
+
+func idsOf(es []Entry) (ids []ID) {
+	for _, e := range es {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+// TestWindowModel does random things to a window and to a naive one, and keeps
+// old views to see that they stay as they were.
+func TestWindowModel(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(100) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		w := newWindow(ID{100, 0})
+		m := &naiveWindow{floor: ID{100, 0}, head: ID{100, 0}, size: map[ID]int{}}
+		oldViews, oldIDs := []*view{}, [][]ID{}
+		for step := range 150 {
+			before, beforeBytes := len(m.ids), m.bytes()
+			c := randomChange(rng, w, m)
+			v := w.view.Load()
+			if v.floor != m.floor || v.head != m.head || v.epoch != m.epoch || !slices.Equal(idsOf(v.entries), m.ids) || w.bytes != m.bytes() {
+				t.Fatalf("seed %d step %d: (%s,%s] epoch %d %v, %d bytes; want (%s,%s] epoch %d %v, %d bytes", seed, step,
+					v.floor, v.head, v.epoch, idsOf(v.entries), w.bytes, m.floor, m.head, m.epoch, m.ids, m.bytes())
+			}
+			if c.events != len(m.ids)-before || c.bytes != m.bytes()-beforeBytes {
+				t.Fatalf("seed %d step %d: change %+v, want %d events, %d bytes", seed, step, c, len(m.ids)-before, m.bytes()-beforeBytes)
+			}
+			if pos := (ID{rng.Uint64N(m.head.Ms + 3), 0}); !pos.Less(v.floor) && !slices.Equal(idsOf(v.after(pos)), m.after(pos)) {
+				t.Fatalf("seed %d step %d: after(%s) = %v of %v", seed, step, pos, idsOf(v.after(pos)), m.ids)
+			}
+			if pos, epoch := (ID{rng.Uint64N(m.head.Ms + 3), 0}), rng.Uint32N(m.epoch+1); v.resumed(pos, epoch) != m.resumed(pos, epoch) {
+				t.Fatalf("seed %d step %d: resumed(%s, %d) = %s, want %s of %v", seed, step, pos, epoch, v.resumed(pos, epoch), m.resumed(pos, epoch), m.resets)
+			}
+			if w.pinned > max(minPinned, w.bytes/2) {
+				t.Fatalf("seed %d step %d: %d bytes of evicted entries are kept, of %d", seed, step, w.pinned, w.bytes)
+			}
+			oldViews, oldIDs = append(oldViews, v), append(oldIDs, slices.Clone(m.ids))
+		}
+		for i, v := range oldViews {
+			if !slices.Equal(idsOf(v.entries), oldIDs[i]) {
+				t.Fatalf("seed %d: the view of step %d has become %v, was %v", seed, i, idsOf(v.entries), oldIDs[i])
+			}
+		}
+	}
+}
+
+// randomChange does the same thing to both.
+func randomChange(rng *rand.Rand, w *window, m *naiveWindow) change {
+	const maxEvents = 20
+	switch rng.IntN(8) {
+	case 0:
+		m.evict((len(m.ids) + 1) / 2)
+		return w.shrink()
+	case 1:
+		return randomPrepend(rng, w, m, maxEvents)
+	case 2:
+		if rng.IntN(3) > 0 {
+			return change{}
+		}
+		to := ID{rng.Uint64N(m.head.Ms + 1), 0}
+		if rng.IntN(4) == 0 {
+			to = ID{}
+		}
+		m.ids = slices.DeleteFunc(slices.Clone(m.ids), func(id ID) bool { return to.Less(id) })
+		m.epoch++
+		m.floor, m.head, m.resets = minID(m.floor, to), to, append(m.resets, reset{m.epoch, to})
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.reset(to)
+	}
+	var es []Entry
+	for range 1 + rng.IntN(6) {
+		m.head.Ms += 1 + rng.Uint64N(3)
+		e := testEntry(m.head, rng.IntN(8000))
+		es, m.ids = append(es, e), append(slices.Clone(m.ids), e.ID)
+		m.size[e.ID] = e.size()
+	}
+	m.evict(len(m.ids) - maxEvents)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.append(es, maxEvents)
+}
+
+// randomPrepend offers a page that reaches the floor, or not, or is of another
+// stream.
+func randomPrepend(rng *rand.Rand, w *window, m *naiveWindow, maxEvents int) change {
+	pos := ID{m.floor.Ms - rng.Uint64N(m.floor.Ms+1), 0}
+	upTo := ID{pos.Ms + rng.Uint64N(30), 0}
+	var page []Entry
+	for ms := pos.Ms + 1; ms <= upTo.Ms && ms <= m.floor.Ms; ms++ {
+		if id := (ID{ms, 0}); rng.IntN(2) == 0 {
+			page = append(page, testEntry(id, rng.IntN(2000)))
+		}
+	}
+	older := len(page)
+	for _, id := range m.ids {
+		if !upTo.Less(id) {
+			page = append(page, Entry{ID: id, Frame: make([]byte, m.size[id]-entryOverhead)})
+		}
+	}
+	foreign := rng.IntN(5) == 0 && len(page) > older
+	if foreign {
+		page = slices.Delete(page, older, older+1)
+		foreign = len(page) > older // or the page ends before it, which proves nothing
+	}
+	epoch, maxBytes := m.epoch, w.bytes+rng.IntN(30_000)
+	stale := rng.IntN(10) == 0 && epoch > 0
+	if stale {
+		epoch--
+	}
+	if !foreign && !stale && !upTo.Less(m.floor) && pos.Less(m.floor) {
+		start, size := older, 0
+		for start > 0 && older-start < maxEvents-len(m.ids) && size+page[start-1].size() <= maxBytes-m.bytes() {
+			start--
+			size += page[start].size()
+			m.size[page[start].ID] = page[start].size()
+		}
+		if m.floor = pos; start > 0 {
+			m.floor = page[start-1].ID
+		}
+		m.ids = append(idsOf(page[start:older]), m.ids...)
+	}
+	return w.prepend(epoch, pos, upTo, page, maxEvents, maxBytes)
+}
+
+func TestWindowClosed(t *testing.T) {
+	t.Parallel()
+	w := newWindow(ID{10, 0})
+	w.append([]Entry{testEntry(ID{11, 0}, 1)}, 5)
+	w.closed = true
+	if c := w.shrink(); c != (change{}) {
+		t.Errorf("shrink of a closed window: %+v", c)
+	}
+	if c := w.prepend(0, ID{8, 0}, ID{11, 0}, []Entry{testEntry(ID{9, 0}, 1), testEntry(ID{11, 0}, 1)}, 5, 1<<20); c != (change{}) {
+		t.Errorf("prepend to a closed window: %+v", c)
+	}
+}
+
+func testMetrics() *metrics.Store {
+	return &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store
+}
+
+// naiveBudget has the sizes of the entries of windows, from the least to the
+// most recently used window.
+type naiveBudget struct {
+	order []*window
+	sizes map[*window][]int
+}
+
+func (n *naiveBudget) use(w *window) {
+	n.order = append(slices.DeleteFunc(n.order, func(o *window) bool { return o == w }), w)
+}
+
+func (n *naiveBudget) append(w *window, size, maxEvents, maxBytes int) {
+	n.use(w)
+	n.sizes[w] = append(slices.Clone(n.sizes[w]), size)
+	n.sizes[w] = n.sizes[w][max(0, len(n.sizes[w])-maxEvents):]
+	for i := 0; n.sum() > maxBytes; {
+		if s := n.sizes[n.order[i]]; len(s) > 0 {
+			n.sizes[n.order[i]] = s[(len(s)+1)/2:]
+		} else {
+			i++
+		}
+	}
+}
+
+func (n *naiveBudget) sum() (sum int) {
+	for _, sizes := range n.sizes {
+		for _, s := range sizes {
+			sum += s
+		}
+	}
+	return sum
+}
+
+// TestBudgetModel keeps the sum over random windows below the budget, and takes
+// from those that were not used for longest.
+func TestBudgetModel(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		b := budget{max: 20_000, metrics: testMetrics()}
+		var ws []*window
+		m := &naiveBudget{sizes: map[*window][]int{}}
+		for range 10 {
+			ws = append(ws, newWindow(ID{}))
+		}
+		for step := range 400 {
+			w := ws[rng.IntN(len(ws))]
+			switch rng.IntN(10) {
+			case 0:
+				if b.touch(w); w.listed {
+					m.use(w)
+				}
+			case 1:
+				forgetWindow(&b, w)
+				m.order = slices.DeleteFunc(m.order, func(o *window) bool { return o == w })
+				delete(m.sizes, w)
+				ws[slices.Index(ws, w)] = newWindow(ID{})
+			default:
+				e := testEntry(w.view.Load().head.Next(), rng.IntN(6000))
+				w.mu.Lock()
+				c := w.append([]Entry{e}, 50)
+				w.mu.Unlock()
+				b.account(w, c)
+				m.append(w, e.size(), 50, b.max)
+			}
+			checkBudget(t, &b, ws, m, fmt.Sprintf("seed %d step %d", seed, step))
+		}
+	}
+}
+
+func forgetWindow(b *budget, w *window) {
+	w.mu.Lock()
+	c := change{events: -len(w.view.Load().entries), bytes: -w.bytes}
+	w.closed = true
+	w.mu.Unlock()
+	b.forget(w, c)
+	b.account(w, change{events: 1}) // as an append that was under way
+	b.account(w, change{events: -1})
+}
+
+func checkBudget(t *testing.T, b *budget, ws []*window, m *naiveBudget, when string) {
+	t.Helper()
+	bytes, events := 0, 0
+	for _, w := range ws {
+		bytes += w.bytes
+		events += len(w.view.Load().entries)
+		if got := len(w.view.Load().entries); got != len(m.sizes[w]) {
+			t.Fatalf("%s: a window has %d entries, want %d", when, got, len(m.sizes[w]))
+		}
+	}
+	if b.bytes != bytes || b.events != events || b.bytes > b.max {
+		t.Fatalf("%s: the budget says %d bytes, %d events; they are %d and %d of %d", when, b.bytes, b.events, bytes, events, b.max)
+	}
+	var listed []*window
+	for w := b.oldest; w != nil; w = w.newer {
+		listed = append(listed, w)
+	}
+	// Those that have been emptied may have left the list.
+	want := slices.DeleteFunc(slices.Clone(m.order), func(w *window) bool { return !w.listed })
+	if !slices.Equal(listed, want) {
+		t.Fatalf("%s: the list is %p, want %p", when, listed, want)
+	}
+}
