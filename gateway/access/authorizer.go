@@ -1,0 +1,126 @@
+package access
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+)
+
+// Authorizer decides who may subscribe to which channel. It may be used
+// concurrently.
+type Authorizer struct {
+	public  Patterns
+	tokens  *tokens     // nil: off
+	remote  *remoteKeys // nil: no JWK set
+	forward *forward    // nil: off
+	trusted []netip.Prefix
+}
+
+// New checks the configuration, see [Config.Validate], and returns an
+// Authorizer that has not asked anybody yet. It logs to log when the key server
+// or the application go away and come back.
+func New(cfg Config, log *slog.Logger) (*Authorizer, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	public, err := ParsePatterns(cfg.PublicChannels)
+	if err != nil {
+		return nil, err
+	}
+	a := &Authorizer{public: public, trusted: cfg.TrustedProxies}
+	switch {
+	case cfg.JWKSURL != "":
+		if a.remote, err = newRemoteKeys(cfg.JWKSURL, log); err != nil {
+			return nil, err
+		}
+		a.tokens = newTokens(cfg, a.remote.find, algsPublic)
+	case cfg.tokensOn():
+		key, err := loadKey(cfg)
+		if err != nil {
+			return nil, err
+		}
+		a.tokens = newTokens(cfg, staticKey(key), algsOf(key))
+	}
+	if cfg.AuthURL != "" {
+		a.forward = newForward(cfg, log)
+	}
+	return a, nil
+}
+
+// Run keeps the keys of a JWK set fresh until ctx is done, and then lets go of
+// idle connections. It must be called once; requests before it are answered
+// too, but keys are then only fetched when a token needs them.
+func (a *Authorizer) Run(ctx context.Context) {
+	if a.remote != nil {
+		a.remote.run(ctx)
+		a.remote.client.CloseIdleConnections()
+	}
+	<-ctx.Done()
+	if a.forward != nil {
+		a.forward.client.CloseIdleConnections()
+	}
+}
+
+// Authorize decides whether the client of r may subscribe to all of channels;
+// see the package documentation for the rules. It waits for the key server and
+// the application, each bounded in time, and no longer than r's context. The
+// error is always a *Refusal.
+func (a *Authorizer) Authorize(r *http.Request, channels []string) (Grant, error) {
+	// What does not look like a channel must never be compared with patterns
+	// or put into a header.
+	for _, ch := range channels {
+		if !ValidChannel(ch) {
+			return Grant{}, badRequest("a channel name is 1 to 200 of A-Z a-z 0-9 _ . : / { } -")
+		}
+	}
+	if len(channels) == 0 {
+		return Grant{}, badRequest("no channel was named")
+	}
+	if a.tokens != nil {
+		token, ok, refusal := a.tokens.presented(r)
+		if refusal != nil {
+			return Grant{}, refusal
+		}
+		if ok {
+			return a.byToken(r.Context(), token, channels)
+		}
+	}
+	private := a.private(channels)
+	switch {
+	case len(private) == 0:
+		return Grant{}, nil
+	case a.forward != nil:
+		return a.forward.authorize(r, private, ClientIP(r, a.trusted))
+	case a.tokens != nil:
+		return Grant{}, noToken()
+	}
+	return Grant{}, forbidden(fmt.Sprintf("channel %q is not public", private[0]))
+}
+
+func (a *Authorizer) byToken(ctx context.Context, token string, channels []string) (Grant, error) {
+	allowed, expires, refusal := a.tokens.verify(ctx, token)
+	if refusal != nil {
+		return Grant{}, refusal
+	}
+	for _, ch := range channels {
+		if !a.public.Match(ch) && !allowed.Match(ch) {
+			return Grant{}, forbidden(fmt.Sprintf("the token does not allow channel %q", ch))
+		}
+	}
+	return Grant{Expires: expires}, nil
+}
+
+// private returns the channels that are not public; nil, without allocation, if
+// all are.
+func (a *Authorizer) private(channels []string) []string {
+	var list []string
+	for _, ch := range channels {
+		if !a.public.Match(ch) {
+			list = append(list, ch)
+		}
+	}
+	return list
+}

@@ -1,0 +1,112 @@
+package access
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func newCORS(t *testing.T, origins ...string) *CORS {
+	t.Helper()
+	c, err := NewCORS(origins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// serve runs the middleware before a handler that answers 299.
+func serve(c *CORS, method, origin string, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, "/events?channel=a", nil)
+	if origin != "" {
+		r.Header.Set("Origin", origin)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	c.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(299) })).ServeHTTP(w, r)
+	return w
+}
+
+func TestCORSExactOrigin(t *testing.T) {
+	c := newCORS(t, "https://app.example.com", " http://localhost:3000 ", "capacitor://localhost")
+	for _, o := range []string{"https://app.example.com", "http://localhost:3000", "capacitor://localhost"} {
+		w := serve(c, http.MethodGet, o)
+		h := w.Header()
+		if w.Code != 299 || h.Get("Access-Control-Allow-Origin") != o || h.Get("Access-Control-Allow-Credentials") != "true" || h.Get("Vary") != "Origin" {
+			t.Errorf("%s: %d %v", o, w.Code, h)
+		}
+	}
+	for _, o := range []string{"", "null", "https://evil.example", "https://app.example.com.evil.example", "http://app.example.com", "https://app.example.com:8443", "http://localhost"} {
+		w := serve(c, http.MethodGet, o)
+		if h := w.Header(); w.Code != 299 || h.Get("Access-Control-Allow-Origin") != "" || h.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%q: %d %v", o, w.Code, h)
+		}
+	}
+}
+
+func TestCORSPreflight(t *testing.T) {
+	c := newCORS(t, "https://app.example.com")
+	w := serve(c, http.MethodOptions, "https://app.example.com",
+		"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", "authorization,cache-control,last-event-id")
+	h := w.Header()
+	if w.Code != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != "https://app.example.com" ||
+		h.Get("Access-Control-Allow-Headers") != "authorization,cache-control,last-event-id" ||
+		h.Get("Access-Control-Allow-Methods") != "GET" || h.Get("Access-Control-Max-Age") != "7200" {
+		t.Errorf("%d %v", w.Code, h)
+	}
+	for _, bad := range [][2]string{{"DELETE", ""}, {"POST", ""}, {"GET", "x-other"}} {
+		w := serve(c, http.MethodOptions, "https://app.example.com",
+			"Access-Control-Request-Method", bad[0], "Access-Control-Request-Headers", bad[1])
+		if w.Header().Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%v is allowed: %v", bad, w.Header())
+		}
+	}
+}
+
+func TestCORSAll(t *testing.T) {
+	h := serve(newCORS(t, "*"), http.MethodGet, "https://anyone.example").Header()
+	if h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("%v", h)
+	}
+}
+
+func TestCORSOff(t *testing.T) {
+	c := newCORS(t)
+	w := serve(c, http.MethodGet, "https://anyone.example")
+	if w.Code != 299 || len(w.Header()) != 0 {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	if h := c.Header(httptest.NewRequest(http.MethodGet, "/", nil)); h != nil {
+		t.Errorf("%v", h)
+	}
+}
+
+func TestCORSHeaderIsWhatHandlerSets(t *testing.T) {
+	c := newCORS(t, "https://app.example.com")
+	for _, origin := range []string{"https://app.example.com", "https://evil.example", ""} {
+		r := httptest.NewRequest(http.MethodGet, "/events", nil)
+		r.Header.Set("Origin", origin)
+		if got, want := c.Header(r), serve(c, http.MethodGet, origin).Header(); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %v, want %v", origin, got, want)
+		}
+	}
+}
+
+func TestCORSErrors(t *testing.T) {
+	for _, bad := range []string{
+		"", "null", "app.example.com", "//app.example.com", "https://", "https://app.example.com/", "https://app.example.com/x",
+		"https://app.example.com?x", "https://app.example.com#", "https://u:p@app.example.com", "https://*.example.com",
+		"https://app.example.com:443", "http://app.example.com:80", "https://app.example.com:", "https://exämple.com", "https://a b", "*",
+	} {
+		// In a list of two, so that a star does not stand alone.
+		_, err := NewCORS([]string{"https://good.example", bad})
+		checkConfigError(t, err, "SSE_CORS_ORIGINS")
+		if err != nil && strings.Contains(err.Error(), "good.example\"") {
+			t.Errorf("the error names the wrong origin: %v", err)
+		}
+	}
+}

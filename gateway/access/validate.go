@@ -1,0 +1,164 @@
+package access
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of the configuration. They catch a slip of the unit or of a zero.
+const (
+	maxAuthTimeout     = time.Minute
+	maxAuthConcurrency = 10000
+	// maxAuthCacheTTL is how late a withdrawn permission may be noticed.
+	maxAuthCacheTTL = 5 * time.Minute
+)
+
+// gatewayParams are the query parameters that the gateway itself reads.
+var gatewayParams = []string{"channel", "last_event_id", "since", "replay", "envelope"}
+
+// ErrNoAccess is returned by [Config.Validate] if nobody could ever subscribe.
+var ErrNoAccess = errors.New("no channel is public and no authentication is configured, so nobody could subscribe: " +
+	"set SSE_PUBLIC_CHANNELS (** for all channels), SSE_JWT_SECRET, SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE, SSE_JWKS_URL or SSE_AUTH_URL")
+
+// Validate reports the first fault. The error names the variable, its value
+// (masked if it is a secret) and what is accepted. It reads the key files, but
+// asks nobody over the network.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if _, err := ParsePatterns(c.PublicChannels); err != nil {
+		return fmt.Errorf("SSE_PUBLIC_CHANNELS: %w", err)
+	}
+	if err := c.validateTokens(); err != nil {
+		return err
+	}
+	if err := c.validateForward(); err != nil {
+		return err
+	}
+	if len(c.PublicChannels) == 0 && !c.tokensOn() && c.AuthURL == "" {
+		return ErrNoAccess
+	}
+	return nil
+}
+
+func (c Config) validateTokens() error {
+	if set := c.keySources(); len(set) > 1 {
+		return fmt.Errorf("%s are both set: accepted is one source of the key for tokens", strings.Join(set, " and "))
+	}
+	if !c.tokensOn() {
+		return c.validateNoTokens()
+	}
+	if c.JWKSURL != "" {
+		if err := validateURL("SSE_JWKS_URL", c.JWKSURL); err != nil {
+			return err
+		}
+	} else if _, err := loadKey(c); err != nil {
+		return err
+	}
+	if c.JWTCookie != "" && !isHTTPToken(c.JWTCookie) {
+		return invalid("SSE_JWT_COOKIE", c.JWTCookie, "the name of a cookie: letters, digits and !#$%&'*+-.^_`|~")
+	}
+	if slices.Contains(gatewayParams, c.JWTQueryParam) {
+		return invalid("SSE_JWT_QUERY_PARAM", c.JWTQueryParam, "a name that the gateway does not use itself ("+strings.Join(gatewayParams, ", ")+")")
+	}
+	return nil
+}
+
+// validateNoTokens finds settings of tokens that would silently do nothing.
+func (c Config) validateNoTokens() error {
+	for _, v := range []struct{ name, value string }{
+		{"SSE_JWT_ISSUER", c.JWTIssuer},
+		{"SSE_JWT_AUDIENCE", c.JWTAudience},
+		{"SSE_JWT_COOKIE", c.JWTCookie},
+		{"SSE_JWT_QUERY_PARAM", c.JWTQueryParam},
+	} {
+		if v.value != "" {
+			return invalid(v.name, v.value, "together with a key: SSE_JWT_SECRET, SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE or SSE_JWKS_URL")
+		}
+	}
+	return nil
+}
+
+func (c Config) validateForward() error {
+	if c.AuthURL == "" {
+		return nil
+	}
+	if err := validateURL("SSE_AUTH_URL", c.AuthURL); err != nil {
+		return err
+	}
+	if c.AuthTimeout < time.Millisecond || c.AuthTimeout > maxAuthTimeout {
+		return invalid("SSE_AUTH_TIMEOUT", c.AuthTimeout.String(), "a duration from 1ms to "+maxAuthTimeout.String())
+	}
+	if c.AuthConcurrency < 1 || c.AuthConcurrency > maxAuthConcurrency {
+		return invalid("SSE_AUTH_CONCURRENCY", fmt.Sprint(c.AuthConcurrency), fmt.Sprintf("a number from 1 to %d", maxAuthConcurrency))
+	}
+	if c.AuthCacheTTL < 0 || c.AuthCacheTTL > maxAuthCacheTTL {
+		return invalid("SSE_AUTH_CACHE_TTL", c.AuthCacheTTL.String(), "a duration from 0 (off) to "+maxAuthCacheTTL.String())
+	}
+	return nil
+}
+
+// validateURL refuses also a password in the URL: net/http would send it as the
+// gateway's own Authorization.
+func validateURL(name, raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		return invalid(name, maskURL(raw), "a URL http://host/path or https://host/path without user, password and fragment")
+	}
+	return nil
+}
+
+// isHTTPToken reports whether s is a token of RFC 9110, 5.6.2.
+func isHTTPToken(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		alnum := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		if !alnum && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// ParsePrefixes parses SSE_TRUSTED_PROXIES: addresses and CIDR prefixes of
+// proxies. The error names the variable, the value and what is accepted.
+func ParsePrefixes(list []string) ([]netip.Prefix, error) {
+	var ps []netip.Prefix
+	for _, s := range list {
+		p, ok := parsePrefix(strings.TrimSpace(s))
+		if !ok {
+			return nil, invalid("SSE_TRUSTED_PROXIES", clip(s), "an address or a CIDR prefix such as 10.0.0.0/8 or fd00::/8")
+		}
+		ps = append(ps, p)
+	}
+	return ps, nil
+}
+
+// parsePrefix turns an IPv4-mapped prefix into the IPv4 one, because the
+// addresses that it is compared with are unmapped.
+func parsePrefix(s string) (netip.Prefix, bool) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return netip.Prefix{}, false
+		}
+		p = netip.PrefixFrom(a, a.BitLen())
+	}
+	if p.Addr().Is4In6() {
+		if p.Bits() < 96 {
+			return netip.Prefix{}, false
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), true
+}
+
+// invalid is the error for a variable: name, value and what is accepted.
+func invalid(name, value, accepted string) error {
+	return fmt.Errorf("%s=%q: accepted is %s", name, value, accepted)
+}

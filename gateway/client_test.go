@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The protocols that the public listener speaks without TLS.
+const (
+	http10 = "HTTP/1.0"
+	http11 = "HTTP/1.1"
+	h2c    = "HTTP/2.0"
+)
+
+func newH2Transport() *http.Transport {
+	t := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
+	t.Protocols.SetUnencryptedHTTP2(true)
+	return t
+}
+
+// subscriber of the tests: a response, and what of its body was read so far.
+type client struct {
+	t    testing.TB
+	resp *http.Response
+	stop func()
+
+	// mu guards what the reading goroutine writes.
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when there is something new
+	parser  sseParser
+	raw     []byte
+	ended   error // why there is no more
+	endedAt time.Time
+
+	taken int // events that next has returned
+}
+
+// request makes a GET of /events with headers as name, value, ….
+func (r *rig) request(query string, headers ...string) *http.Request {
+	r.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.addr+"/events?"+query, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/event-stream")
+	for i := 0; i+1 < len(headers); i += 2 {
+		if req.Header.Set(headers[i], headers[i+1]); headers[i+1] == "" {
+			req.Header.Del(headers[i])
+		}
+	}
+	return req
+}
+
+// do sends a request over a protocol and begins to read the answer's body.
+func (r *rig) do(proto string, req *http.Request) *client {
+	r.t.Helper()
+	c := &client{t: r.t, changed: make(chan struct{})}
+	var err error
+	if proto == h2c {
+		ctx, cancel := context.WithCancel(req.Context())
+		c.stop = cancel
+		c.resp, err = r.h2.RoundTrip(req.WithContext(ctx))
+	} else {
+		var conn net.Conn
+		if conn, err = net.Dial("tcp", r.addr); err == nil {
+			c.stop = func() { conn.Close() }
+			c.resp, err = exchange(conn, proto, req)
+		}
+	}
+	if err != nil {
+		r.t.Fatalf("%s %s: %v", proto, req.URL, err)
+	}
+	var reading sync.WaitGroup
+	reading.Go(c.read)
+	r.t.Cleanup(func() {
+		c.stop()
+		reading.Wait()
+		c.resp.Body.Close()
+	})
+	return c
+}
+
+// exchange writes a request by hand, so that nothing is added to it, and reads
+// the head of the answer.
+func exchange(conn net.Conn, proto string, req *http.Request) (*http.Response, error) {
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s\r\nHost: %s\r\n", req.Method, req.URL.RequestURI(), proto, req.URL.Host)
+	_ = req.Header.Write(&b)
+	b.WriteString("\r\n")
+	if _, err := io.WriteString(conn, b.String()); err != nil {
+		return nil, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), req)
+	_ = conn.SetDeadline(time.Time{})
+	return resp, err
+}
+
+// subscribe opens a stream over HTTP/1.1 and takes its first frame.
+func (r *rig) subscribe(query string, headers ...string) *client {
+	r.t.Helper()
+	c := r.do(http11, r.request(query, headers...))
+	if c.resp.StatusCode != http.StatusOK {
+		r.t.Fatalf("%s: %s", query, c.resp.Status)
+	}
+	if e := c.next(); e.name != "gateway.ready" {
+		r.t.Fatalf("%s: the first event is %+v", query, e)
+	}
+	return c
+}
+
+func (c *client) read() {
+	b := make([]byte, 32<<10)
+	for {
+		n, err := c.resp.Body.Read(b)
+		c.mu.Lock()
+		c.parser.feed(b[:n])
+		c.raw = append(c.raw, b[:n]...)
+		if err != nil {
+			c.ended, c.endedAt = err, time.Now()
+		}
+		close(c.changed)
+		c.changed = make(chan struct{})
+		c.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// until waits until cond, which may look at what was read, is true. It reports
+// false if that takes too long or the stream has ended.
+func (c *client) until(within time.Duration, cond func() bool) bool {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		done, ended, changed := cond(), c.ended != nil, c.changed
+		c.mu.Unlock()
+		if done || ended {
+			return done
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return false
+		}
+	}
+}
+
+// next returns the next event.
+func (c *client) next() sseEvent {
+	c.t.Helper()
+	if !c.until(patience, func() bool { return len(c.parser.events) > c.taken }) {
+		c.t.Fatalf("no event after %d: %v\n%q", c.taken, c.ended, c.tail())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.taken++
+	return c.parser.events[c.taken-1]
+}
+
+// last returns the event that next returned last.
+func (c *client) last() sseEvent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parser.events[c.taken-1]
+}
+
+// retries returns the values of all retry fields so far.
+func (c *client) retries() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parser.retries
+}
+
+// expect takes events, which must have these data.
+func (c *client) expect(data ...string) (last sseEvent) {
+	c.t.Helper()
+	for _, want := range data {
+		if last = c.next(); last.data != want {
+			c.t.Fatalf("got %+v, want data %q", last, want)
+		}
+	}
+	return last
+}
+
+// expectGap takes a gap event and compares its data.
+func (c *client) expectGap(channel, after, resumed, reason string) sseEvent {
+	c.t.Helper()
+	e := c.next()
+	want := fmt.Sprintf(`{"channel":%q,"after":%q,"resumed":%q,"reason":%q}`, channel, after, resumed, reason)
+	if after == "" {
+		want = strings.Replace(want, `"after":""`, `"after":null`, 1)
+	}
+	if e.name != "gateway.gap" || e.data != want || !json.Valid([]byte(e.data)) {
+		c.t.Fatalf("got %+v, want a gap with %s", e, want)
+	}
+	return e
+}
+
+// end waits for the end of the stream, and returns when that was.
+func (c *client) end() time.Time {
+	c.t.Helper()
+	if c.until(patience, func() bool { return c.ended != nil }); c.ended == nil {
+		c.t.Fatalf("the stream does not end: %q", c.tail())
+	}
+	if !errors.Is(c.ended, io.EOF) {
+		c.t.Errorf("the stream ended with %v", c.ended)
+	}
+	return c.endedAt
+}
+
+// nothingElse says that there are no more events than those that were taken,
+// and nothing in the stream that a browser would ignore.
+func (c *client) nothingElse() {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.parser.events) != c.taken || len(c.parser.ignored) > 0 {
+		c.t.Errorf("there is more: %+v %q", c.parser.events[c.taken:], c.parser.ignored)
+	}
+}
+
+func (c *client) tail() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return string(c.raw[max(0, len(c.raw)-500):])
+}

@@ -1,0 +1,241 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// past is a deadline that makes a read or write return at once.
+var past = time.Unix(1, 0)
+
+// takenConn is an HTTP/1.1 connection that was taken over from net/http, so
+// that a stream costs no more than itself. One goroutine does everything: it
+// waits in a read, which tells at once when the client goes, and is woken by
+// the read's deadline.
+type takenConn struct {
+	net.Conn
+	chunk   int  // the most that is written at once, in bytes
+	park    bool // it is plain TCP, on a system that has a poller for it
+	failed  bool // a write has failed
+	woken   atomic.Bool
+	hurried atomic.Bool
+
+	patience  *time.Timer  // runs while a write does; nil before the first
+	impatient atomic.Int64 // the TCP_USER_TIMEOUT that is off because of a slow write, in ms
+}
+
+// tlsChunk is the most that is written to a TLS connection at once: a write
+// that meets its deadline breaks the connection, so progress is only seen from
+// one write to the next.
+const tlsChunk = 4 << 10
+
+func newTakenConn(c net.Conn, park bool) *takenConn {
+	t := &takenConn{Conn: c, chunk: maxBatch, park: park}
+	if _, ok := c.(*tls.Conn); ok {
+		t.chunk = tlsChunk
+	}
+	return t
+}
+
+func (c *takenConn) wake() {
+	if !c.woken.Swap(true) {
+		_ = c.SetReadDeadline(past)
+	}
+}
+
+func (c *takenConn) hurry() {
+	c.hurried.Store(true)
+	_ = c.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	c.wake()
+}
+
+func (c *takenConn) write(p []byte, timeout time.Duration, end time.Time) error {
+	c.restoreUserTimeout()
+	for len(p) > 0 {
+		if c.hurried.Load() {
+			timeout = min(timeout, farewellTimeout)
+		}
+		if err := c.SetWriteDeadline(writeDeadline(timeout, end)); err != nil {
+			return err
+		}
+		if timeout > farewellTimeout && c.hurried.Load() {
+			continue // hurried between the two: its deadline was overwritten
+		}
+		c.holdUserTimeout()
+		n, err := c.Conn.Write(p[:min(len(p), c.chunk)])
+		c.patience.Stop()
+		p = p[n:]
+		// A client that has taken some of it is slow, not gone.
+		if err != nil && (n == 0 || isOver(end) || c.hurried.Load() || !errors.Is(err, os.ErrDeadlineExceeded)) {
+			c.failed = true
+			return err
+		}
+	}
+	return nil
+}
+
+// holdUserTimeout takes the connection's TCP_USER_TIMEOUT off if the write that
+// follows has to wait for the client.
+func (c *takenConn) holdUserTimeout() {
+	if c.patience != nil {
+		c.patience.Reset(slowWrite / 2)
+		return
+	}
+	c.patience = time.AfterFunc(slowWrite/2, func() {
+		if was, ok := userTimeout(c.Conn, 0); ok && was > 0 {
+			c.impatient.Store(int64(was))
+		}
+	})
+}
+
+// restoreUserTimeout puts it back, once the client has everything.
+func (c *takenConn) restoreUserTimeout() {
+	if was := c.impatient.Load(); was > 0 && allAcknowledged(c.Conn) {
+		c.impatient.Store(0)
+		_, _ = userTimeout(c.Conn, int(was))
+	}
+}
+
+// maxIgnored is how much a client may send at a time on an event stream, where
+// nothing that it sends means anything, in bytes.
+const maxIgnored = 64 << 10
+
+func (c *takenConn) wait(until time.Time) error {
+	for total := 0; total < maxIgnored; {
+		if c.woken.Swap(false) {
+			return nil
+		}
+		if err := c.SetReadDeadline(until); err != nil {
+			return errGone
+		}
+		if c.woken.Swap(false) { // woken between the two: its deadline was overwritten
+			return nil
+		}
+		var ignored [256]byte
+		n, err := c.Conn.Read(ignored[:])
+		total += n
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.woken.Store(false)
+			return nil
+		}
+		if err != nil {
+			return errGone
+		}
+	}
+	return errGone
+}
+
+// parkable leaves out a connection whose TCP_USER_TIMEOUT is off: nobody would
+// put it back.
+func (c *takenConn) parkable() bool { return c.park && c.impatient.Load() == 0 }
+
+func (c *takenConn) close() {
+	if t, ok := c.Conn.(*tls.Conn); ok && c.failed {
+		// Its Close would wait for a client that takes nothing to take the
+		// end of the session.
+		_ = t.NetConn().Close()
+	}
+	_ = c.Conn.Close()
+}
+
+// responseConn is a stream of an HTTP/2 connection, or any other response that
+// cannot be taken over. The goroutine that drives it is the request's.
+type responseConn struct {
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	ctx     context.Context // ends when the client goes
+	woken   chan struct{}   // capacity 1
+	hurried atomic.Bool
+}
+
+func newResponseConn(w http.ResponseWriter, r *http.Request) *responseConn {
+	return &responseConn{w: w, rc: http.NewResponseController(w), ctx: r.Context(), woken: make(chan struct{}, 1)}
+}
+
+func (c *responseConn) wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (c *responseConn) hurry() {
+	c.hurried.Store(true)
+	_ = c.rc.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	c.wake()
+}
+
+// responseChunk is the most that is written to a response at once, in bytes:
+// progress is seen from one write to the next.
+const responseChunk = 16 << 10
+
+func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) error {
+	for len(p) > 0 {
+		if c.hurried.Load() {
+			timeout = min(timeout, farewellTimeout)
+		}
+		if err := c.rc.SetWriteDeadline(writeDeadline(timeout, end)); err != nil {
+			return err
+		}
+		start := time.Now()
+		n, err := c.w.Write(p[:min(len(p), responseChunk)])
+		p = p[n:]
+		if err == nil {
+			err = c.rc.Flush()
+		}
+		if err != nil {
+			// A connection that takes nothing at all is closed by the server or
+			// the kernel at about the time of the deadline.
+			if time.Since(start) >= timeout-timeout/10 {
+				return os.ErrDeadlineExceeded
+			}
+			if c.ctx.Err() != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return errGone
+			}
+			return err
+		}
+	}
+	// Nothing is being written: the deadline must not end the idle stream.
+	return c.rc.SetWriteDeadline(time.Time{})
+}
+
+func (c *responseConn) wait(until time.Time) error {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-c.woken:
+	case <-timer.C:
+	case <-c.ctx.Done():
+		return errGone
+	}
+	return nil
+}
+
+func (c *responseConn) parkable() bool { return false }
+
+func (c *responseConn) close() {}
+
+// writeDeadline returns when a write that begins now has to be done.
+func writeDeadline(timeout time.Duration, end time.Time) time.Time {
+	t := time.Now().Add(timeout)
+	if end.IsZero() {
+		return t
+	}
+	return earlier(t, end)
+}
+
+func isOver(end time.Time) bool { return !end.IsZero() && !time.Now().Before(end) }
+
+// isPeerError reports that the client closed or reset the connection.
+func isPeerError(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) ||
+		errors.Is(err, net.ErrClosed)
+}

@@ -1,0 +1,47 @@
+// The gateway's own figures, read every two seconds while the page is visible.
+
+import { quantile, rateBetween, Series } from "./meter.mjs";
+
+const PERIOD = 2000; // milliseconds
+
+// startStats calls onReading with the figures and their last minutes, and
+// onFailure with what went wrong.
+export function startStats(onReading, onFailure) {
+  const connections = new Series(60_000 / PERIOD);
+  const deliveries = new Series(60_000 / PERIOD);
+  let before = null;
+  let at = 0;
+
+  async function read() {
+    if (document.hidden) return;
+    try {
+      const response = await fetch("/console/stats", { cache: "no-store" });
+      if (!response.ok) throw new Error(`status ${response.status}`);
+      take(await response.json(), performance.now());
+    } catch (err) {
+      before = null; // the next difference would span the outage
+      onFailure(err.message);
+    }
+  }
+
+  function take(now, time) {
+    const seconds = (time - at) / 1000;
+    connections.push(now.connections);
+    if (before) deliveries.push(rateBetween(before.deliveries, now.deliveries, seconds));
+    onReading({
+      now,
+      connections,
+      deliveries,
+      p50: before ? quantile(0.5, before.latency, now.latency) : null,
+      p99: before ? quantile(0.99, before.latency, now.latency) : null,
+    });
+    before = now;
+    at = time;
+  }
+
+  async function loop() {
+    await read();
+    setTimeout(loop, PERIOD);
+  }
+  loop();
+}

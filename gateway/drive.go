@@ -1,0 +1,204 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"os"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
+
+// conn is a client's connection as the goroutine that drives a stream uses it.
+type conn interface {
+	driver
+	// write writes all of p. It fails if the client takes nothing for timeout,
+	// or has not taken all of it by end, unless that is zero.
+	write(p []byte, timeout time.Duration, end time.Time) error
+	// wait returns when the connection was woken, when the moment has come, or
+	// with an error when the client has gone.
+	wait(until time.Time) error
+	// parkable reports that the stream can wait without a goroutine.
+	parkable() bool
+	close()
+}
+
+// errGone tells that the client has gone.
+var errGone = errors.New("the client has gone")
+
+const (
+	// fetchTimeout bounds how long a stream waits for history before it looks
+	// after heartbeats and the like. The read itself goes on.
+	fetchTimeout = 3 * time.Second
+	// fetchRetry is about how long a stream waits after history failed.
+	fetchRetry = 500 * time.Millisecond
+	// slowWrite is how long a write takes for its client to count as slow.
+	slowWrite = time.Second
+	// farewellTimeout bounds the last write of a stream that is ended.
+	farewellTimeout = time.Second
+)
+
+// drive writes a stream to its client, rest first, until it ends, and returns
+// why: a reason of metrics.Gateway.Disconnects. If the connection can be
+// parked it returns "" as soon as the stream is up to date.
+func (s *stream) drive(c conn, rest []byte) (reason string) {
+	var d driver = c
+	s.driver.Store(&d)
+	if s.ending.Load() != nil {
+		d.hurry() // end came before there was somebody to tell
+	}
+	if err := s.writeWithLarge(c, rest); err != nil {
+		return s.endOf(err)
+	}
+	beat := s.nextBeat()
+	for {
+		// First, so that nothing is sent after the end of a grant.
+		if reason := s.ended(time.Now()); reason != "" {
+			s.farewell(c, reason)
+			return reason
+		}
+		wrote, state, err := s.writeBatch(c)
+		if err != nil {
+			return s.endOf(err)
+		}
+		if wrote {
+			beat = s.nextBeat()
+		}
+		until := beat
+		switch state {
+		case fillMore:
+			continue
+		case fillIdle:
+			if c.parkable() && !s.slow {
+				return ""
+			}
+			s.slow = false
+		case fillBehind:
+			if s.fetchSoon() {
+				continue
+			}
+			until = earlier(until, time.Now().Add(fetchRetry/2+rand.N(fetchRetry)))
+		}
+		if err := c.wait(s.beforeEnd(until)); err != nil {
+			return s.endOf(err)
+		}
+		if now := time.Now(); !now.Before(beat) && s.ended(now) == "" {
+			if err := s.write(c, []byte(heartbeat)); err != nil {
+				return s.endOf(err)
+			}
+			beat = s.nextBeat()
+			s.g.countWrite(len(heartbeat))
+		}
+	}
+}
+
+// writeBatch writes one batch, if there is something to write.
+func (s *stream) writeBatch(c conn) (wrote bool, state fillState, err error) {
+	if s.idle() {
+		return false, fillIdle, nil
+	}
+	out := s.begin()
+	defer s.finish()
+	out.b, state = s.fill(out.b)
+	n := len(out.b) + len(s.large)
+	if n == 0 {
+		return false, state, nil
+	}
+	if err := s.writeWithLarge(c, out.b); err != nil {
+		return false, state, err
+	}
+	out.count(s.g.metrics, n, 1, time.Now())
+	return true, state, nil
+}
+
+// writeWithLarge writes b and then the large frame that belongs after it, if
+// there is one.
+func (s *stream) writeWithLarge(c conn, b []byte) error {
+	if len(b) > 0 {
+		if err := s.write(c, b); err != nil {
+			return err
+		}
+	}
+	b, s.large = s.large, nil
+	if len(b) == 0 {
+		return nil
+	}
+	return s.write(c, b)
+}
+
+// write writes b. A client that is slow to take it gets smaller batches from
+// then on, until it is quick again, and no page of history is kept for it.
+func (s *stream) write(c conn, b []byte) error {
+	start := time.Now()
+	var end time.Time
+	if s.endAt != 0 {
+		end = time.Unix(0, s.endAt)
+	}
+	if err := c.write(b, s.g.cfg.WriteTimeout, end); err != nil {
+		return err
+	}
+	if s.slow = time.Since(start) > slowWrite; s.slow {
+		s.dropPage()
+	}
+	return nil
+}
+
+// fetchSoon reads a page of history and reports whether it got it.
+func (s *stream) fetchSoon() bool {
+	ctx, cancel := context.WithDeadline(s.g.ctx, s.beforeEnd(time.Now().Add(fetchTimeout)))
+	defer cancel()
+	return s.fetch(ctx) == nil
+}
+
+// farewell tells the client when to come back: each at another time.
+func (s *stream) farewell(c conn, reason string) {
+	if b := s.appendFarewell(nil, reason); len(b) > 0 {
+		_ = c.write(b, farewellTimeout, time.Time{})
+	}
+}
+
+func (s *stream) appendFarewell(b []byte, reason string) []byte {
+	switch reason {
+	case metrics.EndClient: // nobody is there to read it
+	case metrics.EndShutdown: // there may not be another replica to come back to
+	default:
+		b = append(appendRetry(b, s.g.cfg.Retry), '\n')
+	}
+	return b
+}
+
+// nextBeat is when the connection will have been idle for a heartbeat, ±20 %.
+func (s *stream) nextBeat() time.Time { return time.Now().Add(jitter(s.g.cfg.Heartbeat)) }
+
+// endOf maps the error of a connection to the reason of the stream's end.
+func (s *stream) endOf(err error) string {
+	var netErr net.Error
+	due := s.ended(time.Now())
+	switch {
+	case errors.Is(err, errGone), isPeerError(err):
+		return metrics.EndClient
+	case due != "":
+		return due // it had to end and the client did not take the last bytes
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		return metrics.EndWriteTimeout
+	}
+	return metrics.EndWriteError
+}
+
+// beforeEnd returns t, or when the stream has to end if that is earlier.
+func (s *stream) beforeEnd(t time.Time) time.Time {
+	if s.endAt == 0 {
+		return t
+	}
+	return earlier(t, time.Unix(0, s.endAt))
+}
+
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

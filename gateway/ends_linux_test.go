@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
+
+// The wheel is advanced every tick, at any phase: what is due in a tick may be
+// taken up to a tick later. The end of a grant must not be.
+func TestParkedStreamsDoNotOutliveTheirGrant(t *testing.T) {
+	start := time.Unix(1_700_000_000, 0)
+	for end := 5 * wheelTick; end < 6*wheelTick; end += wheelTick / 20 {
+		l, s := &lot{wheel: newWheel(start)}, &stream{endAt: start.Add(end).UnixNano(), parked: parked{beat: start.Add(never).UnixNano()}}
+		l.schedule(s)
+		if latest := time.Duration(s.parked.due+1) * wheelTick; latest > end {
+			t.Fatalf("a grant that ends after %v may end the stream after %v", end, latest)
+		}
+	}
+}
+
+// The token ends while a read of history is waited for.
+func TestStreamEndsWithItsTokenWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, withTokens, small)
+	ids := r.publishN("a", 20)
+	auth := []string{"Authorization", "Bearer " + token(t, time.Now().Add(time.Hour), "a")}
+	r.subscribe("channel=a", auth...)
+	r.redis.Pause()
+	t.Cleanup(r.redis.Resume)
+	expires := time.Now().Truncate(time.Second).Add(2 * time.Second)
+	auth[1] = "Bearer " + token(t, expires, "a")
+	query := []*client{
+		r.do(http11, r.request("channel=a", append(auth, "Last-Event-ID", ids[0])...)),
+		r.do(h2c, r.request("channel=a", append(auth, "Last-Event-ID", ids[0])...)),
+	}
+	for _, c := range query {
+		c.next()
+		if at := c.end(); at.After(expires.Add(200 * time.Millisecond)) {
+			t.Errorf("%s: it ended %v after the token did", c.resp.Proto, at.Sub(expires))
+		}
+	}
+}
+
+// A token also ends for a client that does not read.
+func TestStreamOfASlowClientEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, withTokens)
+	for i := range 10 {
+		r.publish("a", fmt.Sprint(i)+string(make([]byte, 1_000_000)))
+	}
+	expires := time.Now().Truncate(time.Second).Add(2 * time.Second)
+	r.send("GET /events?channel=a&replay=all HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token(t, expires, "a") + "\r\n\r\n")
+	r.await(1, "disconnects_total", metrics.EndExpired)
+	if late := time.Since(expires); late > 2*farewellTimeout {
+		t.Errorf("it ended %v after the token did", late)
+	}
+}
+
+// Publishers may choose ids of their own, which have no time in them.
+func TestLatencyOfStrangeIDs(t *testing.T) {
+	r := newRig(t)
+	now := time.Now()
+	for _, ms := range []uint64{0, 1, 1 << 62, 1 << 63, math.MaxInt64, math.MaxUint64, uint64(now.UnixMilli()) - math.MaxInt64/uint64(time.Millisecond) - 1} {
+		b := &batch{live: []uint64{ms}}
+		b.observe(r.g.metrics, 1, now)
+		if _, _, n := r.g.metrics.DeliveryLatency.Cumulative(); n != 0 {
+			t.Fatalf("the id %d counts as a latency", ms)
+		}
+	}
+}

@@ -1,0 +1,214 @@
+package gateway
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// engineClient is a client of an event stream that reads only when it is told
+// to, so that a test decides how slow it is.
+type engineClient struct {
+	t    testing.TB
+	conn *net.TCPConn
+	sseParser
+	ended bool // the server ended the stream
+}
+
+// clientSetup is how a client connects.
+type clientSetup struct {
+	query   string // after channel=…
+	lastID  string
+	recvBuf int // SO_RCVBUF; 0: what the system gives
+}
+
+// errRefused is an answer that is not an event stream.
+type errRefused struct{ status int }
+
+func (e errRefused) Error() string { return "status " + strconv.Itoa(e.status) }
+
+// connect opens a stream and reads its first event.
+func (e *engine) connect(channels string, setup clientSetup) *engineClient {
+	e.t.Helper()
+	c, err := e.tryConnect(channels, setup)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { _ = c.conn.Close() })
+	return c
+}
+
+// tryConnect is connect for goroutines: it leaves errors, and the closing of
+// the connection, to the caller. Channels are separated by commas.
+func (e *engine) tryConnect(channels string, setup clientSetup) (*engineClient, error) {
+	d := net.Dialer{Timeout: enginePatience, Control: func(_, _ string, rc syscall.RawConn) (err error) {
+		if setup.recvBuf > 0 {
+			cerr := rc.Control(func(fd uintptr) {
+				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, setup.recvBuf)
+			})
+			err = errors.Join(err, cerr)
+		}
+		return err
+	}}
+	conn, err := d.Dial("tcp", e.addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &engineClient{t: e.t, conn: conn.(*net.TCPConn)}
+	if err := c.begin(channels, setup); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *engineClient) begin(channels string, setup clientSetup) error {
+	q := url.Values{"channel": strings.Split(channels, ",")}.Encode() + setup.query
+	request := "GET /events?" + q + " HTTP/1.1\r\nHost: test\r\n"
+	if setup.lastID != "" {
+		request += "Last-Event-ID: " + setup.lastID + "\r\n"
+	}
+	if _, err := io.WriteString(c.conn, request+"\r\n"); err != nil {
+		return err
+	}
+	_ = c.conn.SetReadDeadline(time.Now().Add(enginePatience))
+	r := bufio.NewReaderSize(c.conn, 512)
+	response, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return errRefused{response.StatusCode}
+	}
+	rest, _ := r.Peek(r.Buffered())
+	c.feed(rest)
+	return c.readUntil(time.Now().Add(enginePatience), func() bool { return len(c.events) > 0 })
+}
+
+// readSome reads what there is, waiting for it until the deadline.
+func (c *engineClient) readSome(b []byte, deadline time.Time) error {
+	_ = c.conn.SetReadDeadline(deadline)
+	n, err := c.conn.Read(b)
+	c.feed(b[:n])
+	if errors.Is(err, io.EOF) {
+		c.ended = true
+	}
+	return err
+}
+
+// readUntil reads until cond is true; an error says why it has not become so.
+func (c *engineClient) readUntil(deadline time.Time, cond func() bool) error {
+	b := make([]byte, 32<<10)
+	for !cond() {
+		if err := c.readSome(b, deadline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await reads until cond is true.
+func (c *engineClient) await(what string, cond func() bool) {
+	c.t.Helper()
+	if err := c.readUntil(time.Now().Add(enginePatience), cond); err != nil {
+		c.t.Fatalf("reading until %s: %v; %d events", what, err, len(c.events))
+	}
+}
+
+// awaitEnd reads until the server ends the stream.
+func (c *engineClient) awaitEnd() {
+	c.t.Helper()
+	err := c.readUntil(time.Now().Add(enginePatience), func() bool { return false })
+	if !errors.Is(err, io.EOF) {
+		c.t.Fatalf("waiting for the end of the stream: %v", err)
+	}
+}
+
+// awaitMessages reads until there are n events of publishers.
+func (c *engineClient) awaitMessages(n int) {
+	c.t.Helper()
+	c.await(strconv.Itoa(n)+" messages", func() bool { return len(c.messages()) >= n })
+}
+
+// messages returns the events of publishers.
+func (c *engineClient) messages() []sseEvent {
+	var all []sseEvent
+	for _, e := range c.events {
+		if !strings.HasPrefix(e.name, ownPrefix) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// named returns the events of that name.
+func (c *engineClient) named(name string) []sseEvent {
+	var all []sseEvent
+	for _, e := range c.events {
+		if e.name == name {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// numberOf returns the number that publishNumbers put into an event.
+func numberOf(e sseEvent) int {
+	n, _, _ := strings.Cut(e.data, " ")
+	number, err := strconv.Atoi(n)
+	if err != nil {
+		return -1
+	}
+	return number
+}
+
+// checkNumbers fails unless the messages are from, from+1, … with the padding,
+// n of them, and nothing else was in the stream.
+func (c *engineClient) checkNumbers(from, n int, padding string) {
+	c.t.Helper()
+	messages := c.messages()
+	if len(messages) != n {
+		c.t.Fatalf("%d messages, want %d", len(messages), n)
+	}
+	for i, e := range messages {
+		if want := strconv.Itoa(from+i) + " " + padding; e.data != want {
+			c.t.Fatalf("message %d is %.40q (%d bytes), want %.40q (%d bytes)", i, e.data, len(e.data), want, len(want))
+		}
+	}
+	if len(c.ignored) > 0 {
+		c.t.Fatalf("the stream has lines that mean nothing: %.200q", c.ignored)
+	}
+}
+
+// whole reports whether the stream stopped at the end of an event or comment.
+func (c *engineClient) whole() bool {
+	return len(c.line) == 0 && c.data == "" && c.name == ""
+}
+
+// reset ends the connection with a RST.
+func (c *engineClient) reset() {
+	_ = c.conn.SetLinger(0)
+	_ = c.conn.Close()
+}
+
+// leave ends the connection in one of the ways that clients do.
+func (c *engineClient) leave() {
+	switch rand.N(3) {
+	case 0:
+		c.reset()
+	case 1:
+		_ = c.conn.CloseWrite()
+		fallthrough
+	default:
+		_ = c.conn.Close()
+	}
+}

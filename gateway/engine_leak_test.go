@@ -1,0 +1,34 @@
+package gateway
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// checkLeaks fails the test if goroutines or descriptors are left when all that
+// it starts after this call has been cleaned up.
+func checkLeaks(t *testing.T) {
+	goroutines := goleak.IgnoreCurrent()
+	before := countDescriptors(t)
+	t.Cleanup(func() {
+		goleak.VerifyNone(t, goroutines)
+		redistest.Eventually(t, enginePatience, "the descriptors to be closed", func() bool {
+			return countDescriptors(t) <= before
+		})
+	})
+}
+
+// countDescriptors returns how many descriptors the process has, one for the
+// counting among them.
+func countDescriptors(t testing.TB) int {
+	t.Helper()
+	names, err := os.ReadDir("/dev/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(names)
+}

@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// engineTest is something that every driver promises.
+type engineTest struct {
+	setup engineSetup
+	run   func(*testing.T, *engine)
+}
+
+var engineSuite = map[string]engineTest{
+	"order":                           {run: testOrder},
+	"batch over the limit":            {run: testBatchOverLimit},
+	"several channels":                {run: testSeveralChannels},
+	"envelope":                        {run: testEnvelope},
+	"flush interval":                  {setup: engineSetup{gateway: func(c *Config) { c.FlushInterval = 200 * time.Millisecond }}, run: testFlushInterval},
+	"max connections":                 {setup: engineSetup{gateway: func(c *Config) { c.MaxConnections = 3 }}, run: testMaxConnections},
+	"heartbeat":                       {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 600 * time.Millisecond }}, run: testHeartbeat},
+	"no heartbeat when busy":          {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 3 * time.Second }}, run: testNoHeartbeatWhenBusy},
+	"grant expires":                   {setup: engineSetup{gateway: func(c *Config) { c.Access = grantAll(1200 * time.Millisecond) }}, run: testGrantExpires},
+	"max age":                         {setup: engineSetup{gateway: func(c *Config) { c.MaxConnectionAge = 700 * time.Millisecond }}, run: testMaxAge},
+	"disconnects":                     {run: testDisconnects},
+	"garbage":                         {run: testGarbage},
+	"drain":                           {setup: engineSetup{gateway: func(c *Config) { c.DrainWindow = 500 * time.Millisecond }}, run: testDrain},
+	"drain of a client that is stuck": {setup: engineSetup{sendBuf: smallBuffer}, run: testDrainStuck},
+	"stop":                            {run: testStop},
+	"stop while clients arrive":       {run: testStopWhileArriving},
+	"write timeout":                   {setup: engineSetup{sendBuf: smallBuffer, gateway: func(c *Config) { c.WriteTimeout = 700 * time.Millisecond }}, run: testWriteTimeout},
+	"reader that pauses":              {setup: engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 64 }}, run: testPausingReader},
+	"slow readers":                    {setup: engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 32 }}, run: testSlowReaders},
+}
+
+// TestEngine holds both drivers to the same promises.
+func TestEngine(t *testing.T) {
+	checkLeaks(t)
+	redis := redistest.Start(t)
+	t.Run("drivers", func(t *testing.T) {
+		for _, noParking := range []bool{false, true} {
+			for name, test := range engineSuite {
+				t.Run(driverName(noParking)+"/"+name, func(t *testing.T) {
+					t.Parallel()
+					e := startEngine(t, redis, test.setup.withDriver(noParking))
+					test.run(t, e)
+					e.stop()
+					if n, parked := e.connections(), e.parked(); n != 0 || parked != 0 {
+						t.Errorf("%d connections and %d parked ones are left", n, parked)
+					}
+				})
+			}
+		}
+	})
+}
+
+func driverName(noParking bool) string {
+	if noParking {
+		return "goroutine"
+	}
+	return "parked"
+}
+
+func (s engineSetup) withDriver(noParking bool) engineSetup {
+	change := s.gateway
+	s.gateway = func(c *Config) {
+		c.NoParking = noParking
+		if change != nil {
+			change(c)
+		}
+	}
+	return s
+}
+
+// channelOf is a name for the channel of a test, which has the Redis not for
+// itself.
+func channelOf(t *testing.T) string {
+	return "engine:" + strings.Map(func(r rune) rune {
+		if ValidChannel(string(r)) {
+			return r
+		}
+		return '_'
+	}, t.Name())
+}
+
+func testOrder(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	e.publish(ch, "before")
+	var clients []*engineClient
+	for range 20 {
+		clients = append(clients, e.connect(ch, clientSetup{}))
+	}
+	e.awaitConnections(len(clients))
+	e.publishNumbers(ch, 0, 200, "x")
+	for _, c := range clients {
+		c.awaitMessages(200)
+		c.checkNumbers(0, 200, "x")
+	}
+	// One who comes back goes on where it was, among those who stayed.
+	back := e.connect(ch, clientSetup{lastID: clients[0].messages()[149].id})
+	back.awaitMessages(50)
+	e.publishNumbers(ch, 200, 10, "x")
+	back.awaitMessages(60)
+	back.checkNumbers(150, 60, "x")
+	e.awaitConnections(len(clients) + 1)
+}
+
+// An append of more than is written at once is delivered to its end, although
+// nothing comes after it that would wake anybody.
+func testBatchOverLimit(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	padding := strings.Repeat("y", maxBatch*3/4)
+	a, b := e.connect(ch, clientSetup{}), e.connect(ch, clientSetup{query: "&envelope=json"})
+	e.awaitConnections(2)
+	data := make([]string, 12)
+	for i := range data {
+		data[i] = strconv.Itoa(i) + " " + padding
+	}
+	e.publish(ch, data...)
+	a.awaitMessages(len(data))
+	a.checkNumbers(0, len(data), padding)
+	b.awaitMessages(len(data))
+	e.awaitConnections(2)
+}
+
+func testSeveralChannels(t *testing.T, e *engine) {
+	x, y := channelOf(t)+":x", channelOf(t)+":y"
+	c, only := e.connect(x+","+y, clientSetup{}), e.connect(y, clientSetup{})
+	e.awaitConnections(2)
+	for i := range 50 {
+		e.publishNumbers(x, i, 1, "x")
+		e.publishNumbers(y, i, 1, "y")
+	}
+	only.awaitMessages(50)
+	only.checkNumbers(0, 50, "y")
+	c.awaitMessages(100)
+	// A client that went away after any of them gets exactly the rest.
+	for _, at := range []int{0, 33, 98} {
+		have := c.messages()
+		back := e.connect(x+","+y, clientSetup{lastID: have[at].id})
+		back.awaitMessages(99 - at)
+		checkInterleaved(t, append(have[:at+1:at+1], back.messages()...))
+	}
+}
+
+// checkInterleaved fails unless the messages are 0 to 49 of x and of y, each in
+// order.
+func checkInterleaved(t *testing.T, messages []sseEvent) {
+	t.Helper()
+	next := map[string]int{}
+	for _, m := range messages {
+		_, of, _ := strings.Cut(m.data, " ")
+		if n := numberOf(m); n != next[of] {
+			t.Fatalf("%d of %s came where %d should", n, of, next[of])
+		}
+		next[of]++
+	}
+	if len(next) != 2 || next["x"] != 50 || next["y"] != 50 {
+		t.Fatalf("got %v, want 50 of x and of y", next)
+	}
+}
+
+func testEnvelope(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	c := e.connect(ch, clientSetup{query: "&envelope=json"})
+	e.awaitConnections(1)
+	e.publish(ch, "a\nb")
+	c.awaitMessages(1)
+	m := c.messages()[0]
+	if want := fmt.Sprintf(`{"channel":%q,"id":%q,"event":"message","data":"a\nb"}`, ch, m.id); m.data != want {
+		t.Errorf("got %s, want %s", m.data, want)
+	}
+}
+
+// Events of one interval are sent together, whatever the driver.
+func testFlushInterval(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	c := e.connect(ch, clientSetup{})
+	e.awaitConnections(1)
+	before := valueOfMetric(e.m.Gateway.Writes)
+	const n = 100
+	start := time.Now()
+	for i := range n {
+		e.publishNumbers(ch, i, 1, "x")
+	}
+	took := time.Since(start)
+	c.awaitMessages(n)
+	c.checkNumbers(0, n, "x")
+	most := int(took/e.g.cfg.FlushInterval) + 2
+	redistest.Eventually(t, enginePatience, "the deliveries to be counted", func() bool {
+		return valueOfMetric(e.m.Gateway.Deliveries) == n
+	})
+	if writes := valueOfMetric(e.m.Gateway.Writes) - before; writes > most {
+		t.Errorf("%d writes in %v, want at most %d", writes, took, most)
+	}
+}
+
+func testMaxConnections(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	first := e.connect(ch, clientSetup{})
+	e.connect(ch, clientSetup{})
+	e.connect(ch, clientSetup{})
+	e.awaitConnections(3)
+	if _, err := e.tryConnect(ch, clientSetup{}); err != (errRefused{503}) {
+		t.Fatalf("the fourth of three connections: %v", err)
+	}
+	first.reset()
+	e.awaitConnections(2)
+	e.connect(ch, clientSetup{})
+	e.awaitConnections(3)
+	if n := valueOfMetric(e.m.Gateway.Refusals.WithLabelValues(metrics.RefusedMaxConnections)); n != 1 {
+		t.Errorf("%d refusals were counted, want 1", n)
+	}
+}

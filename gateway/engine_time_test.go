@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
+
+// Heartbeats come when the connection was idle for the period, ±20 % and a
+// tick, and not in bursts.
+func testHeartbeat(t *testing.T, e *engine) {
+	c := e.connect(channelOf(t), clientSetup{})
+	e.awaitConnections(1)
+	last := time.Now()
+	for i := 1; i <= 3; i++ {
+		c.await("a heartbeat", func() bool { return len(c.comments) >= i })
+		if idle := time.Since(last); len(c.comments) == i && idle < e.g.cfg.Heartbeat*8/10-wheelTick-50*time.Millisecond {
+			t.Errorf("heartbeat %d came after %v", i, idle)
+		}
+		last = time.Now()
+	}
+	if !c.whole() || len(c.messages()) > 0 || len(c.ignored) > 0 {
+		t.Errorf("heartbeats are not just comments: %q", c.ignored)
+	}
+	e.awaitConnections(1)
+}
+
+// A connection on which events flow gets no heartbeats.
+func testNoHeartbeatWhenBusy(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	c := e.connect(ch, clientSetup{})
+	e.awaitConnections(1)
+	gap, last := time.Duration(0), time.Now()
+	n := 0
+	for start := time.Now(); time.Since(start) < e.g.cfg.Heartbeat*3/2; n++ {
+		e.publishNumbers(ch, n, 1, "x")
+		c.awaitMessages(n + 1)
+		gap, last = max(gap, time.Since(last)), time.Now()
+	}
+	// On a machine that stood still for that long there may be one.
+	if gap < e.g.cfg.Heartbeat/2 && len(c.comments) > 0 {
+		t.Errorf("%d heartbeats on a connection that was idle for %v at most", len(c.comments), gap)
+	}
+	c.checkNumbers(0, n, "x")
+}
+
+// Nothing that was published after the end of the grant is delivered, however
+// busy the channel, and the client is told to come back.
+func testGrantExpires(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	var clients []*engineClient
+	var expire time.Time
+	for range 20 {
+		clients = append(clients, e.connect(ch, clientSetup{}))
+		expire = time.Now().Add(time.Duration(e.g.cfg.Access.(grantAll)))
+	}
+	for time.Now().Before(expire.Add(200 * time.Millisecond)) {
+		e.publish(ch, strconv.FormatInt(time.Now().UnixMicro(), 10))
+	}
+	e.awaitEnded(metrics.EndExpired, len(clients))
+	for _, c := range clients {
+		c.awaitEnd()
+		checkFarewell(t, c)
+		if m := c.messages(); len(m) == 0 || numberOf(m[len(m)-1]) > int(expire.UnixMicro()) {
+			t.Errorf("of %d events the last was published after the end of the grant", len(m))
+		}
+	}
+	if late := time.Since(expire); late > 10*time.Second {
+		t.Errorf("the streams ended %v after their grants", late)
+	}
+}
+
+func testMaxAge(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	start := time.Now()
+	c := e.connect(ch, clientSetup{})
+	e.publishNumbers(ch, 0, 10, "x")
+	c.awaitEnd()
+	if age := time.Since(start); age < e.g.cfg.MaxConnectionAge*8/10-2*wheelTick {
+		t.Errorf("the stream ended after %v", age)
+	}
+	e.awaitEnded(metrics.EndMaxAge, 1)
+	c.checkNumbers(0, 10, "x")
+	checkFarewell(t, c)
+}
+
+// checkFarewell fails unless the stream ended after a whole event and a last
+// word on when to come back, which is not the one that it began with.
+func checkFarewell(t *testing.T, c *engineClient) {
+	t.Helper()
+	if !c.whole() {
+		t.Errorf("the stream ended within an event: %.100q", c.line)
+	}
+	if len(c.retries) != 2 {
+		t.Errorf("retry was sent %d times (%s), want once at the start and once at the end",
+			len(c.retries), strings.Join(c.retries, ", "))
+	}
+}

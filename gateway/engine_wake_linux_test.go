@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// sinks is a shard with streams of one channel that are parked over socket
+// pairs. Nobody runs the shard: the test calls it, and nothing happens
+// meanwhile.
+type sinks struct {
+	t       testing.TB
+	e       *engine
+	shard   *shard
+	topic   *topic
+	streams []*stream
+	ends    []int // of the clients
+	before  store.ID
+	frames  int // bytes of the events that a wake-up delivers
+	discard [64 << 10]byte
+}
+
+// newSinks parks n streams and publishes events for them of the size, which are
+// in the window and yet to be delivered.
+func newSinks(t testing.TB, n, events, size int) *sinks {
+	t.Helper()
+	redis := redistest.Start(t)
+	k := &sinks{t: t, e: startEngine(t, redis, engineSetup{})}
+	// The engine's own gateway has shards that run; this one's do not.
+	cfg := k.e.g.cfg
+	g := New(cfg)
+	k.shard = g.hub.shards[0]
+	t.Cleanup(k.close)
+	for range n {
+		k.addStream(g)
+	}
+	k.topic = k.streams[0].channels[0].topic
+	k.before = k.topic.lead.Pos()
+	k.e.publishNumbers("sinks", 0, events, strings.Repeat("s", size))
+	redistest.Eventually(t, enginePatience, strconv.Itoa(events)+" events in the window", func() bool {
+		c := k.topic.lead
+		batch, _ := c.Next(1 << 30)
+		k.frames = 0
+		for i := range batch.Entries {
+			k.frames += len(batch.Entries[i].Frame)
+		}
+		return len(batch.Entries) == events
+	})
+	return k
+}
+
+func (k *sinks) addStream(g *Gateway) {
+	k.t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	s := &stream{g: g, shard: k.shard}
+	s.channels = s.one[:]
+	if !g.enter(s) {
+		k.t.Fatal("the gateway is stopping")
+	}
+	if err := k.shard.join(context.Background(), "sinks", s, 0); err != nil {
+		k.t.Fatal(err)
+	}
+	s.channels[0].cursor, s.channels[0].live = s.channels[0].topic.sub.Now(), true
+	s.parked.fd, s.parked.beat = int32(pair[0]), time.Now().Add(never).UnixNano()
+	k.shard.lot.park(s)
+	k.streams, k.ends = append(k.streams, s), append(k.ends, pair[1])
+}
+
+// rewind has everything yet to be delivered again.
+func (k *sinks) rewind() {
+	k.topic.lead.Rewind(k.before)
+	for _, s := range k.streams {
+		s.channels[0].cursor.Rewind(k.before)
+	}
+}
+
+// drain reads what the clients were sent, and returns how many bytes that is.
+func (k *sinks) drain() (total int) {
+	for _, fd := range k.ends {
+		for {
+			n, err := unix.Read(fd, k.discard[:])
+			if err != nil || n <= 0 {
+				break
+			}
+			total += n
+		}
+	}
+	return total
+}
+
+// check fails unless every stream is still parked.
+func (k *sinks) check() {
+	k.t.Helper()
+	for i, s := range k.streams {
+		if !s.parked.in || !s.idle() {
+			k.t.Fatalf("stream %d: parked %v, idle %v", i, s.parked.in, s.idle())
+		}
+	}
+}
+
+func (k *sinks) close() {
+	for i, s := range k.streams {
+		_ = unix.Close(k.ends[i])
+		if s.parked.in {
+			k.shard.lot.end(s, metrics.EndClient)
+		}
+	}
+	for _, s := range k.streams[0].g.hub.shards {
+		s.lot.close()
+	}
+}
+
+// A wake-up writes the same events to every parked stream that is up to date.
+func TestWakeReachesAll(t *testing.T) {
+	checkLeaks(t)
+	const n, events = 100, 7
+	k := newSinks(t, n, events, 50)
+	for range 3 {
+		k.shard.wake(k.topic)
+		if got := k.drain(); got != n*k.frames {
+			t.Fatalf("%d bytes were written, want %d", got, n*k.frames)
+		}
+		k.check()
+		k.rewind()
+	}
+}
+
+// A stream whose grant has ended gets nothing any more, although nobody has
+// come to end it yet.
+func TestWakeAfterGrant(t *testing.T) {
+	checkLeaks(t)
+	k := newSinks(t, 2, 3, 50)
+	late := k.streams[0]
+	late.endAt, late.expires = time.Now().Add(-time.Millisecond).UnixNano(), true
+	k.shard.wake(k.topic)
+	farewell := len(late.appendFarewell(nil, metrics.EndExpired))
+	if got := k.drain(); got != k.frames+farewell {
+		t.Errorf("%d bytes were written, want %d to one stream and a farewell of %d to the other", got, k.frames, farewell)
+	}
+	if late.parked.in || k.e.ended(metrics.EndExpired) != 1 {
+		t.Error("the stream has not ended")
+	}
+}
+
+// BenchmarkWake is an event of 100 bytes, or a burst of them, to 1,000 parked
+// streams: the system call is most of it.
+func BenchmarkWake(b *testing.B) {
+	for _, events := range []int{1, 50} {
+		b.Run(strconv.Itoa(events)+" events to 1000", func(b *testing.B) {
+			k := newSinks(b, 1000, events, 100)
+			b.ReportAllocs()
+			for b.Loop() {
+				k.rewind()
+				k.shard.wake(k.topic)
+				b.StopTimer()
+				k.drain()
+				b.StartTimer()
+			}
+			k.check()
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(k.streams)), "ns/stream")
+		})
+	}
+}
+
+// BenchmarkWriteBatch is a burst to a stream that is served by itself, as one
+// of several channels is.
+func BenchmarkWriteBatch(b *testing.B) {
+	for _, events := range []int{1, 50} {
+		b.Run(strconv.Itoa(events)+" events", func(b *testing.B) {
+			k := newSinks(b, 1, events, 100)
+			s := k.streams[0]
+			b.SetBytes(int64(k.frames))
+			b.ReportAllocs()
+			for b.Loop() {
+				k.rewind()
+				if rest, result := s.pump(nil); result != pumpIdle || rest != nil {
+					b.Fatalf("pump: %d, %d bytes left", result, len(rest))
+				}
+				b.StopTimer()
+				k.drain()
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+func BenchmarkEncodeEntry(b *testing.B) {
+	fields := fieldsOf("data", strings.Repeat("x", 100), "event", "order")
+	b.ReportAllocs()
+	for b.Loop() {
+		FrameEncoder{}.EncodeEntry("orders", testID, fields)
+	}
+}

@@ -1,0 +1,32 @@
+//go:build !race
+
+// The race detector has sync.Pool forget things on purpose, so the numbers mean
+// nothing with it.
+
+package gateway
+
+import (
+	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+func TestFramesAllocateLittle(t *testing.T) {
+	b := make([]byte, 0, 4096)
+	for name, fields := range map[string][][]byte{
+		"data":     fieldsOf("data", "0123456789\nabcdef", "event", "order"),
+		"object":   fieldsOf("key", "välue", "other", "\"x\""),
+		"bad name": fieldsOf("event", "gateway.x", "data", "x"),
+	} {
+		if n := testing.AllocsPerRun(1000, func() { FrameEncoder{}.EncodeEntry("orders", testID, fields) }); n > 2 {
+			t.Errorf("EncodeEntry, %s: %v allocations", name, n)
+		}
+	}
+	frame, _ := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", "hello"))
+	several := &stream{channels: make([]channelState, 8), names: signature([]string{"a", "b"})}
+	if n := testing.AllocsPerRun(1000, func() {
+		b = append(several.appendIDLine(b[:0], 3, store.MaxID), rest(frame)...)
+	}); n > 0 {
+		t.Errorf("the id line of several channels: %v allocations", n)
+	}
+}

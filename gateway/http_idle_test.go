@@ -1,0 +1,140 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+func TestJitter(t *testing.T) {
+	seen := map[time.Duration]bool{}
+	least, most := time.Hour, time.Duration(0)
+	for range 2000 {
+		d := jitter(time.Second)
+		seen[d], least, most = true, min(least, d), max(most, d)
+	}
+	if least < 800*time.Millisecond || most > 1200*time.Millisecond || most-least < 300*time.Millisecond || len(seen) < 1000 {
+		t.Errorf("from %v to %v, %d different", least, most, len(seen))
+	}
+	for _, d := range []time.Duration{0, 5, 50} {
+		if j := jitter(d); j < d-d/5 || j > d+d/5 {
+			t.Errorf("%d becomes %d", d, j)
+		}
+	}
+}
+
+// heartbeats returns how many heartbeats a client got, and that they are
+// nothing but the comment.
+func (c *client) heartbeats() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, text := range c.parser.comments {
+		if text != "" {
+			c.t.Errorf("a comment %q", text)
+		}
+	}
+	return len(c.parser.comments)
+}
+
+// between returns the times between n heartbeats.
+func (c *client) between(n int) (times []time.Duration) {
+	var last time.Time
+	for i := range n + 1 {
+		if !c.until(patience, func() bool { return len(c.parser.comments) > i }) {
+			c.t.Errorf("%s: no heartbeat after %d", c.resp.Proto, i)
+			return nil
+		}
+		now := time.Now()
+		if i > 0 {
+			times = append(times, now.Sub(last))
+		}
+		last = now
+	}
+	if c.heartbeats(); !strings.HasSuffix(c.tail(), "\n\n:\n\n") {
+		c.t.Errorf("%s: %q", c.resp.Proto, c.tail())
+	}
+	return times
+}
+
+// Parked connections keep time by a wheel, those with a goroutine by timers.
+func TestHeartbeats(t *testing.T) {
+	t.Parallel()
+	const beat, tick = 500 * time.Millisecond, 100 * time.Millisecond
+	r := newRig(t, func(s *setup) { s.gateway.Heartbeat = beat })
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	spread := map[string]map[time.Duration]bool{http11: {}, h2c: {}}
+	for i := range 16 {
+		proto := []string{http11, h2c}[i%2]
+		c := r.do(proto, r.request(fmt.Sprint("channel=a&channel=", i)))
+		all.Go(func() {
+			for _, d := range c.between(3) {
+				// Late is the machine, early is not; the wheel may be a tick early.
+				if d < beat*8/10-tick-20*time.Millisecond || d > beat*12/10+tick+2*time.Second {
+					t.Errorf("%s: %v after the one before", proto, d)
+				}
+				mu.Lock()
+				spread[proto][d.Round(tick/2)] = true
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	for proto, times := range spread {
+		if len(times) < 2 {
+			t.Errorf("%s: all are %v apart", proto, times)
+		}
+	}
+}
+
+func TestNoHeartbeatsWhileBusy(t *testing.T) {
+	t.Parallel()
+	const beat = time.Second
+	r := newRig(t, func(s *setup) { s.gateway.Heartbeat = beat })
+	clients := []*client{r.subscribe("channel=a"), r.subscribe("channel=a&channel=b"), r.do(h2c, r.request("channel=a"))}
+	clients[2].next()
+	var longest time.Duration // the machine may hold the publisher up
+	last := time.Now()
+	for begin := last; time.Since(begin) < 2*beat; {
+		r.publish("a", "x")
+		for _, c := range clients {
+			c.expect("x")
+		}
+		longest, last = max(longest, time.Since(last)), time.Now()
+		pause := time.NewTimer(beat / 50)
+		<-pause.C
+	}
+	for i, c := range clients {
+		if n := c.heartbeats(); n > 0 && longest < beat/2 {
+			t.Errorf("client %d got %d heartbeats, with %v between events at most", i, n, longest)
+		}
+		c.nothingElse()
+	}
+}
+
+func TestFlushIntervalCollects(t *testing.T) {
+	t.Parallel()
+	const interval = 400 * time.Millisecond
+	r := newRig(t, func(s *setup) { s.gateway.FlushInterval = interval })
+	clients := []*client{r.subscribe("channel=a"), r.do(h2c, r.request("channel=a"))}
+	clients[1].next()
+	writes := r.value("writes_total")
+	begin := time.Now()
+	r.publishN("a", 30)
+	took := time.Since(begin)
+	for _, c := range clients {
+		c.expect(numbered("a", 0, 30)...)
+	}
+	if waited := time.Since(begin); waited < interval/2 {
+		t.Errorf("events arrived after %v already", waited)
+	}
+	redistest.Eventually(t, patience, "the deliveries to be counted", func() bool { return r.value("deliveries_total") == 60 })
+	// One write per interval and client, however many events there were.
+	if n := r.value("writes_total") - writes; n > 2*(float64(took/interval)+2) {
+		t.Errorf("%v writes for events of %v", n, took)
+	}
+}

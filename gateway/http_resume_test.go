@@ -1,0 +1,198 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// small keeps little in memory, so that most of the past is read from Redis.
+func small(s *setup) { s.store.WindowEvents = 4 }
+
+// publishN adds events n0, n1, … to a channel and returns their ids.
+func (r *rig) publishN(channel string, n int) (ids []string) {
+	r.t.Helper()
+	for i := range n {
+		ids = append(ids, r.publish(channel, fmt.Sprint(channel, i)))
+	}
+	return ids
+}
+
+// numbered returns the data of publishN's events.
+func numbered(channel string, from, to int) (data []string) {
+	for i := from; i < to; i++ {
+		data = append(data, fmt.Sprint(channel, i))
+	}
+	return data
+}
+
+func TestResumeOneChannel(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, small)
+	ids := r.publishN("a", 20)
+	for _, proto := range []string{http10, http11, h2c} {
+		for _, at := range []int{0, 10, 18, 19} {
+			for _, way := range []string{"header", "query"} {
+				req := r.request("channel=a", "Last-Event-ID", ids[at])
+				if way == "query" {
+					req = r.request("channel=a&last_event_id=" + ids[at])
+				}
+				c := r.do(proto, req)
+				if e := c.next(); e.name != "gateway.ready" || e.id != ids[at] || e.data != `{"channels":{"a":"`+ids[at]+`"}}` {
+					t.Errorf("%s, after %d by %s: %+v", proto, at, way, e)
+				}
+				c.expect(numbered("a", at+1, 20)...)
+				c.nothingElse()
+				c.stop()
+			}
+		}
+	}
+	if n, gaps := r.value("resumes_total"), r.value("gaps_total"); n != 24 || gaps != 0 {
+		t.Errorf("%v resumes, %v gaps", n, gaps)
+	}
+	// The header is what a browser comes back with; the URL is as old as the page.
+	c := r.subscribe("channel=a&replay=all&since=0&last_event_id="+ids[3], "Last-Event-ID", ids[18])
+	c.expect("a19")
+	c.nothingElse()
+}
+
+func TestResumeSeveralChannels(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, small)
+	var ids [3][]string
+	for i := range 20 {
+		for j, channel := range []string{"a", "b", "c"} {
+			ids[j] = append(ids[j], r.publish(channel, fmt.Sprint(channel, i)))
+		}
+	}
+	names := signature([]string{"a", "b", "c"})
+	position := ids[0][4] + "~" + ids[1][19] + "~" + ids[2][17] + "~" + names
+	for _, proto := range []string{http11, h2c} {
+		c := r.do(proto, r.request("channel=c&channel=a&channel=b", "Last-Event-ID", position))
+		if e := c.next(); e.id != position || e.data != `{"channels":{"a":"`+ids[0][4]+`","b":"`+ids[1][19]+`","c":"`+ids[2][17]+`"}}` {
+			t.Errorf("got %+v", e)
+		}
+		f := newFollower(t, position)
+		for range 15 + 2 {
+			f.take(c.next())
+		}
+		f.expectAll(map[string][]string{"a": numbered("a", 5, 20), "c": numbered("c", 18, 20)})
+		c.nothingElse()
+	}
+	// A position of other channels is not one of these.
+	for _, foreign := range []string{ids[0][4], "1-1~2-2~3-3~" + signature([]string{"a", "b", "d"}), "1-1~2-2~" + names} {
+		c := r.subscribe("channel=a&channel=b&channel=c", "Last-Event-ID", foreign)
+		for j, channel := range []string{"a", "b", "c"} {
+			e := c.expectGap(channel, "", ids[j][19], "unknown_id")
+			if e.id != ids[0][19]+"~"+ids[1][19]+"~"+ids[2][19]+"~"+names {
+				t.Errorf("the gap's id is %s", e.id)
+			}
+		}
+		r.publish("b", "more")
+		c.expect("more")
+		c.nothingElse()
+		ids[1][19] = strings.Split(c.last().id, "~")[1]
+	}
+}
+
+func TestUnknownIDs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ids := r.publishN("a", 3)
+	for _, id := range []string{"junk", "0", "1-1-1", "ü", strings.Repeat("1", 20_000), ids[1] + "~" + ids[1] + "~abcdef"} {
+		c := r.subscribe("channel=a&replay=all", "Last-Event-ID", id)
+		if e := c.expectGap("a", "", ids[2], "unknown_id"); e.id != ids[2] {
+			t.Errorf("the gap's id is %s", e.id)
+		}
+		c.nothingElse()
+	}
+	if n := r.value("gaps_total", "unknown_id"); n != 6 {
+		t.Errorf("%v gaps are counted", n)
+	}
+	c := r.subscribe("channel=a&last_event_id=junk")
+	c.expectGap("a", "", ids[2], "unknown_id")
+}
+
+func TestBeyondTheEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	ids := r.publishN("a", 3)
+	for _, id := range []string{"9999999999999-0", "18446744073709551615-18446744073709551615"} {
+		c := r.subscribe("channel=a", "Last-Event-ID", id)
+		if e := c.expectGap("a", id, ids[2], "reset"); e.id != ids[2] {
+			t.Errorf("the gap's id is %s", e.id)
+		}
+		ids[2] = r.publish("a", "more")
+		c.expect("more")
+		c.nothingElse()
+	}
+	// The stream was deleted while the client was away.
+	r.redis.Do("DEL", key("b"))
+	c := r.subscribe("channel=b", "Last-Event-ID", "5-5")
+	if e := c.expectGap("b", "5-5", "0-0", "reset"); e.id != "0-0" {
+		t.Errorf("the gap's id is %s", e.id)
+	}
+	r.await(3, "resumes_total", "gap history")
+}
+
+func TestTrimmed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, small)
+	ids := r.publishN("a", 20)
+	r.redis.Do("XTRIM", key("a"), "MAXLEN", 5)
+	c := r.subscribe("channel=a", "Last-Event-ID", ids[2])
+	resumed := before(t, ids[15])
+	if e := c.expectGap("a", ids[2], resumed, "trimmed"); e.id != resumed {
+		t.Errorf("the gap's id is %s", e.id)
+	}
+	c.expect(numbered("a", 15, 20)...)
+	c.nothingElse()
+	whole := r.subscribe("channel=a", "Last-Event-ID", ids[14]) // the first one that is gone
+	whole.expect(numbered("a", 15, 20)...)
+	whole.nothingElse()
+	// On two channels the gap is one of its channel.
+	d := r.publishN("d", 1)
+	names := signature([]string{"a", "d"})
+	two := r.subscribe("channel=a&channel=d", "Last-Event-ID", ids[0]+"~"+d[0]+"~"+names)
+	if e := two.expectGap("a", ids[0], resumed, "trimmed"); e.id != resumed+"~"+d[0]+"~"+names {
+		t.Errorf("the gap's id is %s", e.id)
+	}
+}
+
+func TestReplayAndSince(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, small)
+	start := time.Now()
+	ids := r.publishN("a", 10)
+	for query, from := range map[string]int{
+		"replay=3": 7, "replay=0": 10, "replay=10": 0, "replay=1000": 0, "replay=2147483647": 0, "replay=all": 0,
+		"since=0": 0, "since=1h": 0, "since=0s": 10, "since=2100-01-01T00:00:00Z": 10, "since=9223372036854775807": 10,
+		"since=0001-01-01T00:00:00Z": 0, "since=" + fmt.Sprint(start.Add(-time.Second).UnixMilli()): 0,
+		"since=" + start.Add(-time.Minute).UTC().Format(time.RFC3339): 0,
+		"replay=1&since=0": 0, "replay=all&last_event_id=" + ids[8]: 9,
+	} {
+		c := r.subscribe("channel=a&" + query)
+		if c.expect(numbered("a", from, 10)...); from < 10 && c.last().id != ids[9] {
+			t.Errorf("%s: the last is %+v", query, c.last())
+		}
+		c.nothingElse()
+		c.stop()
+	}
+	r.redis.Do("XADD", key("b"), "1000-1", "data", "b0")
+	r.redis.Do("XADD", key("b"), "2000-0", "data", "b1")
+	r.redis.Do("XADD", key("b"), "2000-1", "data", "b2")
+	for query, from := range map[string]int{"since=1000": 0, "since=1001": 1, "since=2000": 1, "since=2001": 3, "since=1970-01-01T00:00:02Z": 1} {
+		c := r.subscribe("channel=b&" + query)
+		c.expect(numbered("b", from, 3)...)
+		c.nothingElse()
+	}
+	// Several channels: the last N of each.
+	c := r.subscribe("channel=a&channel=b&replay=2")
+	f := newFollower(t, c.last().id)
+	for range 4 {
+		f.take(c.next())
+	}
+	f.expectAll(map[string][]string{"a": numbered("a", 8, 10), "b": numbered("b", 1, 3)})
+	c.nothingElse()
+}

@@ -1,0 +1,164 @@
+package gateway
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+// streamHeaders are all that an event stream has, besides Date, which is
+// checked to be there.
+func streamHeaders() map[string]string {
+	return map[string]string{
+		"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache, no-transform",
+		"X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff",
+	}
+}
+
+func checkHeaders(t *testing.T, got http.Header, want map[string]string) {
+	t.Helper()
+	if _, err := http.ParseTime(got.Get("Date")); err != nil {
+		t.Errorf("Date: %v", err)
+	}
+	for name, v := range want {
+		if g := got.Values(name); len(g) != 1 || g[0] != v {
+			t.Errorf("%s: %q, want %q", name, g, v)
+		}
+	}
+	for name, v := range got {
+		if _, ok := want[name]; !ok && name != "Date" {
+			t.Errorf("%s: %q is not expected", name, v)
+		}
+	}
+}
+
+// before returns the greatest id before id.
+func before(t *testing.T, id string) string {
+	t.Helper()
+	parsed, err := store.ParseID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed.Prev().String()
+}
+
+func TestStreamBegins(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	last := r.publish("orders", "before")
+	for _, proto := range []string{http10, http11, h2c} {
+		t.Run(proto, func(t *testing.T) {
+			c := r.do(proto, r.request("channel=orders"))
+			if c.resp.StatusCode != http.StatusOK {
+				t.Fatal(c.resp.Status)
+			}
+			checkHeaders(t, c.resp.Header, streamHeaders())
+			// Of a connection that is taken over, net/http has only the word
+			// of the header that it ends with the stream.
+			if c.resp.Close != (proto != h2c) || len(c.resp.TransferEncoding) > 0 || c.resp.ContentLength >= 0 {
+				t.Errorf("close %v, framing %q, length %d", c.resp.Close, c.resp.TransferEncoding, c.resp.ContentLength)
+			}
+			if !c.until(patience, func() bool { return len(c.parser.events) == 1 }) {
+				t.Fatal("no first frame")
+			}
+			want := `^retry: [0-9]{4}\nid: ` + last + `\nevent: gateway\.ready\ndata: \{"channels":\{"orders":"` + last + `"\}\}\n\n$`
+			if !regexp.MustCompile(want).MatchString(c.tail()) {
+				t.Errorf("the stream begins with %q", c.tail())
+			}
+			c.next()
+			id := r.redis.XAdd(key("orders"), "event", "order", "data", "a\nb")
+			if e := c.next(); e != (sseEvent{"order", "a\nb", id}) {
+				t.Errorf("got %+v", e)
+			}
+			c.nothingElse()
+			if !strings.HasSuffix(c.tail(), "id: "+id+"\nevent: order\ndata: a\ndata: b\n\n") {
+				t.Errorf("the event is %q", c.tail())
+			}
+			last = id
+		})
+	}
+}
+
+func TestStreamOfAnEmptyChannel(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	c := r.do(http11, r.request("channel=none&channel=nil"))
+	names := signature([]string{"nil", "none"})
+	if e := c.next(); e != (sseEvent{"gateway.ready", `{"channels":{"nil":"0-0","none":"0-0"}}`, "0-0~0-0~" + names}) {
+		t.Errorf("got %+v", e)
+	}
+	id := r.publish("none", "first")
+	if e := c.next(); e != (sseEvent{"message", "first", "0-0~" + id + "~" + names}) {
+		t.Errorf("got %+v", e)
+	}
+	again := r.subscribe("channel=none&channel=nil", "Last-Event-ID", "0-0~0-0~"+names)
+	again.expect("first") // and no gap: nothing was ever trimmed
+}
+
+func TestRetryIsSpread(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	seen := map[string]bool{}
+	for range 30 {
+		c := r.subscribe("channel=a")
+		retry := c.retries()[0]
+		if ms, err := strconv.Atoi(retry); err != nil || ms < 2000 || ms >= 4000 {
+			t.Errorf("retry: %s, want within [2000, 4000)", retry)
+		}
+		seen[retry] = true
+		c.stop()
+	}
+	if len(seen) < 20 {
+		t.Errorf("only %d different among 30", len(seen))
+	}
+	within := regexp.MustCompile(`^retry: [345]\n$`)
+	for range 1000 {
+		if line := appendRetry(nil, 3*time.Millisecond); !within.Match(line) {
+			t.Fatalf("%q is not within [3, 6)", line)
+		}
+	}
+}
+
+func TestEnvelopes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(s *setup) { s.store.MaxEventBytes = 100 })
+	c := r.subscribe("channel=b&channel=a&envelope=json")
+	names := signature([]string{"a", "b"})
+	first := r.redis.XAdd(key("b"), "event", "order", "data", "x\r\ny")
+	if e := c.next(); e != (sseEvent{"message", `{"channel":"b","id":"` + first + `","event":"order","data":"x\ny"}`, "0-0~" + first + "~" + names}) {
+		t.Errorf("got %+v", e)
+	}
+	second := r.redis.XAdd(key("a"), "k", "v")
+	if e := c.next(); e != (sseEvent{"message", `{"channel":"a","id":"` + second + `","event":"message","data":"{\"k\":\"v\"}"}`, second + "~" + first + "~" + names}) {
+		t.Errorf("got %+v", e)
+	}
+	large := r.publish("a", strings.Repeat("x", 200))
+	if e := c.expectGap("a", before(t, large), large, "too_large"); e.id != large+"~"+first+"~"+names {
+		t.Errorf("the gap's id is %s", e.id)
+	}
+	c.nothingElse()
+	r.await(1, "gaps_total", "too_large")
+
+	single := r.subscribe("channel=b&envelope=json&replay=all")
+	if e := single.next(); e.id != first || e.data != `{"channel":"b","id":"`+first+`","event":"order","data":"x\ny"}` {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestDroppedNamesAreCounted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	c := r.subscribe("channel=a")
+	r.redis.XAdd(key("a"), "event", "gateway.ready", "data", "1")
+	r.redis.XAdd(key("a"), "event", "x\ny", "data", "2")
+	c.expect("1", "2")
+	c.nothingElse()
+	if n := r.value("event_names_dropped_total"); n < 2 { // more if an entry was read again
+		t.Errorf("%v names are counted", n)
+	}
+}

@@ -1,0 +1,133 @@
+//go:build linux
+
+package gateway
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// poller reports which of many sockets have something to read. It is an epoll
+// instance that Go's own poller watches, so that waiting for it takes no
+// thread.
+type poller struct {
+	epfd  int
+	file  *os.File // owns epfd
+	ready chan []unix.EpollEvent
+	ack   chan struct{} // the events were handled and their array is free again
+	done  chan struct{} // closed by close
+}
+
+// pollerEvents is how many sockets are reported at once.
+const pollerEvents = 256
+
+func newPoller() (*poller, error) {
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	// os.NewFile takes only non-blocking descriptors for ones to poll.
+	if err := unix.SetNonblock(epfd, true); err != nil {
+		_ = unix.Close(epfd)
+		return nil, err
+	}
+	p := &poller{epfd: epfd, file: os.NewFile(uintptr(epfd), "epoll"),
+		ready: make(chan []unix.EpollEvent), ack: make(chan struct{}), done: make(chan struct{})}
+	conn, err := p.file.SyscallConn()
+	if err != nil {
+		_ = p.file.Close()
+		return nil, err
+	}
+	go p.run(conn)
+	return p, nil
+}
+
+// run passes on what the kernel reports until the poller is closed.
+func (p *poller) run(conn syscall.RawConn) {
+	events := make([]unix.EpollEvent, pollerEvents)
+	for {
+		n := 0
+		err := conn.Read(func(fd uintptr) bool {
+			var err error
+			n, err = unix.EpollWait(int(fd), events, 0)
+			return err == nil && n > 0
+		})
+		if err != nil {
+			return // closed
+		}
+		select {
+		case p.ready <- events[:n]:
+		case <-p.done:
+			return
+		}
+		select {
+		case <-p.ack:
+		case <-p.done:
+			return
+		}
+	}
+}
+
+func (p *poller) handled() { p.ack <- struct{}{} }
+
+// add begins to watch a socket. Only changes are reported, so what is reported
+// has to be read to its end.
+func (p *poller) add(fd int) error {
+	return unix.EpollCtl(p.epfd, unix.EPOLL_CTL_ADD, fd,
+		&unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(fd)})
+}
+
+func (p *poller) remove(fd int) { _ = unix.EpollCtl(p.epfd, unix.EPOLL_CTL_DEL, fd, nil) }
+
+func (p *poller) close() {
+	close(p.done)
+	_ = p.file.Close()
+}
+
+// detach takes the socket out of a connection, and so out of Go's poller with
+// all that is kept there for it. ok is false if the connection is not plain
+// TCP, or there is no descriptor left; it is then as it was.
+func detach(c net.Conn) (fd int32, ok bool) {
+	tcp, is := c.(*net.TCPConn)
+	if !is {
+		return -1, false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return -1, false
+	}
+	dup := -1
+	if cerr := raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); cerr != nil || err != nil {
+		return -1, false
+	}
+	_ = c.Close() // closes one descriptor of two: the connection lives on
+	return int32(dup), true
+}
+
+// attach makes a connection of a detached socket again.
+func attach(fd int32) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "socket")
+	defer f.Close()
+	return net.FileConn(f)
+}
+
+// writeFD writes as much as the socket takes at once.
+func writeFD(fd int32, b []byte) (int, error) {
+	for {
+		n, err := unix.Write(int(fd), b)
+		switch {
+		case err == nil:
+			return n, nil
+		case errors.Is(err, unix.EAGAIN):
+			return 0, nil
+		case !errors.Is(err, unix.EINTR):
+			return 0, err
+		}
+	}
+}
+
+func closeFD(fd int32) { _ = unix.Close(int(fd)) }

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// problem is a refusal: a status, a message that anybody may read, and a cause
+// that nobody but the log gets.
+type problem struct {
+	status int
+	detail string
+	reason string // metric label
+	cause  error
+	// passing means that the same request may succeed in a while. A browser
+	// gives an EventSource up for good on any status but 200, so it is not
+	// shown one.
+	passing   bool
+	challenge string // WWW-Authenticate, "" for none
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return fmt.Sprintf("%s: %v", p.detail, p.cause)
+	}
+	return p.detail
+}
+
+func (p *problem) Unwrap() error { return p.cause }
+
+// The range of the retry: of a passing refusal. Clients that are turned away
+// together do not come back together.
+const (
+	minRefusalRetry = 5 * time.Second
+	maxRefusalRetry = 15 * time.Second
+)
+
+// write answers a request that is refused.
+func (p *problem) write(w http.ResponseWriter, r *http.Request) {
+	retry := minRefusalRetry + rand.N(maxRefusalRetry-minRefusalRetry)
+	h := w.Header()
+	if p.passing && acceptsEventStream(r) {
+		setStreamHeaders(h)
+		// HTTP/2 would take it for the end of a connection that other clients
+		// of a load balancer share.
+		if r.ProtoMajor == 1 {
+			h.Set("Connection", "close")
+		}
+		fmt.Fprintf(w, "retry: %d\n: %s\n\n", retry.Milliseconds(), p.detail)
+		return
+	}
+	if p.challenge != "" {
+		h.Set("WWW-Authenticate", p.challenge)
+	}
+	if p.passing {
+		h.Set("Retry-After", strconv.Itoa(int(retry.Seconds()+1)))
+	}
+	writeProblem(w, p.status, p.detail)
+}
+
+// writeProblem answers with application/problem+json (RFC 9457).
+func writeProblem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(struct {
+		Type   string `json:"type"`
+		Title  string `json:"title"`
+		Status int    `json:"status"`
+		Detail string `json:"detail"`
+	}{"about:blank", http.StatusText(status), status, detail})
+}
+
+// acceptsEventStream reports whether the client is an EventSource, or says
+// that it is as good as one.
+func acceptsEventStream(r *http.Request) bool {
+	for _, v := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(v, ",") {
+			if mime, _, _ := strings.Cut(part, ";"); strings.EqualFold(strings.TrimSpace(mime), "text/event-stream") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// setStreamHeaders sets what every event stream is answered with. No proxy may
+// keep it, change it or hold it back.
+func setStreamHeaders(h http.Header) {
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-cache, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+}

@@ -1,0 +1,229 @@
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+// someTime is the "now" of requests under test.
+var someTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// ask parses a request as it would arrive.
+func ask(query, lastEventID string) (*request, error) {
+	r := &http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/events", RawQuery: query}, Header: http.Header{}}
+	if lastEventID != "" {
+		r.Header.Set("Last-Event-ID", lastEventID)
+	}
+	return parseRequest(r, 3, someTime)
+}
+
+func TestChannels(t *testing.T) {
+	long := strings.Repeat("x", maxChannelLen)
+	for query, want := range map[string][]string{
+		"channel=orders":                        {"orders"},
+		"channel=b&channel=a":                   {"a", "b"},
+		"channel=a&channel=b&channel=a":         {"a", "b"},
+		strings.Repeat("channel=a&", 500):       {"a"},
+		"channel=A-Z_a.z:0/9{tag}-":             {"A-Z_a.z:0/9{tag}-"},
+		"channel=%6frders&%63hannel=b":          {"b", "orders"},
+		"channel=" + long:                       {long},
+		"channel=a&other=%00&Channel=B":         {"a"},
+		"channel=../x":                          {"../x"}, // a name like any other: it leads nowhere, there are no paths
+		"channel=a&envelope=json&envelope=xml":  {"a"},
+		"channel=a&replay=&since=&envelope=":    {"a"},
+		"channel=a&channel=b&channel=c&token=x": {"a", "b", "c"},
+	} {
+		req, err := ask(query, "")
+		if err != nil || !slices.Equal(req.channels, want) || req.start != startNow {
+			t.Errorf("%.100s: %+v, %v; want %q", query, req, err, want)
+		}
+	}
+}
+
+// What is wrong is named, with what is accepted, at a length and in characters
+// that can be shown anywhere.
+func TestBadRequests(t *testing.T) {
+	long := strings.Repeat("x", maxChannelLen+1)
+	for query, want := range map[string][]string{
+		"":                             {"no channel", "/events?channel=orders"},
+		"Channel=a":                    {"no channel"},
+		"channel=":                     {`channel ""`, "1 to 200"},
+		"channel=a&channel=":           {`channel ""`},
+		"channel=" + long:              {"channel \"xxxx", "1 to 200"},
+		"channel=a%00":                 {`channel "a\x00"`, "A-Z a-z 0-9 _ . : / { } -"},
+		"channel=a,b":                  {`channel "a,b"`},
+		"channel=a+b":                  {`channel "a b"`},
+		"channel=a*":                   {`channel "a*"`},
+		"channel=%2e%2e%5cx":           {`channel "..\\x"`},
+		"channel=a%0d%0aSet-Cookie:+x": {`channel "a\r\nSet-Cookie: x"`},
+		"channel=%c3%bc":               {`channel "\u00fc"`},
+		"channel=ü":                    {`channel "\u00fc"`},
+		"channel=%ff":                  {`channel "\xff"`},
+		"channel=a&channel=b%7f":       {`channel "b\x7f"`},
+		"channel=%zz":                  {"malformed"},
+		"channel=a;channel=b":          {"malformed"},
+		"channel=a&%":                  {"malformed"},
+		"channel=a&x=" + "%":           {"malformed"},
+		"channel=1&channel=2&channel=3&channel=4":                {"4 channels", "at most 3"},
+		"channel=a&envelope=xml":                                 {`envelope "xml"`, "json"},
+		"channel=a&envelope=JSON":                                {`envelope "JSON"`, "json"},
+		"channel=a&replay=-1":                                    {`replay "-1"`, "a number of events, or all"},
+		"channel=a&replay=ALL":                                   {`replay "ALL"`},
+		"channel=a&replay=1.5":                                   {`replay "1.5"`},
+		"channel=a&replay=0x10":                                  {`replay "0x10"`},
+		"channel=a&replay=%2b1":                                  {`replay "+1"`},
+		"channel=a&replay=2147483648":                            {`replay "2147483648"`},
+		"channel=a&replay=99999999999999999999":                  {`replay "99999999999999999999"`},
+		"channel=a&since=yesterday":                              {`since "yesterday"`, "2006-01-02T15:04:05Z", "milliseconds", "10m"},
+		"channel=a&since=-10m":                                   {`since "-10m"`},
+		"channel=a&since=-5":                                     {`since "-5"`},
+		"channel=a&since=10":                                     nil,
+		"channel=a&since=1e3":                                    {`since "1e3"`},
+		"channel=a&since=99999999999999999999":                   {`since "99999999999999999999"`},
+		"channel=a&since=2026-13-01T00:00:00Z":                   {`since "2026-13-01T00:00:00Z"`},
+		"channel=a&since=2026-01-01":                             {`since "2026-01-01"`},
+		"channel=a&since=2026-01-01T00:00:00":                    {`since "2026-01-01T00:00:00"`},
+		"channel=a&since=10000000h":                              {`since "10000000h"`},
+		"channel=a&since=" + strings.Repeat("%F0%9F%98%80", 100): {`since "\U0001f600\U0001f600`, `"...: it is`},
+		"channel=" + strings.Repeat("%00", 100_000):              {`channel "\x00\x00`},
+	} {
+		req, err := ask(query, "")
+		if want == nil {
+			if err != nil {
+				t.Errorf("%.100s: %v", query, err)
+			}
+			continue
+		}
+		if err == nil {
+			t.Errorf("%.100s is %+v, want an error", query, req)
+			continue
+		}
+		checkShowable(t, err.Error())
+		for _, part := range want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%.100s: %q does not say %q", query, err, part)
+			}
+		}
+	}
+}
+
+// checkShowable says that a text is short and of printable ASCII.
+func checkShowable(t *testing.T, text string) {
+	t.Helper()
+	if len(text) > 500 {
+		t.Errorf("a message of %d bytes: %.100q", len(text), text)
+	}
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' {
+			t.Errorf("a message with %#x: %q", c, text)
+			return
+		}
+	}
+}
+
+func TestSince(t *testing.T) {
+	for text, want := range map[string]time.Time{
+		"0":                                 time.UnixMilli(0),
+		"1700000000000":                     time.UnixMilli(1700000000000),
+		"9223372036854775807":               time.UnixMilli(9223372036854775807),
+		"10m":                               someTime.Add(-10 * time.Minute),
+		"1h30m0.5s":                         someTime.Add(-90*time.Minute - 500*time.Millisecond),
+		"0s":                                someTime,
+		"2026-02-28T23:59:59Z":              time.Date(2026, 2, 28, 23, 59, 59, 0, time.UTC),
+		"2026-02-28T23:59:59.123456789Z":    time.Date(2026, 2, 28, 23, 59, 59, 123456789, time.UTC),
+		"2026-03-01T01:00:00%2b02:00":       time.Date(2026, 2, 28, 23, 0, 0, 0, time.UTC),
+		"2026-03-01T01:00:00+02:00":         time.Date(2026, 2, 28, 23, 0, 0, 0, time.UTC), // + is a space in a query
+		"2026-03-01T01:00:00-02:00":         time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC),
+		"2100-01-01T00:00:00Z":              time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+		"0001-01-01T00:00:00Z":              {},
+		"2026-02-28T23:59:59Z&since=broken": time.Date(2026, 2, 28, 23, 59, 59, 0, time.UTC),
+	} {
+		req, err := ask("channel=a&since="+text, "")
+		if err != nil || req.start != startSince || !req.since.Equal(want) {
+			t.Errorf("%s: %+v, %v; want %v", text, req, err, want)
+		}
+	}
+}
+
+func TestWhereAStreamStarts(t *testing.T) {
+	at := []store.ID{{Ms: 5, Seq: 1}}
+	all := request{start: startAll, channels: []string{"a"}}
+	for _, tc := range []struct {
+		query, header string
+		want          request
+	}{
+		{"", "", request{}},
+		{"replay=all", "", all},
+		{"replay=0", "", request{start: startLast}},
+		{"replay=7", "", request{start: startLast, last: 7}},
+		{"replay=2147483647", "", request{start: startLast, last: 2147483647}},
+		{"replay=7&replay=all", "", request{start: startLast, last: 7}},
+		{"replay=all&since=5", "", request{start: startSince, since: time.UnixMilli(5)}},
+		{"since=5&last_event_id=5-1", "", request{start: startAfter, after: at}},
+		{"last_event_id=5-1", "", request{start: startAfter, after: at}},
+		{"last_event_id=9-9&replay=3&since=5", "5-1", request{start: startAfter, after: at}},
+		{"", "5-1", request{start: startAfter, after: at}},
+		{"last_event_id=5-1", "junk", request{start: startUnknown}},
+		{"last_event_id=junk&replay=all&since=5", "", request{start: startUnknown}},
+		{"last_event_id=", "", request{}},
+		{"last_event_id=&replay=all", "", all},
+		{"", "5-1~6-1~abcdef", request{start: startUnknown}},
+		{"", strings.Repeat("9", 1<<20), request{start: startUnknown}},
+		{"", "\x00\xff", request{start: startUnknown}},
+	} {
+		got, err := ask("channel=a&"+tc.query, tc.header)
+		if err != nil {
+			t.Errorf("%s, %.40q: %v", tc.query, tc.header, err)
+			continue
+		}
+		same := got.start == tc.want.start && slices.Equal(got.after, tc.want.after)
+		if tc.want.start == startSince {
+			same = same && got.since.Equal(tc.want.since)
+		}
+		if tc.want.start == startLast {
+			same = same && got.last == tc.want.last
+		}
+		if !same {
+			t.Errorf("%s, %.40q: %+v, want %+v", tc.query, tc.header, got, tc.want)
+		}
+	}
+	// What is wrong is so at the first request already, which has no id yet.
+	for _, query := range []string{"channel=a&since=junk", "channel=a&replay=junk", "channel=a&since=5&replay=-1"} {
+		if req, err := ask(query, "5-1"); err == nil {
+			t.Errorf("%s with an id is %+v", query, req)
+		}
+	}
+}
+
+// FuzzRequest: whatever is asked for, it is understood within its limits or
+// refused with a message that can be shown.
+func FuzzRequest(f *testing.F) {
+	for _, q := range []string{"channel=a", "channel=a&since=10m&replay=3", "channel=%zz", "channel=a&since=2026-01-01T00:00:00+01:00", "a=b;c", "last_event_id=1-1&channel=x"} {
+		f.Add(q, "1-1")
+		f.Add(q+"&channel=b", "1-1~2-2~"+signature([]string{"a", "b"}))
+	}
+	f.Fuzz(func(t *testing.T, query, id string) {
+		req, err := ask(query, id)
+		if err != nil {
+			checkShowable(t, err.Error())
+			return
+		}
+		if n := len(req.channels); n < 1 || n > 3 || !slices.IsSorted(req.channels) || n != len(slices.Compact(slices.Clone(req.channels))) {
+			t.Errorf("%q gives the channels %q", query, req.channels)
+		}
+		if req.start == startAfter && len(req.after) != len(req.channels) || req.last < 0 {
+			t.Errorf("%q gives %+v", query, req)
+		}
+		for _, c := range req.channels {
+			if !ValidChannel(c) {
+				t.Errorf("%q gives the channel %q", query, c)
+			}
+		}
+	})
+}
