@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+)
+
+func TestMain(m *testing.M) {
+	// The parent starts os.Executable as a worker process: here that is the test.
+	if len(os.Args) == 2 && os.Args[1] == workerCommand {
+		if err := serveWorker(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	logging.Disable() // as main does
+	code := m.Run()
+	if gatewayDir != "" {
+		_ = os.RemoveAll(gatewayDir)
+	}
+	os.Exit(code)
+}
+
+// redisServer is a real redis-server on a free port.
+type redisServer struct {
+	t    *testing.T
+	addr string
+	dir  string
+	cmd  *exec.Cmd
+}
+
+func startRedis(t *testing.T) *redisServer {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &redisServer{t: t, addr: l.Addr().String(), dir: t.TempDir()}
+	l.Close()
+	r.start()
+	t.Cleanup(r.kill)
+	return r
+}
+
+func (r *redisServer) url() string { return "redis://" + r.addr }
+
+func (r *redisServer) start() {
+	r.t.Helper()
+	_, port, _ := net.SplitHostPort(r.addr)
+	r.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", r.dir,
+		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	c := redis.NewClient(&redis.Options{Addr: r.addr})
+	defer c.Close()
+	eventually(r.t, "redis-server answers", func() bool { return c.Ping(context.Background()).Err() == nil })
+}
+
+func (r *redisServer) kill() {
+	_ = r.cmd.Process.Kill()
+	_ = r.cmd.Wait()
+}
+
+func (r *redisServer) client() *redis.Client {
+	c := redis.NewClient(&redis.Options{Addr: r.addr, PoolSize: 300, MaxRetries: -1})
+	r.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// eventually polls a condition that only other processes can bring about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// fakeServer serves streams from Redis in the gateway's words, one blocking read
+// per connection, and does to them what a test wants.
+type fakeServer struct {
+	*httptest.Server
+	redis *redis.Client
+	plain bool // no gateway.ready and no ids, as another server
+
+	// mangle sees every frame of a connection and returns what is written
+	// instead; nil ends the stream.
+	mangle func(conn int64, n int, frame string) []string
+	// refuse may answer a request itself.
+	refuse func(conn int64, w http.ResponseWriter) bool
+	conns  atomic.Int64
+	resume atomic.Int64 // requests with Last-Event-ID
+}
+
+func startFake(t *testing.T, r *redisServer, faults ...func(*fakeServer)) *fakeServer {
+	t.Helper()
+	f := &fakeServer{redis: r.client()}
+	for _, set := range faults {
+		set(f)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, req *http.Request) {
+		f.serve(w, req, req.URL.Query().Get("channel"))
+	})
+	mux.HandleFunc("GET /sub/{channel}", func(w http.ResponseWriter, req *http.Request) {
+		f.serve(w, req, req.PathValue("channel"))
+	})
+	mux.HandleFunc("POST /pub/{channel}", func(w http.ResponseWriter, req *http.Request) {
+		body, _ := io.ReadAll(req.Body)
+		f.redis.XAdd(req.Context(), &redis.XAddArgs{Stream: "sse:" + req.PathValue("channel"), Values: []any{"data", body}})
+		w.WriteHeader(http.StatusCreated)
+	})
+	f.Server = httptest.NewServer(mux)
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fakeServer) serve(w http.ResponseWriter, req *http.Request, channel string) {
+	conn := f.conns.Add(1)
+	if f.refuse != nil && f.refuse(conn, w) {
+		return
+	}
+	key := "sse:" + channel
+	last := req.Header.Get("Last-Event-ID")
+	if last != "" {
+		f.resume.Add(1)
+	} else {
+		last = "0-0"
+		if e, err := f.redis.XRevRangeN(req.Context(), key, "+", "-", 1).Result(); err == nil && len(e) > 0 {
+			last = e[0].ID
+		}
+	}
+	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	if !f.plain {
+		fmt.Fprintf(w, "retry: 20\nid: %s\nevent: gateway.ready\ndata: {}\n\n", last)
+	}
+	w.(http.Flusher).Flush()
+	for n := 0; ; {
+		streams, err := f.redis.XRead(req.Context(), &redis.XReadArgs{Streams: []string{key, last}, Block: 100 * time.Millisecond}).Result()
+		if err != nil && err != redis.Nil {
+			return
+		}
+		for _, s := range streams {
+			for _, m := range s.Messages {
+				last = m.ID
+				n++
+				if !f.write(w, conn, n, m) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (f *fakeServer) write(w http.ResponseWriter, conn int64, n int, m redis.XMessage) bool {
+	frame := fmt.Sprintf("id: %s\ndata: %s\n\n", m.ID, m.Values["data"])
+	if f.plain {
+		frame = fmt.Sprintf("data: {\"pub\":\"%s\"}\n\n", m.Values["data"])
+	}
+	frames := []string{frame}
+	if f.mangle != nil {
+		if frames = f.mangle(conn, n, frame); frames == nil {
+			return false
+		}
+	}
+	_, err := io.WriteString(w, strings.Join(frames, ""))
+	w.(http.Flusher).Flush()
+	return err == nil
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+)
+
+// maxExamples bounds the faulty channels that a verdict describes one by one.
+const maxExamples = 10
+
+// verdict is the judgement over a group, a process or a run.
+type verdict struct {
+	Tally       tally                       `json:"tally"`
+	Lost        int64                       `json:"lost"`
+	Repeated    int64                       `json:"repeated"`
+	Disorder    int64                       `json:"disorder"`
+	Gapped      int64                       `json:"gapped"` // missing, and announced by a gap
+	Affected    int64                       `json:"affected"`
+	GapChannels map[string]map[string]int64 `json:"gapChannels"`
+	Examples    []string                    `json:"examples"`
+}
+
+func newVerdict() *verdict {
+	return &verdict{Tally: newTally(), GapChannels: map[string]map[string]int64{}}
+}
+
+func (v *verdict) judge(s *subscriber, name string, c *channelState, published int64) {
+	var lost, gapped int64
+	var firstLost hole
+	for _, h := range c.finish(published) {
+		if h.gapped {
+			gapped += h.size()
+			continue
+		}
+		if lost == 0 {
+			firstLost = h
+		}
+		lost += h.size()
+	}
+	v.Lost += lost
+	v.Gapped += gapped
+	v.Repeated += int64(c.repeated)
+	v.Disorder += int64(c.disorder)
+	if lost == 0 && c.repeated == 0 && c.disorder == 0 {
+		return
+	}
+	v.Affected++
+	if len(v.Examples) >= maxExamples {
+		return
+	}
+	text := fmt.Sprintf("subscriber %d, channel %s: lost %d, repeated %d, out of order %d", s.index, name, lost, c.repeated, c.disorder)
+	if lost > 0 {
+		text += fmt.Sprintf(" (first lost %d to %d of %d)", firstLost.from, firstLost.to, published)
+	}
+	v.Examples = append(v.Examples, text)
+}
+
+// merge adds o, of another group or process.
+func (v *verdict) merge(o *verdict) {
+	v.Tally.merge(&o.Tally)
+	v.Lost += o.Lost
+	v.Repeated += o.Repeated
+	v.Disorder += o.Disorder
+	v.Gapped += o.Gapped
+	v.Affected += o.Affected
+	for ch, reasons := range o.GapChannels {
+		if v.GapChannels[ch] == nil {
+			v.GapChannels[ch] = map[string]int64{}
+		}
+		addAll(v.GapChannels[ch], reasons)
+	}
+	v.Examples = append(v.Examples, o.Examples...)
+	if len(v.Examples) > maxExamples {
+		v.Examples = v.Examples[:maxExamples]
+	}
+}
+
+// verdict sums up what every subscriber of the group got and missed.
+func (g *group) verdict() *verdict {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	v := newVerdict()
+	v.Tally.merge(&g.tally)
+	for ch, reasons := range g.gapChannels {
+		v.GapChannels[ch] = maps.Clone(reasons)
+	}
+	if g.published == nil {
+		return v
+	}
+	for i := range g.subs {
+		s := &g.subs[i]
+		if s.firstAt == 0 {
+			continue // it counts as refused or as not connected
+		}
+		for c := range s.channels {
+			ch := g.cfg.channelOf(s.index, c)
+			v.judge(s, g.cfg.channelName(ch), &s.channels[c], g.published[ch])
+		}
+	}
+	return v
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// redisPause is how long to wait after a failed write.
+const redisPause = 100 * time.Millisecond
+
+// cleanupBatch is how many keys one DEL pipeline takes.
+const cleanupBatch = 1000
+
+// onceCmd is a command that go-redis sends once. Its cluster client would send a
+// pipeline again when the connection breaks before all replies are in, whatever
+// its options say. It still follows MOVED and ASK, with which nothing was done.
+type onceCmd struct{ *redis.Cmd }
+
+// NoRetry implements redis.Cmder.
+func (onceCmd) NoRetry() bool { return true }
+
+// redisSink publishes by XADD.
+type redisSink struct {
+	client redis.UniversalClient
+	run    string
+	size   int
+	maxLen int64 // MAXLEN ~, 0 for none
+	keys   []string
+	errors atomic.Int64 // pipelines that failed
+}
+
+func newRedisSink(url string, connections int) (*redisSink, error) {
+	client, err := newRedis(url, connections)
+	if err != nil {
+		return nil, err
+	}
+	return &redisSink{client: client}, nil
+}
+
+// send implements sink with one pipeline per batch. After a failure Redis itself
+// is asked which events are in, because a lost reply does not tell.
+func (r *redisSink) send(ctx context.Context, batch []payload, accepted func(payload)) error {
+	for len(batch) > 0 {
+		failed, first := r.pipeline(ctx, batch, accepted)
+		if len(failed) == 0 {
+			return first
+		}
+		r.failed(ctx)
+		if !wait(ctx, redisPause) {
+			return fmt.Errorf("publish: %d events were not written: %w", len(failed), first)
+		}
+		var err error
+		if batch, err = r.missing(ctx, failed, accepted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed counts a pipeline that failed. In a cluster another node may have the
+// slots by now, which its client would find out for itself only after a while.
+func (r *redisSink) failed(ctx context.Context) {
+	r.errors.Add(1)
+	if c, ok := r.client.(*redis.ClusterClient); ok {
+		c.ReloadState(ctx)
+	}
+}
+
+// pipeline writes a batch and returns what has failed, and why. An error without
+// a failed message is final.
+func (r *redisSink) pipeline(ctx context.Context, batch []payload, accepted func(payload)) (failed []payload, first error) {
+	pipe := r.client.Pipeline()
+	buf := make([]byte, 0, len(batch)*(max(r.size, minEventSize)+16))
+	for _, m := range batch {
+		start := len(buf)
+		buf = appendPayload(buf, r.run, m, r.size)
+		args := []any{"xadd", r.keys[m.channel]}
+		if r.maxLen > 0 {
+			args = append(args, "maxlen", "~", r.maxLen)
+		}
+		// A context error, the only one there can be here, comes again from Exec.
+		_ = pipe.Process(ctx, onceCmd{redis.NewCmd(ctx, append(args, "*", "data", buf[start:])...)})
+	}
+	cmds, _ := pipe.Exec(ctx) // every command carries its own error
+	refused := map[int]int64{}
+	for i, c := range cmds {
+		m, err := batch[i], c.Err()
+		if err != nil {
+			failed, first = append(failed, m), cmp.Or(first, err)
+			refused[m.channel] = m.seq
+			continue
+		}
+		if n := refused[m.channel]; n != 0 {
+			return nil, fmt.Errorf("publish: %s has event %d but not event %d (%w); the order is broken, so this run proves nothing",
+				r.keys[m.channel], m.seq, n, first)
+		}
+		accepted(m)
+	}
+	return failed, first
+}
+
+// missing returns the messages that are not in their streams. It waits for
+// Redis as long as ctx allows.
+func (r *redisSink) missing(ctx context.Context, failed []payload, accepted func(payload)) ([]payload, error) {
+	last := map[int]int64{}
+	for {
+		err := r.lastWritten(ctx, failed, last)
+		if err == nil {
+			break
+		}
+		r.failed(ctx)
+		if !wait(ctx, redisPause) {
+			return nil, fmt.Errorf("publish: %d events were not written: %w", len(failed), err)
+		}
+	}
+	var out []payload
+	for _, m := range failed {
+		if m.seq > last[m.channel] {
+			out = append(out, m)
+			continue
+		}
+		accepted(m)
+	}
+	return out, nil
+}
+
+// lastWritten looks up the number of the last event in each message's stream.
+// Writes are in order, so it tells which of them are in.
+func (r *redisSink) lastWritten(ctx context.Context, of []payload, last map[int]int64) error {
+	pipe := r.client.Pipeline()
+	cmds := map[int]*redis.XMessageSliceCmd{}
+	for _, m := range of {
+		if cmds[m.channel] == nil {
+			cmds[m.channel] = pipe.XRevRangeN(ctx, r.keys[m.channel], "+", "-", 1)
+		}
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for channel, c := range cmds {
+		for _, entry := range c.Val() {
+			text, _ := entry.Values["data"].(string)
+			if p, ok := parsePayload([]byte(text), r.run); ok {
+				last[channel] = p.seq
+			}
+		}
+	}
+	return nil
+}
+
+// check tells whether Redis answers.
+func (r *redisSink) check(ctx context.Context) error {
+	if err := r.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	return nil
+}
+
+// remove deletes the streams of the run.
+func (r *redisSink) remove(ctx context.Context) error {
+	var errs []error
+	for from := 0; from < len(r.keys); from += cleanupBatch {
+		pipe := r.client.Pipeline()
+		for _, k := range r.keys[from:min(from+cleanupBatch, len(r.keys))] {
+			pipe.Del(ctx, k)
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("redis: delete streams: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// close implements sink.
+func (r *redisSink) close() error { return r.client.Close() }

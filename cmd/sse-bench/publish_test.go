@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A publisher that loses its Redis again and again, with commands on the way,
+// ends with every event in its stream once and in order.
+func TestPublisherSurvivesRedisRestarts(t *testing.T) {
+	r := startRedis(t)
+	s, err := newRedisSink(r.url(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	s.run, s.size, s.keys = "0123abcd", 100, []string{"a", "b", "c"}
+	p := newPublisher(s, 3, 2, make([]int64, 3))
+	const events = 6000
+	done := make(chan error, 1)
+	go func() {
+		at := schedule{Start: unixNow(), Rate: 3000, Channels: 3}
+		done <- p.run(context.Background(), at, 0, events)
+	}()
+	for i := range int64(3) {
+		eventually(t, "events go on", func() bool { return p.total.Load() > 1000*(i+1) })
+		r.kill()
+		r.start()
+	}
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the publisher does not end")
+	}
+	if s.errors.Load() == 0 {
+		t.Error("no restart was noticed")
+	}
+	for i, key := range s.keys {
+		entries, err := r.client().XRange(t.Context(), key, "-", "+").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(entries) != events/3 || p.published()[i] != events/3 {
+			t.Errorf("%s: %d entries, %d published", key, len(entries), p.published()[i])
+		}
+		for n, e := range entries {
+			got, ok := parsePayload([]byte(e.Values["data"].(string)), s.run)
+			if !ok || got.seq != int64(n)+1 || got.channel != i {
+				t.Fatalf("%s: entry %d is %+v", key, n, got)
+			}
+		}
+	}
+}
+
+// An event is due by the clock, however long the one before took.
+func TestPublisherIsAnOpenLoop(t *testing.T) {
+	var got []payload
+	slow := sinkFunc(func(ctx context.Context, batch []payload, accepted func(payload)) error {
+		if len(got) == 0 {
+			wait(ctx, 50*time.Millisecond)
+		}
+		for _, m := range batch {
+			got = append(got, m)
+			accepted(m)
+		}
+		return nil
+	})
+	p := newPublisher(slow, 1, 4, []int64{2})
+	at := schedule{Start: unixNow(), Rate: 1000, Channels: 1}
+	if err := p.run(t.Context(), at, 0, 100); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Duration(unixNow() - at.Start); took < 98*time.Millisecond || len(got) != 100 {
+		t.Errorf("%d events in %v", len(got), took)
+	}
+	if p.expected.Load() != 200 {
+		t.Errorf("%d deliveries expected", p.expected.Load())
+	}
+	if !slices.IsSortedFunc(got, func(a, b payload) int { return int(a.seq - b.seq) }) || got[30].due != at.due(30) {
+		t.Error("numbers or times are wrong")
+	}
+	if late := p.lateness(); time.Duration(late.max) < 40*time.Millisecond {
+		t.Errorf("at most %v late", time.Duration(late.max))
+	}
+}
+
+type sinkFunc func(context.Context, []payload, func(payload)) error
+
+func (f sinkFunc) send(ctx context.Context, b []payload, accepted func(payload)) error {
+	return f(ctx, b, accepted)
+}
+func (f sinkFunc) close() error { return nil }
+
+func TestRedisURLs(t *testing.T) {
+	c, err := newRedis("rediss+cluster://u:p%40@a:1,b:2", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	o := c.(*redis.ClusterClient).Options()
+	if !slices.Equal(o.Addrs, []string{"a:1", "b:2"}) || o.Username != "u" || o.Password != "p@" || o.TLSConfig == nil || o.MaxRetries > 0 {
+		t.Errorf("%+v", o)
+	}
+	s, err := newRedis("redis+sentinel://:pw@a:1,b:2/3?master=m", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if o := s.(*redis.Client).Options(); o.DB != 3 || o.Password != "pw" || o.TLSConfig != nil {
+		t.Errorf("%+v", o)
+	}
+}

@@ -1,0 +1,64 @@
+package main
+
+// maxFaultKinds bounds the different connection errors that are told apart.
+const maxFaultKinds = 32
+
+// tally is what a group counts. It travels from worker processes as JSON.
+type tally struct {
+	Ready       int              `json:"ready"`       // streams ready now
+	EverReady   int              `json:"everReady"`   // subscribers that were ready once
+	Refused     int              `json:"refused"`     // subscribers closed for good
+	Reconnects  int64            `json:"reconnects"`  // streams ready again after an end
+	Delivered   int64            `json:"delivered"`   // events of this run
+	Foreign     int64            `json:"foreign"`     // other events
+	Misrouted   int64            `json:"misrouted"`   // events of a channel not asked for
+	Bytes       int64            `json:"bytes"`       // received, with HTTP and SSE framing
+	LastReadyAt int64            `json:"lastReadyAt"` // unix ns
+	LastEventAt int64            `json:"lastEventAt"` // unix ns, repeats do not count
+	Worst       int64            `json:"worst"`       // longest delay since the last report, ns
+	Behind      int64            `json:"behind"`      // channels of subscribers that miss the end
+	Refusals    map[string]int64 `json:"refusals"`
+	Faults      map[string]int64 `json:"faults"`
+	GapEvents   map[string]int64 `json:"gapEvents"`
+	All         histogram        `json:"all"`     // delay of every event
+	CatchUp     histogram        `json:"catchUp"` // of those sent before the stream was ready
+}
+
+func newTally() tally {
+	return tally{Refusals: map[string]int64{}, Faults: map[string]int64{}, GapEvents: map[string]int64{}}
+}
+
+// fault counts a connection error by its text.
+func (t *tally) fault(text string) {
+	if _, known := t.Faults[text]; !known && len(t.Faults) >= maxFaultKinds {
+		text = "other"
+	}
+	t.Faults[text]++
+}
+
+// merge adds o, of another group.
+func (t *tally) merge(o *tally) {
+	t.Ready += o.Ready
+	t.EverReady += o.EverReady
+	t.Refused += o.Refused
+	t.Reconnects += o.Reconnects
+	t.Delivered += o.Delivered
+	t.Foreign += o.Foreign
+	t.Misrouted += o.Misrouted
+	t.Bytes += o.Bytes
+	t.LastReadyAt = max(t.LastReadyAt, o.LastReadyAt)
+	t.LastEventAt = max(t.LastEventAt, o.LastEventAt)
+	t.Worst = max(t.Worst, o.Worst)
+	t.Behind += o.Behind
+	addAll(t.Refusals, o.Refusals)
+	addAll(t.Faults, o.Faults)
+	addAll(t.GapEvents, o.GapEvents)
+	t.All.merge(&o.All)
+	t.CatchUp.merge(&o.CatchUp)
+}
+
+func addAll(to, from map[string]int64) {
+	for k, n := range from {
+		to[k] += n
+	}
+}

@@ -1,0 +1,109 @@
+package main
+
+// hole is a range of sequence numbers, ends included, that did not arrive when
+// their turn was. gapped says that a gateway.gap stood in their place.
+type hole struct {
+	from, to int64
+	gapped   bool
+}
+
+// channelState judges what one subscriber gets of one channel. Sequence numbers
+// start at 1 and rise by 1, so every fault shows in the numbers alone.
+type channelState struct {
+	base  int64 // events up to this one were published before the subscriber came
+	first int64 // the first number that arrived, 0 for none
+	last  int64 // the highest number that arrived
+	holes []hole
+
+	repeated int32
+	disorder int32
+	gaps     int32
+	gapOpen  bool // a gap was announced and no event has arrived since
+	joined   bool // first only opened the count: what came before is judged by finish
+}
+
+// arrival is how an event relates to what has arrived before.
+type arrival uint8
+
+const (
+	inOrder arrival = iota
+	afterHole
+	late
+	again
+)
+
+// take judges the arrival of sequence number seq. A joining subscriber does not
+// know where its channel stands: its first event only opens the count, and
+// finish judges what was missing before it.
+func (c *channelState) take(seq int64, joining bool) arrival {
+	if c.first == 0 {
+		c.first = seq
+		if joining {
+			c.last, c.gapOpen, c.joined = seq, false, true
+			return inOrder
+		}
+	}
+	if seq <= c.last {
+		if c.fill(seq) || c.joined && seq < c.first {
+			c.disorder++
+			return late
+		}
+		c.repeated++
+		return again
+	}
+	result := inOrder
+	if seq > c.last+1 {
+		c.holes = append(c.holes, hole{c.last + 1, seq - 1, c.gapOpen})
+		result = afterHole
+	}
+	c.last, c.gapOpen = seq, false
+	return result
+}
+
+// gap notes that the server announced a gap at this place in the channel.
+func (c *channelState) gap() {
+	c.gaps++
+	c.gapOpen = true
+}
+
+// fill takes seq out of the hole it belongs to; false if it is in none.
+func (c *channelState) fill(seq int64) bool {
+	for i, h := range c.holes {
+		if seq < h.from || seq > h.to {
+			continue
+		}
+		switch {
+		case h.from == h.to:
+			c.holes = append(c.holes[:i], c.holes[i+1:]...)
+		case seq == h.from:
+			c.holes[i].from++
+		case seq == h.to:
+			c.holes[i].to--
+		default:
+			c.holes[i].to = seq - 1
+			c.holes = append(c.holes, hole{seq + 1, h.to, h.gapped})
+		}
+		return true
+	}
+	return false
+}
+
+// behind tells whether the channel's events up to published are not all past.
+func (c *channelState) behind(published int64) bool {
+	return max(c.last, c.base) < published
+}
+
+// finish returns the holes that remain once the channel's numbers 1 to
+// published have been published. It does not change the state.
+func (c *channelState) finish(published int64) []hole {
+	holes := append([]hole(nil), c.holes...)
+	if c.joined && c.first > c.base+1 {
+		holes = append(holes, hole{c.base + 1, c.first - 1, c.gaps > 0})
+	}
+	if c.behind(published) {
+		holes = append(holes, hole{max(c.last, c.base) + 1, published, c.gapOpen})
+	}
+	return holes
+}
+
+func (h hole) size() int64 { return h.to - h.from + 1 }
