@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// setEnv sets the process's environment to nothing that the gateway reads but
+// what is given. Tests that use it cannot be parallel.
+func setEnv(t *testing.T, env ...string) {
+	t.Helper()
+	for _, kv := range os.Environ() {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "SSE_") || name == "REDIS_URL" {
+			t.Setenv(name, "") // so that it is there again at the end
+			if err := os.Unsetenv(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		t.Setenv(name, value)
+	}
+}
+
+// runFailing does what main does with a configuration that is expected not to
+// start, and returns the exit code and what was printed.
+func runFailing(t *testing.T, args []string, env ...string) (code int, printed string) {
+	t.Helper()
+	setEnv(t, env...)
+	var out, stderr bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	code = exitCode(run(ctx, ctx, args, program{out: &out, err: &stderr}), &stderr)
+	if out.Len() > 0 {
+		t.Errorf("printed on standard output: %s", &out)
+	}
+	return code, stderr.String()
+}
+
+// The contract's table, written out.
+var contractDefaults = map[string]string{
+	"SSE_ADDR":                   ":8080 (dev: 127.0.0.1:8080)",
+	"SSE_ADMIN_ADDR":             ":9090 (dev: 127.0.0.1:9090)",
+	"SSE_REDIS_URL":              "none",
+	"SSE_KEY_PREFIX":             "sse:",
+	"SSE_PUBLIC_CHANNELS":        "none (dev: **)",
+	"SSE_HEARTBEAT":              "15s",
+	"SSE_RETRY":                  "2s",
+	"SSE_WRITE_TIMEOUT":          "30s",
+	"SSE_MAX_CHANNELS":           "32",
+	"SSE_MAX_CONNECTIONS":        "from the file limit",
+	"SSE_MAX_CONNECTIONS_PER_IP": "0",
+	"SSE_TRUSTED_PROXIES":        "none",
+	"SSE_MAX_CONNECTION_AGE":     "0s",
+	"SSE_MAX_EVENT_BYTES":        "1048576",
+	"SSE_WINDOW_EVENTS":          "256",
+	"SSE_WINDOW_MEMORY":          "256MiB",
+	"SSE_WINDOW_LINGER":          "60s",
+	"SSE_FLUSH_INTERVAL":         "0s",
+	"SSE_POLL_INTERVAL":          "50ms",
+	"SSE_SWEEP_INTERVAL":         "30s",
+	"SSE_DRAIN_DELAY":            "3s",
+	"SSE_DRAIN_WINDOW":           "20s",
+	"SSE_CORS_ORIGINS":           "none",
+	"SSE_JWT_SECRET":             "none",
+	"SSE_JWT_SECRET_FILE":        "none",
+	"SSE_JWT_PUBLIC_KEY_FILE":    "none",
+	"SSE_JWKS_URL":               "none",
+	"SSE_JWT_ISSUER":             "none",
+	"SSE_JWT_AUDIENCE":           "none",
+	"SSE_JWT_CLAIM":              "channels",
+	"SSE_JWT_COOKIE":             "none",
+	"SSE_JWT_QUERY_PARAM":        "none",
+	"SSE_AUTH_URL":               "none",
+	"SSE_AUTH_TIMEOUT":           "5s",
+	"SSE_AUTH_CONCURRENCY":       "64",
+	"SSE_AUTH_CACHE_TTL":         "0s",
+	"SSE_TLS_CERT_FILE":          "none",
+	"SSE_TLS_KEY_FILE":           "none",
+	"SSE_CONSOLE":                "false (dev: true)",
+	"SSE_LOG_LEVEL":              "info",
+	"SSE_LOG_FORMAT":             "text",
+}
+
+func TestDefaultsAreTheContracts(t *testing.T) {
+	for _, v := range variables() {
+		want, ok := contractDefaults[v.name]
+		if !ok {
+			t.Errorf("%s is not in the contract", v.name)
+		} else if got := v.defaultText(); got != want {
+			t.Errorf("%s: default %q, the contract has %q", v.name, got, want)
+		}
+		if v.meaning == "" || v.kind == "" {
+			t.Errorf("%s has type %q and meaning %q", v.name, v.kind, v.meaning)
+		}
+	}
+	if got, want := len(variables()), len(contractDefaults); got != want {
+		t.Errorf("%d variables, the contract has %d", got, want)
+	}
+}
+
+// What is read with nothing set but what has no default.
+func TestDefaultsAsRead(t *testing.T) {
+	setEnv(t, "SSE_REDIS_URL=redis://127.0.0.1:1", "SSE_PUBLIC_CHANNELS=a:*, b,,")
+	got, err := loadConfig(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config{
+		Addr: ":8080", AdminAddr: ":9090", RedisURL: "redis://127.0.0.1:1", KeyPrefix: "sse:", PublicChannels: list{"a:*", "b"},
+		Heartbeat: 15 * time.Second, Retry: 2 * time.Second, WriteTimeout: 30 * time.Second, MaxChannels: 32,
+		MaxEventBytes: 1 << 20, WindowEvents: 256, WindowMemory: 256 << 20, WindowLinger: time.Minute,
+		PollInterval: 50 * time.Millisecond, SweepInterval: 30 * time.Second, DrainDelay: 3 * time.Second, DrainWindow: 20 * time.Second,
+		JWTClaim: "channels", AuthTimeout: 5 * time.Second, AuthConcurrency: 64, LogFormat: "text",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// What dev changes, and that a variable that is set wins over it.
+func TestDevDefaults(t *testing.T) {
+	setEnv(t)
+	c, err := loadConfig(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Addr != "127.0.0.1:8080" || c.AdminAddr != "127.0.0.1:9090" || !reflect.DeepEqual(c.PublicChannels, list{"**"}) || !c.Console || c.RedisURL != "" {
+		t.Errorf("dev: %+v", c)
+	}
+	setEnv(t, "SSE_ADDR=:1", "SSE_PUBLIC_CHANNELS=a", "SSE_CONSOLE=false")
+	if c, err = loadConfig(true); err != nil {
+		t.Fatal(err)
+	}
+	if c.Addr != ":1" || !reflect.DeepEqual(c.PublicChannels, list{"a"}) || c.Console {
+		t.Errorf("dev with variables set: %+v", c)
+	}
+}
+
+// REDIS_URL is read in place of SSE_REDIS_URL, and is the only name without
+// the prefix that is: names like ADDR belong to everybody.
+func TestNamesWithoutPrefix(t *testing.T) {
+	names := map[string]string{}
+	for _, v := range variables() {
+		if v.name != "SSE_REDIS_URL" {
+			names[v.name] = strings.TrimPrefix(v.name, "SSE_")
+		}
+	}
+	env := []string{"REDIS_URL=redis://fallback:1", "SSE_PUBLIC_CHANNELS=**"}
+	for _, bare := range names {
+		env = append(env, bare+"=bad value")
+	}
+	setEnv(t, env...)
+	c, err := loadConfig(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.RedisURL != "redis://fallback:1" || c.Addr != ":8080" {
+		t.Errorf("Redis %q, address %q", string(c.RedisURL), c.Addr)
+	}
+	t.Setenv("SSE_REDIS_URL", "redis://own:1")
+	if c, err = loadConfig(false); err != nil {
+		t.Fatal(err)
+	}
+	if c.RedisURL != "redis://own:1" {
+		t.Errorf("with both set: %q", string(c.RedisURL))
+	}
+}
+
+func TestUnknownVariablesAreNamed(t *testing.T) {
+	setEnv(t, "SSE_HEARBEAT=1s", "SSE_ADDR=:1", "SSE_GATEWAY_SERVICE_HOST=10.0.0.1", "SSE_GATEWAY_PORT_8080_TCP=tcp://10.0.0.1:8080")
+	if got := unknownVariables(); !reflect.DeepEqual(got, []string{"SSE_HEARBEAT"}) {
+		t.Errorf("unknown variables: %q", got)
+	}
+}
+
+func TestConnectionLimit(t *testing.T) {
+	if n := connectionLimit(); n < 1 || n > fallbackConnectionLimit {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int{"1": 1, "65536": 65536, "64KiB": 64 << 10, "256 MiB": 256 << 20, "1GiB": 1 << 30, "4294967296": 1 << 32, "1024GiB": 1 << 40} {
+		var s size
+		if err := s.Decode(text); err != nil || int(s) != want {
+			t.Errorf("%q: %d, %v, want %d", text, s, err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "1.5MiB", "1MB", "1mib", "MiB", "1KiBMiB", "1025GiB", "18446744073709551616", "0x10", "1e6"} {
+		var s size
+		if err := s.Decode(text); err == nil {
+			t.Errorf("%q is taken as %d", text, s)
+		}
+	}
+}

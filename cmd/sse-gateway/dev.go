@@ -1,0 +1,133 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/console"
+)
+
+const (
+	// devRedisAddr is where the embedded Redis listens: where redis-cli looks.
+	devRedisAddr = "127.0.0.1:6379"
+	// demoChannel is what the demo publisher writes to, and demoLength about
+	// how many events it keeps.
+	demoChannel = "demo"
+	demoLength  = 1000
+)
+
+// dev serves with nothing else installed: with a Redis in memory, unless the
+// configuration names one, and with something to see on the channel demo.
+func dev(ctx, force context.Context, cfg *config, p program) error {
+	w := welcome{cfg: cfg, cli: "redis-cli"}
+	if cfg.RedisURL == "" {
+		embedded := miniredis.NewMiniRedis()
+		if err := startEmbedded(embedded, cmp.Or(p.embeddedRedis, devRedisAddr)); err != nil {
+			return err
+		}
+		defer embedded.Close()
+		cfg.RedisURL = access.Secret("redis://" + embedded.Addr())
+		w.embedded = embedded.Addr()
+	}
+	log := newLogger(cfg, p.err)
+	page := console.Options{KeyPrefix: cfg.KeyPrefix, Dev: true, DefaultChannels: []string{demoChannel}}
+	if opts, err := redis.ParseURL(string(cfg.RedisURL)); err == nil {
+		opts.DisableIdentity, opts.Protocol = true, 2
+		publisher := redis.NewClient(opts)
+		defer publisher.Close()
+		stop := startDemo(ctx, publisher, cfg.KeyPrefix+demoChannel)
+		defer stop()
+		page.Publish = publish(publisher, cfg.KeyPrefix)
+		w.cli = redisCLI(opts)
+	} else {
+		// go-redis has no such URL: not its error, which may hold a password.
+		log.Warn("no demo and no publishing from the console: those need a single Redis without certificate files")
+	}
+	page.RedisHint = w.cli
+
+	started := p.started
+	p.started = func(a addrs) {
+		a.redis = w.embedded
+		w.print(p.out, a)
+		if started != nil {
+			started(a)
+		}
+	}
+	return serveWith(ctx, force, cfg, p, log, page)
+}
+
+// publish is what the console's form does.
+func publish(c *redis.Client, keyPrefix string) func(ctx context.Context, channel, event, data string) (string, error) {
+	return func(ctx context.Context, channel, event, data string) (string, error) {
+		values := []any{"data", data}
+		if event != "" {
+			values = append(values, "event", event)
+		}
+		return c.XAdd(ctx, &redis.XAddArgs{Stream: keyPrefix + channel, MaxLen: demoLength, Approx: true, Values: values}).Result()
+	}
+}
+
+// startEmbedded starts the embedded Redis, at addr or, in a test, elsewhere.
+func startEmbedded(m *miniredis.Miniredis, addr string) error {
+	err := m.StartAddr(addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return usageError{fmt.Errorf("the port of the embedded Redis, %s, is taken: if that is a Redis, use it with SSE_REDIS_URL=redis://%s sse-gateway dev", addr, addr)}
+	}
+	return err
+}
+
+// startDemo starts the demo publishers; the function returned ends them.
+func startDemo(ctx context.Context, c *redis.Client, key string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var demos sync.WaitGroup
+	demos.Go(func() { demoPings(ctx, c, key) })
+	demos.Go(func() { demoMessages(ctx, c, key) })
+	return func() { cancel(); demos.Wait() }
+}
+
+// isoTime is the time as JavaScript's toISOString writes it.
+func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
+
+// demoPings publishes a named event every second.
+func demoPings(ctx context.Context, c *redis.Client, key string) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			data, _ := json.Marshal(map[string]string{"time": isoTime(now)})
+			demoAdd(ctx, c, key, "event", "ping", "data", string(data))
+		}
+	}
+}
+
+// demoMessages publishes an unnamed message every now and then.
+func demoMessages(ctx context.Context, c *redis.Client, key string) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Second + rand.N(9*time.Second)):
+			demoAdd(ctx, c, key, "data", "This is a message at time "+isoTime(time.Now()))
+		}
+	}
+}
+
+// demoAdd adds an entry. A demo that cannot write is no reason to stop: the
+// gateway says itself when Redis is away.
+func demoAdd(ctx context.Context, c *redis.Client, key string, values ...any) {
+	_ = c.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: demoLength, Approx: true, Values: values}).Err()
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// inProcess is the program's run on goroutines of the test.
+type inProcess struct {
+	addrs
+	out, err output
+	drain    context.CancelFunc
+	end      context.CancelFunc
+	done     chan error
+}
+
+// startRun calls run with the test's environment (see setEnv) and returns when
+// it listens.
+func startRun(t *testing.T, args ...string) *inProcess {
+	t.Helper()
+	ctx, drain := context.WithCancel(context.Background())
+	force, end := context.WithCancel(context.Background())
+	p := &inProcess{drain: drain, end: end, done: make(chan error, 1)}
+	started := make(chan addrs, 1)
+	go func() {
+		p.done <- run(ctx, force, args, program{out: &p.out, err: &p.err, embeddedRedis: "127.0.0.1:0", started: func(a addrs) { started <- a }})
+	}()
+	t.Cleanup(func() { drain(); end() })
+	select {
+	case p.addrs = <-started:
+	case err := <-p.done:
+		t.Fatalf("run: %v\n%s", err, &p.err)
+	case <-time.After(10 * time.Second):
+		t.Fatalf("run does not listen\n%s", &p.err)
+	}
+	return p
+}
+
+// stop drains and returns when run has returned, which must be without error.
+func (p *inProcess) stop(t *testing.T) {
+	t.Helper()
+	p.drain()
+	select {
+	case err := <-p.done:
+		if err != nil {
+			t.Errorf("run: %v", err)
+		}
+	case <-time.After(15 * time.Second):
+		t.Fatalf("run does not return\n%s", &p.err)
+	}
+}
+
+// leaveNothing fails the test if a goroutine is left at its end. A pool of
+// go-redis that is closed while Redis is away takes a second to end.
+func leaveNothing(t *testing.T) {
+	ignore := goleak.IgnoreCurrent()
+	t.Cleanup(func() {
+		deadline := time.Now().Add(5 * time.Second)
+		for goleak.Find(ignore) != nil && time.Now().Before(deadline) {
+		}
+		goleak.VerifyNone(t, ignore)
+	})
+}
+
+var isoTimePattern = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
+
+func TestDev(t *testing.T) {
+	leaveNothing(t)
+	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s")
+	p := startRun(t, "dev")
+	tr := transport(t, 1, nil)
+
+	host, port, err := net.SplitHostPort(p.redis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"http://" + p.public + "/\n", "http://" + p.admin + "/metrics", "curl -N 'http://" + p.public + "/events?channel=orders'",
+		"redis-cli -h " + host + " -p " + port + " XADD sse:orders '*' data hello",
+	} {
+		if !strings.Contains(p.out.String(), want) {
+			t.Errorf("the welcome lacks %q:\n%s", want, &p.out)
+		}
+	}
+
+	// What the welcome says to type works.
+	c := subscribe(t, tr, "http://"+p.public+"/events?channel=orders").ready(t)
+	out, err := exec.Command(redistest.Command(t, "redis-cli", "redis-tools"), "-h", host, "-p", port, "XADD", "sse:orders", "*", "data", "hello").CombinedOutput()
+	if err != nil {
+		t.Fatalf("redis-cli: %v: %s", err, out)
+	}
+	if e := c.requireData(t, "hello"); e.id != strings.Trim(string(out), "\" \n") {
+		t.Errorf("id %s, redis-cli says %s", e.id, out)
+	}
+
+	status, page := fetch(t, "http://"+p.public+"/", nil)
+	if status != http.StatusOK || !strings.Contains(page, "EventSource") || !strings.Contains(page, "redis-cli -h "+host+" -p "+port) {
+		t.Errorf("the console answers %d, %d bytes", status, len(page))
+	}
+	testDemo(t, subscribe(t, tr, "http://"+p.public+"/events?channel=demo&replay=all").ready(t))
+	p.stop(t)
+}
+
+// testDemo checks that there is a ping every second and now and then a message.
+func testDemo(t *testing.T, c *client) {
+	t.Helper()
+	var pings []time.Time
+	for messages := 0; messages == 0 || len(pings) < 3; {
+		switch e := c.next(t); e.name {
+		case "ping":
+			var data map[string]string
+			if err := json.Unmarshal([]byte(e.data), &data); err != nil || !isoTimePattern.MatchString(data["time"]) || len(data) != 1 {
+				t.Fatalf("a ping has data %q", e.data)
+			}
+			at, err := time.Parse(time.RFC3339, data["time"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			pings = append(pings, at)
+		case "":
+			rest, ok := strings.CutPrefix(e.data, "This is a message at time ")
+			if !ok || !isoTimePattern.MatchString(rest) {
+				t.Errorf("a message has data %q", e.data)
+			}
+			messages++
+		default:
+			t.Errorf("unexpected %+v", e)
+		}
+	}
+	n := len(pings) - 1
+	if d := pings[n].Sub(pings[0]) / time.Duration(n); d < 900*time.Millisecond || d > 1300*time.Millisecond {
+		t.Errorf("%v from ping to ping, want a second", d)
+	}
+}
+
+// With a Redis of its own, dev uses that and says how to reach it.
+func TestDevWithRedis(t *testing.T) {
+	leaveNothing(t)
+	r := redistest.Start(t)
+	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "REDIS_URL="+r.URL(), "SSE_KEY_PREFIX=my:")
+	p := startRun(t, "dev")
+	if want := "XADD my:orders"; p.redis != "" || !strings.Contains(p.out.String(), want) || strings.Contains(p.out.String(), "forgets") {
+		t.Errorf("embedded Redis %q, welcome:\n%s", p.redis, &p.out)
+	}
+	c := subscribe(t, transport(t, 1, nil), "http://"+p.public+"/events?channel=demo&replay=all").ready(t)
+	c.nextNamed(t, "ping")
+	if n := r.Client().XLen(t.Context(), "my:demo").Val(); n == 0 {
+		t.Error("the demo is not in that Redis")
+	}
+	p.stop(t)
+}
+
+// A cluster cannot be published to, but it is served.
+func TestDevWithoutPublisher(t *testing.T) {
+	leaveNothing(t)
+	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_REDIS_URL=redis+cluster://127.0.0.1:1")
+	p := startRun(t, "dev")
+	if !strings.Contains(p.err.String(), "no demo") {
+		t.Errorf("the log does not say that there is no demo:\n%s", &p.err)
+	}
+	if status, _ := fetch(t, "http://"+p.public+"/", nil); status != http.StatusOK {
+		t.Errorf("the console answers %d", status)
+	}
+	p.stop(t)
+}
+
+func TestRedisCLI(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis://127.0.0.1:6379":     "redis-cli",
+		"redis://u:hunter2@h:1/2":    "redis-cli -h h -p 1 -n 2",
+		"rediss://h:1":               "redis-cli -h h -p 1 --tls",
+		"unix:///run/redis.sock":     "redis-cli -s /run/redis.sock",
+		"redis://[::1]:6379?db=3":    "redis-cli -h ::1 -p 6379 -n 3",
+		"unix://u:hunter2@/run/sock": "redis-cli -s /run/sock",
+	} {
+		if got := redisCLI(mustParseURL(t, url)); got != want {
+			t.Errorf("%s: %q, want %q", url, got, want)
+		}
+	}
+}
+
+func mustParseURL(t *testing.T, url string) *redis.Options {
+	t.Helper()
+	opts, err := redis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opts
+}

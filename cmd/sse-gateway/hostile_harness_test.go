@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// buildPlain builds the program without the race detector, which would be what
+// is measured otherwise, beside the one that has it.
+var buildPlain = sync.OnceValues(func() (path string, err error) {
+	path = filepath.Join(filepath.Dir(gatewayBinary), "sse-gateway-plain")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// startPlain starts a gateway without the race detector that may have this many
+// files open; 0 is as many as the test.
+func startPlain(t *testing.T, files int, env ...string) *gatewayProcess {
+	t.Helper()
+	path, err := buildPlain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if files == 0 {
+		return startGatewayCommand(t, exec.Command(path), env...)
+	}
+	return startGatewayCommand(t, exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0"`, files), path), env...)
+}
+
+// memory returns a figure of /proc/…/status in bytes: VmRSS is what the process
+// has resident now, VmHWM the most that it ever had.
+func (p *gatewayProcess) memory(name string) int {
+	p.t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+			if err != nil {
+				p.t.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	p.t.Fatalf("/proc has no %s", name)
+	return 0
+}
+
+// mib writes a size for people.
+func mib(n int) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+// connections are a hostile client's. They are closed with the test.
+type connections struct {
+	t    *testing.T
+	addr string
+	all  []net.Conn
+}
+
+func attack(t *testing.T, addr string) *connections {
+	cs := &connections{t: t, addr: addr}
+	t.Cleanup(cs.close)
+	return cs
+}
+
+func (cs *connections) close() {
+	for _, c := range cs.all {
+		_ = c.Close()
+	}
+	cs.all = nil
+}
+
+// open opens a connection and sends this on it. A gateway that hangs up, or
+// does not answer, is not an error.
+func (cs *connections) open(text string) net.Conn {
+	cs.t.Helper()
+	c, err := cs.dial()
+	if err != nil {
+		cs.t.Fatal(err)
+	}
+	_, _ = io.WriteString(c, text)
+	return c
+}
+
+// dial opens a connection whose receive buffer is small, so that little is
+// enough to fill it.
+func (cs *connections) dial() (net.Conn, error) {
+	d := net.Dialer{Timeout: 10 * time.Second, Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
+		})
+	}}
+	c, err := d.DialContext(cs.t.Context(), "tcp", cs.addr)
+	if err == nil {
+		cs.all = append(cs.all, c)
+	}
+	return c, err
+}
+
+// hungUp counts the connections that the gateway has closed. It takes what there
+// is to read on them.
+func (cs *connections) hungUp() (n int) {
+	for _, c := range cs.all {
+		if isClosed(c) {
+			n++
+		}
+	}
+	return n
+}
+
+// isClosed reports whether the other end has closed a connection.
+func isClosed(c net.Conn) bool {
+	var b [4096]byte
+	for {
+		_ = c.SetReadDeadline(time.Now().Add(time.Millisecond))
+		if _, err := c.Read(b[:]); err != nil {
+			timeout, ok := err.(net.Error)
+			return !ok || !timeout.Timeout()
+		}
+	}
+}
+
+// get is the request for an event stream as text; headers are whole lines.
+func get(query string, headers ...string) string {
+	return "GET /events?" + query + " HTTP/1.1\r\nHost: gateway\r\nAccept: text/event-stream\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n"
+}
+
+// honest is a subscriber that wants nothing but what it has subscribed to, with
+// a publisher of its own. It finds out whether somebody is in its way.
+type honest struct {
+	t       *testing.T
+	p       *gatewayProcess
+	r       *redistest.Server
+	channel string
+	resumes bool // other clients come back meanwhile
+	http    *http.Transport
+
+	stop chan struct{}
+	done chan struct{}
+
+	worst    atomic.Int64 // nanoseconds from XADD to the subscriber
+	received atomic.Int64
+	resumed  atomic.Int64 // clients that came back and got what they had missed
+	failed   atomic.Pointer[string]
+}
+
+// startHonest begins to publish, 20 events a second, and to check that each
+// arrives, once and in order. With resumes another client comes back every few
+// events, at the position before all of them.
+func startHonest(t *testing.T, r *redistest.Server, p *gatewayProcess, resumes bool) *honest {
+	t.Helper()
+	h := &honest{t: t, p: p, r: r, channel: "honest", resumes: resumes, http: transport(t, 1, nil), stop: make(chan struct{}), done: make(chan struct{})}
+	live := subscribe(t, h.http, p.eventsURL("channel="+h.channel)).ready(t)
+	go h.run(live, live.position())
+	t.Cleanup(func() { h.end() })
+	return h
+}
+
+func (h *honest) end() {
+	select {
+	case <-h.stop:
+	default:
+		close(h.stop)
+	}
+	<-h.done
+}
+
+func (h *honest) fail(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	h.failed.CompareAndSwap(nil, &text)
+}
+
+func (h *honest) run(live *client, start string) {
+	defer close(h.done)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-h.stop:
+			return
+		case <-tick.C:
+		}
+		sent := time.Now()
+		data := strconv.Itoa(n)
+		if err := h.r.Client().Do(h.t.Context(), "XADD", "sse:"+h.channel, "*", "data", data).Err(); err != nil {
+			return // Redis ends with the test
+		}
+		if e, ok := nextWithin(live, 10*time.Second); !ok || e.data != data {
+			h.fail("event %d did not arrive: got %+v, %v", n, e, ok)
+			return
+		}
+		h.received.Add(1)
+		h.worst.Store(max(h.worst.Load(), int64(time.Since(sent))))
+		if h.resumes && n%10 == 9 {
+			h.resume(start, n+1)
+		}
+	}
+}
+
+// resume comes back at a position and expects n events.
+func (h *honest) resume(position string, n int) {
+	back, err := trySubscribe(h.t, h.http, h.p.eventsURL("channel="+h.channel), "Last-Event-ID", position)
+	if err != nil {
+		h.fail("a client cannot come back: %v", err)
+		return
+	}
+	defer back.close()
+	if e, ok := nextWithin(back, 10*time.Second); !ok || e.name != "gateway.ready" {
+		h.fail("a client that comes back gets %+v, %v", e, ok)
+		return
+	}
+	for i := range n {
+		if e, ok := nextWithin(back, 10*time.Second); !ok || e.data != strconv.Itoa(i) {
+			h.fail("a client that comes back gets %+v, %v as event %d", e, ok, i)
+			return
+		}
+	}
+	h.resumed.Add(1)
+}
+
+// nextWithin is client.next for another goroutine than the test's.
+func nextWithin(c *client, d time.Duration) (event, bool) {
+	select {
+	case e, ok := <-c.events:
+		return e, ok
+	case <-time.After(d):
+		return event{}, false
+	}
+}
+
+// requireUndisturbed checks that every event arrived, none of them later than
+// within, and that clients that came back got what they had missed.
+func (h *honest) requireUndisturbed(within time.Duration) {
+	h.t.Helper()
+	n := h.received.Load()
+	redistest.Eventually(h.t, 10*time.Second, "the honest subscriber gets events and resumes", func() bool {
+		return h.failed.Load() != nil || h.received.Load() >= n+10 && (!h.resumes || h.resumed.Load() > 0)
+	})
+	h.end()
+	if text := h.failed.Load(); text != nil {
+		h.t.Error(*text)
+	}
+	worst := time.Duration(h.worst.Load())
+	h.t.Logf("honest subscriber: %d events, %d resumes, the slowest event took %v", h.received.Load(), h.resumed.Load(), worst)
+	if worst > within {
+		h.t.Errorf("an event took %v, want at most %v", worst, within)
+	}
+}
+
+// status reads the status of an HTTP/1.1 response.
+func status(c net.Conn) int {
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	return res.StatusCode
+}
+
+// fillStream puts n entries of a size into a stream. They are written in few
+// round trips.
+func fillStream(t *testing.T, r *redistest.Server, key string, n, size int) {
+	t.Helper()
+	data := strings.Repeat("x", size)
+	for n > 0 {
+		pipe := r.Client().Pipeline()
+		for range min(n, 2000) {
+			pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: key, Values: []string{"data", data}})
+		}
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n -= 2000
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// fakeConn is a connection from an address.
+type fakeConn struct {
+	net.Conn
+	from   string
+	closed atomic.Bool
+}
+
+func (c *fakeConn) RemoteAddr() net.Addr { return fakeAddr(c.from) }
+func (c *fakeConn) Close() error         { c.closed.Store(true); return nil }
+
+type fakeAddr string
+
+func (a fakeAddr) Network() string { return "tcp" }
+func (a fakeAddr) String() string  { return string(a) }
+
+// arrive has a connection come in, and reports whether it may stay.
+func (w *waiting) arrive(from string) (*fakeConn, bool) {
+	c := &fakeConn{from: from}
+	w.state(c, http.StateNew)
+	return c, !c.closed.Load()
+}
+
+// requireStay checks that connections come in up to a number and no further.
+func requireStay(t *testing.T, w *waiting, from string, want int) (open []*fakeConn) {
+	t.Helper()
+	for range want + 3 {
+		if c, ok := w.arrive(from); ok {
+			open = append(open, c)
+		} else {
+			w.state(c, http.StateClosed) // as net/http does with one that it cannot read from
+		}
+	}
+	if len(open) != want {
+		t.Errorf("%d connections from %s may stay, want %d", len(open), from, want)
+	}
+	return open
+}
+
+func TestWaitingCeiling(t *testing.T) {
+	var taken atomic.Int64
+	w := newWaiting(10, 0, nil, taken.Load)
+	open := requireStay(t, w, "192.0.2.1:1000", 10)
+	requireStay(t, w, "192.0.2.2:1000", 0)
+	// Other states change nothing.
+	for _, s := range []http.ConnState{http.StateActive, http.StateIdle, http.StateActive} {
+		w.state(open[0], s)
+	}
+	requireStay(t, w, "192.0.2.2:1000", 0)
+	// A stream that was taken over counts where it went, once.
+	w.state(open[0], http.StateHijacked)
+	taken.Add(1)
+	requireStay(t, w, "192.0.2.2:1000", 0)
+	taken.Add(-1)
+	requireStay(t, w, "192.0.2.2:1000", 1)
+	w.state(open[1], http.StateClosed)
+	w.state(open[1], http.StateClosed)
+	requireStay(t, w, "192.0.2.3:1000", 1)
+	taken.Store(1000)
+	requireStay(t, w, "192.0.2.3:1000", 0)
+}
+
+func TestWaitingPerAddress(t *testing.T) {
+	w := newWaiting(1000, 3, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, new(atomic.Int64).Load)
+	open := requireStay(t, w, "192.0.2.1:1000", 3)
+	requireStay(t, w, "[::ffff:192.0.2.1]:1000", 0) // the same client
+	requireStay(t, w, "192.0.2.2:1000", 3)
+	requireStay(t, w, "[2001:db8::1]:1000", 3)
+	requireStay(t, w, "[2001:db8::ffff:1]:1000", 0) // one customer has a /64
+	requireStay(t, w, "[2001:db8:0:1::1]:1000", 3)
+	requireStay(t, w, "[fe80::1%eth0]:1000", 3)
+	for range 50 { // a proxy speaks for many
+		if _, ok := w.arrive("10.1.2.3:1000"); !ok {
+			t.Fatal("a trusted proxy may not stay")
+		}
+		if _, ok := w.arrive("@"); !ok {
+			t.Fatal("a connection without an address may not stay")
+		}
+	}
+	w.state(open[0], http.StateHijacked)
+	w.state(open[1], http.StateClosed)
+	requireStay(t, w, "192.0.2.1:1000", 2)
+}
+
+// However connections come and go, none of their places is lost.
+func TestWaitingConcurrently(t *testing.T) {
+	const ceiling, perIP = 50, 10
+	w := newWaiting(ceiling, perIP, nil, new(atomic.Int64).Load)
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			for n := range 2000 {
+				if c, ok := w.arrive([]string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"}[(i+n)%3]); ok {
+					w.state(c, []http.ConnState{http.StateClosed, http.StateHijacked}[n%2])
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if len(w.keys) != 0 {
+		t.Errorf("%d connections are left", len(w.keys))
+	}
+	for _, from := range []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"} {
+		requireStay(t, w, from, perIP)
+	}
+}
+
+// silence is what a client sends that wants a place and no stream.
+var silence = map[string]string{
+	"nothing":        "",
+	"half a head":    "GET /events?channel=a HTTP/1.1\r\nHost: gateway\r\nX-Slow: ",
+	"half a preface": "PRI * HTTP/2.0\r\n\r\n",
+	"kept alive":     "GET /nothing HTTP/1.1\r\nHost: gateway\r\n\r\n",
+	"HTTP/2":         h2Preface,
+}
+
+// Connections that say nothing, or never enough, cannot take the descriptors
+// that streams and Redis need.
+func TestHostileSilence(t *testing.T) {
+	t.Parallel()
+	const files = 300
+	r := redistest.Start(t)
+	p := startPlain(t, files, gatewayEnv(r.URL())...)
+	p.awaitReady()
+	h := startHonest(t, r, p, false) // without a limit per address nobody new gets in for a while
+	cs := attack(t, p.public)
+	for range files {
+		for _, text := range silence {
+			cs.open(text)
+		}
+	}
+	// What is over the ceiling is closed at once, and the rest is not yet.
+	const ceiling = files - minReserve + (files-minReserve)/20
+	redistest.Eventually(t, 5*time.Second, "those over the ceiling are closed", func() bool {
+		return len(cs.all)-cs.hungUp() <= ceiling
+	})
+	r.KillClients(func(map[string]string) bool { return true }) // Redis has to be dialled anew
+	redistest.Eventually(t, 10*time.Second, "the replica is ready", func() bool { code, _ := p.ready(); return code == http.StatusOK })
+	if n := p.metric("process_open_fds"); n > files-10 {
+		t.Errorf("%v of %d files are open", n, files)
+	}
+	h.requireUndisturbed(8 * time.Second)
+	// Then those go whose request does not come.
+	redistest.Eventually(t, headerTimeout+5*time.Second, "there is room again", func() bool {
+		c := dialSmall(t, p.public)
+		defer c.Close()
+		_, _ = io.WriteString(c, get("channel=a"))
+		return status(c) == http.StatusOK
+	})
+}
+
+// With a limit per address they keep nobody else out.
+func TestHostileSilenceFromOneAddress(t *testing.T) {
+	t.Parallel()
+	const files, perIP = 300, 40
+	r := redistest.Start(t)
+	p := startPlain(t, files, append(gatewayEnv(r.URL()), "SSE_MAX_CONNECTIONS_PER_IP=40")...)
+	p.awaitReady()
+	far := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	var conns []net.Conn
+	for range 2 * files {
+		c, err := far.DialContext(t.Context(), "tcp", p.public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		conns = append(conns, c)
+	}
+	redistest.Eventually(t, 5*time.Second, "those over the limit are closed", func() bool {
+		open := 0
+		for _, c := range conns {
+			if !isClosed(c) {
+				open++
+			}
+		}
+		return open == perIP
+	})
+	startHonest(t, r, p, true).requireUndisturbed(5 * time.Second)
+}
+
+// A TLS handshake that is not finished ends with the time for the head.
+func TestHostileHandshakes(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	files := redistest.NewTLSFiles(t)
+	p := startPlain(t, 0, append(gatewayEnv(r.URL()), "SSE_TLS_CERT_FILE="+files.ServerCertFile, "SSE_TLS_KEY_FILE="+files.ServerKeyFile)...)
+	p.awaitReady()
+	open := subscribe(t, transport(t, 2, files.ClientConfig()), "https://"+p.public+"/events?channel=a").ready(t)
+	base := p.memory("VmRSS")
+	cs := attack(t, p.public)
+	start := time.Now()
+	hello := clientHello(t)
+	for i := range 600 {
+		cs.open([]string{"", hello[:len(hello)/2], hello}[i%3]) // the last waits for the client's part after the server's
+	}
+	// Honest clients get in all the while.
+	for range 10 {
+		c := subscribe(t, transport(t, 1, files.ClientConfig()), "https://"+p.public+"/events?channel=a").ready(t)
+		r.XAdd("sse:a", "data", "over TLS")
+		c.requireData(t, "over TLS")
+		open.requireData(t, "over TLS")
+	}
+	held := p.memory("VmRSS")
+	redistest.Eventually(t, headerTimeout+5*time.Second, "all are closed", func() bool { return cs.hungUp() == len(cs.all) })
+	if d := time.Since(start); d < headerTimeout-time.Second {
+		t.Errorf("all were closed after %v already: by something else than the time-out", d)
+	}
+	t.Logf("600 handshakes that do not go on: %s more, %d bytes each", mib(held-base), (held-base)/600)
+	if held-base > 600*maxHandshake {
+		t.Errorf("they take %s, more than %d each", mib(held-base), maxHandshake)
+	}
+	r.XAdd("sse:a", "data", "the end")
+	open.requireData(t, "the end")
+}
+
+// maxHandshake bounds what one of many TLS handshakes takes, in bytes, garbage
+// included.
+const maxHandshake = 64 << 10
+
+// clientHello returns the first bytes of a TLS client.
+func clientHello(t *testing.T) string {
+	t.Helper()
+	client, server := net.Pipe()
+	defer server.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = tls.Client(client, &tls.Config{ServerName: "gateway"}).Handshake()
+	}()
+	b := make([]byte, 16<<10)
+	n, err := server.Read(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Close()
+	<-done
+	return string(b[:n])
+}

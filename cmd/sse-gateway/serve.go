@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sse-gateway/sse-gateway/gateway"
+	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/console"
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+// addrs are the addresses that a running program listens on.
+type addrs struct{ public, admin, redis string }
+
+// The process never lives longer after SIGTERM than SSE_DRAIN_DELAY,
+// SSE_DRAIN_WINDOW and 5 s. These are parts of the 5 s; the rest is for the
+// connections to Redis.
+const (
+	// streamsOvertime is what streams get whose clients do not read, and
+	// cutOvertime how long it may take to cut them off.
+	streamsOvertime = 2 * time.Second
+	cutOvertime     = 500 * time.Millisecond
+	// serversOvertime is what requests get that are no streams.
+	serversOvertime = time.Second
+)
+
+// adminSilence is how long a host that asks the admin listener may be silent
+// before it counts as gone.
+const adminSilence = 30 * time.Second
+
+// serve runs the gateway until ctx ends and its streams are drained, or force
+// ends.
+func serve(ctx, force context.Context, cfg *config, p program) error {
+	return serveWith(ctx, force, cfg, p, newLogger(cfg, p.err), console.Options{KeyPrefix: cfg.KeyPrefix})
+}
+
+func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Logger, page console.Options) (err error) {
+	warn(cfg, log)
+	registry := prometheus.NewRegistry()
+	m := metrics.New(registry, build())
+	st, err := store.Open(store.Config{
+		RedisURL: string(cfg.RedisURL), KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
+		WindowEvents: cfg.WindowEvents, WindowMemory: int(cfg.WindowMemory), WindowLinger: cfg.WindowLinger,
+		PollInterval: cfg.PollInterval, SweepInterval: cfg.SweepInterval,
+		Encoder: gateway.FrameEncoder{}, Metrics: &m.Store, Log: log,
+	})
+	if err != nil {
+		return usageError{fmt.Errorf("SSE_REDIS_URL: %w", err)}
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	gc, authorizer, err := gatewayConfig(cfg, st, m, log)
+	if err != nil {
+		return usageError{err}
+	}
+	publicServer, err := newPublicServer(cfg, log)
+	if err != nil {
+		return usageError{err}
+	}
+	public, err := listen("SSE_ADDR", cfg.Addr, cfg.WriteTimeout)
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	admin, err := listen("SSE_ADMIN_ADDR", cfg.AdminAddr, adminSilence)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	// From here on nothing fails before Run, with which the gateway's own
+	// goroutines end.
+	g, err := newGateway(cfg, gc, m, page)
+	if err != nil {
+		return usageError{err}
+	}
+	publicServer.Handler = g.Handler()
+	publicServer.ConnState = newWaiting(descriptorCeiling(), cfg.MaxConnectionsPerIP, gc.TrustedProxies, g.TakenOver).state
+	adminServer := newServer(log)
+	adminServer.Handler = g.AdminHandler(registry)
+	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, public: publicServer, admin: adminServer}
+	log.Info("serving", "addr", public.Addr().String(), "admin", admin.Addr().String(),
+		"redis", store.RedactURL(string(cfg.RedisURL)), "version", build().Version)
+	if p.started != nil {
+		p.started(addrs{public: public.Addr().String(), admin: admin.Addr().String()})
+	}
+	return r.serve(ctx, force, public, admin)
+}
+
+// running are the parts of a gateway that serves.
+type running struct {
+	cfg           *config
+	log           *slog.Logger
+	store         *store.Store
+	gateway       *gateway.Gateway
+	authorizer    *access.Authorizer
+	public, admin *http.Server
+}
+
+// serve serves until ctx ends, and stops everything in order.
+func (r *running) serve(ctx, force context.Context, public, admin net.Listener) error {
+	// What feeds the streams outlives them: everything below stops in the
+	// order in which it is waited for at the end.
+	background, stopBackground := context.WithCancel(context.Background())
+	defer stopBackground()
+	feeds, feedsCtx := errgroup.WithContext(background)
+	feeds.Go(func() error { return r.store.Run(feedsCtx) })
+	feeds.Go(func() error { return r.gateway.Run(feedsCtx) })
+	feeds.Go(func() error { r.authorizer.Run(feedsCtx); return nil })
+	feeds.Go(func() error { trimMemory(feedsCtx, r.gateway.Connections); return nil })
+
+	servers, failed := errgroup.WithContext(ctx)
+	servers.Go(func() error { return serveOn(r.public, public) })
+	servers.Go(func() error { return serveOn(r.admin, admin) })
+	<-failed.Done()
+
+	if ctx.Err() != nil {
+		r.drain(force)
+	} else {
+		r.gateway.Stop()
+	}
+	shutdown(force, r.public, r.admin)
+	err := servers.Wait()
+	stopBackground()
+	err = errors.Join(err, feeds.Wait())
+	r.log.Info("stopped")
+	return err
+}
+
+// warn tells of what is not wrong but hardly meant.
+func warn(cfg *config, log *slog.Logger) {
+	for _, name := range unknownVariables() {
+		log.Warn("this environment variable means nothing to sse-gateway", "name", name)
+	}
+	if limit := connectionLimit(); cfg.MaxConnections > limit {
+		log.Warn("SSE_MAX_CONNECTIONS is more than the limit of open files allows", "max_connections", cfg.MaxConnections, "allowed", limit)
+	}
+}
+
+// drain ends the streams evenly, or all at once when force ends, and cuts off
+// those that do not end. A stream over HTTP/2 cannot end by itself while its
+// connection takes nothing: that is closed.
+func (r *running) drain(force context.Context) {
+	limit, cancel := context.WithTimeout(force, r.cfg.DrainDelay+r.cfg.DrainWindow+streamsOvertime)
+	defer cancel()
+	r.log.Info("draining", "delay", r.cfg.DrainDelay, "window", r.cfg.DrainWindow)
+	drained := make(chan struct{})
+	go func() { r.gateway.Drain(limit); close(drained) }()
+	select {
+	case <-drained:
+		return
+	case <-limit.Done():
+	}
+	for _, cut := range []func() error{func() error { return nil }, r.public.Close} {
+		_ = cut()
+		select {
+		case <-drained:
+			return
+		case <-time.After(cutOvertime):
+		}
+	}
+	r.log.Warn("streams were left open")
+}
+
+// gatewayConfig is all that the gateway needs but its console, and who decides
+// about access.
+func gatewayConfig(cfg *config, st *store.Store, m *metrics.Metrics, log *slog.Logger) (gc gateway.Config, authorizer *access.Authorizer, err error) {
+	accessConfig, err := cfg.access()
+	if err != nil {
+		return gc, nil, err
+	}
+	if authorizer, err = access.New(accessConfig, log); err != nil {
+		return gc, nil, err
+	}
+	cors, err := access.NewCORS(cfg.CORSOrigins)
+	if err != nil {
+		return gc, nil, err
+	}
+	limit := cfg.MaxConnections
+	if limit == 0 {
+		limit = connectionLimit()
+	}
+	return gateway.Config{
+		Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,
+		MaxChannels: cfg.MaxChannels, MaxConnections: limit, MaxConnectionsPerIP: cfg.MaxConnectionsPerIP,
+		TrustedProxies: accessConfig.TrustedProxies, MaxConnectionAge: cfg.MaxConnectionAge,
+		DrainDelay: cfg.DrainDelay, DrainWindow: cfg.DrainWindow,
+		Store: st, Access: authorizer, CORS: cors, Metrics: &m.Gateway, Log: log,
+	}, authorizer, nil
+}
+
+// newGateway makes the gateway, with the console if it is on.
+func newGateway(cfg *config, gc gateway.Config, m *metrics.Metrics, page console.Options) (*gateway.Gateway, error) {
+	// Whoever may open the page may subscribe to the public channels, and needs
+	// to know of no other.
+	public, err := access.ParsePatterns(cfg.PublicChannels)
+	if err != nil {
+		return nil, err
+	}
+	var g *gateway.Gateway
+	if cfg.Console {
+		page.Logger = gc.Log
+		page.Stats = func() console.Stats { return g.Stats(m.Store.EventsRead, public.Match) }
+		gc.Console = console.Handler(page)
+	}
+	g = gateway.New(gc)
+	return g, nil
+}
+
+func newLogger(cfg *config, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: slog.Level(cfg.LogLevel)}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// numbered is an entry's data: its number and then padding.
+func numbered(i, size int) string { return strconv.Itoa(i) + " " + strings.Repeat("x", size) }
+
+// requireNumbered takes the next event, which must be number i.
+func requireNumbered(t *testing.T, c *client, i int) event {
+	t.Helper()
+	e := c.next(t)
+	if number, _, _ := strings.Cut(e.data, " "); e.name != "" || number != strconv.Itoa(i) {
+		t.Fatalf("got event %q %.20q, want number %d", e.name, e.data, i)
+	}
+	return e
+}
+
+// A client that stops reading and goes on later gets everything, although it
+// fell off the window, and meanwhile neither the others nor the memory feel it.
+func TestClientThatStopsForAWhile(t *testing.T) {
+	t.Parallel()
+	const others, events, size = 10, 150, 20_000 // 3 MB: more than the sockets and the window hold
+	r := redistest.Start(t)
+	p := startGateway(t, gatewayEnv(r.URL(), "SSE_WINDOW_EVENTS=16", "SSE_HEARTBEAT=500ms", "SSE_WRITE_TIMEOUT=5m")...)
+	var stopped []*client
+	var stoppers []*stopper
+	for version := 1; version <= 2; version++ {
+		rt, s := stoppableTransport(t, version)
+		stopped = append(stopped, subscribe(t, rt, p.eventsURL("channel=a")).ready(t))
+		stoppers = append(stoppers, s)
+		s.stop()
+	}
+	var reading []*client
+	http1, http2 := transport(t, 1, nil), transport(t, 2, nil)
+	for i := range others {
+		rt := http1
+		if i%2 == 1 {
+			rt = http2
+		}
+		reading = append(reading, subscribe(t, rt, p.eventsURL("channel=a")).ready(t))
+	}
+	before := p.metric("go_memstats_heap_inuse_bytes")
+	for i := range events {
+		r.XAdd("sse:a", "data", numbered(i, size))
+		at := time.Now()
+		for _, c := range reading {
+			if late := requireNumbered(t, c, i).at.Sub(at); late > 3*time.Second {
+				t.Fatalf("event %d came to another client %v late", i, late)
+			}
+		}
+	}
+	if v := p.metric("sse_gateway_window_events"); v > 16 {
+		t.Errorf("the window holds %v events, want 16 at most", v)
+	}
+	if v := p.metric("sse_gateway_window_bytes"); v > 16*(size+500) {
+		t.Errorf("the window holds %v bytes, more than 16 events", v)
+	}
+	if grown := p.metric("go_memstats_heap_inuse_bytes") - before; grown > 48<<20 {
+		t.Errorf("the heap grew by %v MB", grown/(1<<20))
+	}
+	for i, c := range stopped {
+		stoppers[i].resume()
+		for n := range events {
+			requireNumbered(t, c, n)
+		}
+	}
+	if v := p.metric("sse_gateway_history_reads_total", "read"); v == 0 {
+		t.Error("nothing was read from Redis: no client fell off the window")
+	}
+	for _, c := range append(reading, stopped...) {
+		if !c.isOpen() {
+			t.Error("a stream has ended")
+		}
+	}
+	if v := p.metric("sse_gateway_sweep_finds_total"); v != 0 {
+		t.Errorf("the sweep found %v entries", v)
+	}
+}
+
+// A client that is slow, but takes bytes, is kept for longer than the write
+// timeout, and gets what it gets in order.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	const writeTimeout = 4 * time.Second
+	r := redistest.Start(t)
+	p := startGateway(t, gatewayEnv(r.URL(), "SSE_WRITE_TIMEOUT="+writeTimeout.String(), "SSE_WINDOW_EVENTS=16")...)
+	for i := range 200 {
+		r.XAdd("sse:a", "data", numbered(i, 10_000)) // 2 MB
+	}
+	conn := dialSmall(t, p.public)
+	fmt.Fprintf(conn, "GET /events?channel=a&replay=all HTTP/1.1\r\nHost: h\r\n\r\n")
+	var read atomic.Int64
+	done := make(chan error, 1)
+	go func() { done <- readSlowly(conn, &read) }()
+	end := time.Now().Add(3 * writeTimeout)
+	for time.Now().Before(end) {
+		select {
+		case err := <-done:
+			t.Fatalf("the slow client was cut after %d bytes: %v", read.Load(), err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if n := p.metric("sse_gateway_connections"); n != 1 {
+		t.Errorf("%v connections after %v", n, 3*writeTimeout)
+	}
+	conn.Close()
+	<-done
+	p.awaitMetric(5*time.Second, 1, "sse_gateway_disconnects_total", "client")
+	t.Logf("read %d bytes", read.Load())
+}
+
+// readSlowly reads byte by byte, about 20,000 of them a second, and checks that
+// the numbers of the events ascend.
+func readSlowly(conn net.Conn, read *atomic.Int64) error {
+	in := bufio.NewReaderSize(oneByte{conn, read}, 16)
+	for next := 0; ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		data, ok := strings.CutPrefix(line, "data: ")
+		if !ok || strings.HasPrefix(data, "{") {
+			continue
+		}
+		if number, _, _ := strings.Cut(data, " "); number != strconv.Itoa(next) {
+			return fmt.Errorf("event %.20q, want number %d", data, next)
+		}
+		next++
+	}
+}
+
+// oneByte reads one byte per call, with a rest after every hundredth.
+type oneByte struct {
+	net.Conn
+	read *atomic.Int64
+}
+
+func (o oneByte) Read(p []byte) (int, error) {
+	if o.read.Add(1)%100 == 0 {
+		time.Sleep(5 * time.Millisecond)
+	}
+	return o.Conn.Read(p[:1])
+}
+
+// dialSmall connects with a small receive buffer.
+func dialSmall(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
+		})
+	}}
+	conn, err := d.DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// A client that never reads again is cut after the write timeout, and counted.
+func TestClientThatNeverReads(t *testing.T) {
+	t.Parallel()
+	const writeTimeout = 2 * time.Second
+	r := redistest.Start(t)
+	p := startGateway(t, gatewayEnv(r.URL(), "SSE_WRITE_TIMEOUT="+writeTimeout.String(), "SSE_WINDOW_EVENTS=16")...)
+	for version := 1; version <= 2; version++ {
+		t.Run(fmt.Sprintf("HTTP/%d", version), func(t *testing.T) {
+			cut := p.metric("sse_gateway_disconnects_total", "write_timeout")
+			rt, stopper := stoppableTransport(t, version)
+			subscribe(t, rt, p.eventsURL("channel=a")).ready(t)
+			stopper.stop()
+			for i := range 20 {
+				r.XAdd("sse:a", "data", numbered(i, 200_000)) // 4 MB
+			}
+			filled := time.Now()
+			redistest.Eventually(t, 3*writeTimeout+5*time.Second, "the stream is gone", func() bool { return p.metric("sse_gateway_connections") == 0 })
+			t.Logf("gone %v after the last event", time.Since(filled))
+			if got := p.metric("sse_gateway_disconnects_total", "write_timeout"); got != cut+1 {
+				t.Errorf("%v streams cut for a write timeout, want %v", got, cut+1)
+			}
+		})
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+// validate checks what the types do not.
+func (c *config) validate(dev bool) error {
+	if err := c.validateDurations(); err != nil {
+		return err
+	}
+	if err := c.validateNumbers(); err != nil {
+		return err
+	}
+	if c.Addr == c.AdminAddr && !strings.HasSuffix(c.Addr, ":0") {
+		return &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, "another address than that of SSE_ADDR: what is private has a port of its own"}
+	}
+	if err := c.validateRedis(dev); err != nil {
+		return err
+	}
+	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
+		return errors.New("SSE_TLS_CERT_FILE and SSE_TLS_KEY_FILE: one is set and the other is not; accepted is both or none")
+	}
+	return c.validateAccess()
+}
+
+const (
+	// minPeriod is the shortest period that is not a slip of the unit.
+	minPeriod = time.Millisecond
+	// maxDuration is the same for the longest, and keeps sums of durations
+	// far from overflow.
+	maxDuration = 365 * 24 * time.Hour
+)
+
+func (c *config) validateDurations() error {
+	for _, d := range []struct {
+		name       string
+		value, min time.Duration
+	}{
+		{"SSE_HEARTBEAT", c.Heartbeat, minPeriod}, {"SSE_RETRY", c.Retry, minPeriod}, {"SSE_WRITE_TIMEOUT", c.WriteTimeout, minPeriod},
+		{"SSE_POLL_INTERVAL", c.PollInterval, minPeriod}, {"SSE_SWEEP_INTERVAL", c.SweepInterval, minPeriod},
+		{"SSE_MAX_CONNECTION_AGE", c.MaxConnectionAge, 0}, {"SSE_WINDOW_LINGER", c.WindowLinger, 0},
+		{"SSE_FLUSH_INTERVAL", c.FlushInterval, 0}, {"SSE_DRAIN_DELAY", c.DrainDelay, 0},
+		{"SSE_DRAIN_WINDOW", c.DrainWindow, 0},
+	} {
+		if d.value < d.min || d.value > maxDuration {
+			return &valueError{d.name, d.value.String(), fmt.Sprintf("a duration from %v to %v, such as 15s", d.min, maxDuration)}
+		}
+	}
+	return nil
+}
+
+func (c *config) validateNumbers() error {
+	for _, n := range []struct {
+		name       string
+		value, min int
+	}{
+		{"SSE_MAX_CHANNELS", c.MaxChannels, 1}, {"SSE_MAX_CONNECTIONS", c.MaxConnections, 0},
+		{"SSE_MAX_CONNECTIONS_PER_IP", c.MaxConnectionsPerIP, 0}, {"SSE_MAX_EVENT_BYTES", int(c.MaxEventBytes), 1},
+		{"SSE_WINDOW_EVENTS", c.WindowEvents, 1}, {"SSE_WINDOW_MEMORY", int(c.WindowMemory), 1},
+	} {
+		if n.value < n.min {
+			return &valueError{n.name, strconv.Itoa(n.value), fmt.Sprintf("a number from %d on", n.min)}
+		}
+	}
+	return nil
+}
+
+func (c *config) validateRedis(dev bool) error {
+	switch {
+	case c.RedisURL != "":
+		if err := store.ValidateURL(string(c.RedisURL)); err != nil {
+			return fmt.Errorf("SSE_REDIS_URL=%q: %w", store.RedactURL(string(c.RedisURL)), err)
+		}
+	case !dev:
+		return errors.New("SSE_REDIS_URL is not set: set it (or REDIS_URL) to the Redis to read from, such as redis://127.0.0.1:6379, " +
+			"or try `sse-gateway dev`, which needs none")
+	}
+	return nil
+}
+
+// validateAccess checks who may subscribe.
+func (c *config) validateAccess() error {
+	if _, err := access.NewCORS(c.CORSOrigins); err != nil {
+		return err
+	}
+	cfg, err := c.access()
+	if err != nil {
+		return err
+	}
+	if err := cfg.Validate(); errors.Is(err, access.ErrNoAccess) {
+		return errors.New("nobody may subscribe: set SSE_PUBLIC_CHANNELS (** for all channels), one of SSE_JWT_SECRET, " +
+			"SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE and SSE_JWKS_URL, or SSE_AUTH_URL")
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// access returns the part that package access is for.
+func (c *config) access() (access.Config, error) {
+	proxies, err := access.ParsePrefixes(c.TrustedProxies)
+	return access.Config{
+		PublicChannels: c.PublicChannels,
+		JWTSecret:      c.JWTSecret, JWTSecretFile: c.JWTSecretFile, JWTPublicKeyFile: c.JWTPublicKeyFile, JWKSURL: c.JwksURL,
+		JWTIssuer: c.JWTIssuer, JWTAudience: c.JWTAudience, JWTClaim: c.JWTClaim, JWTCookie: c.JWTCookie, JWTQueryParam: c.JWTQueryParam,
+		AuthURL: c.AuthURL, AuthTimeout: c.AuthTimeout, AuthConcurrency: c.AuthConcurrency, AuthCacheTTL: c.AuthCacheTTL,
+		TrustedProxies: proxies,
+	}, err
+}

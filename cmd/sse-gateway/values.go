@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"log/slog"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// list is a comma-separated list; blanks around its parts do not count.
+type list []string
+
+// Decode implements envconfig.Decoder.
+func (l *list) Decode(s string) error {
+	*l = nil
+	for part := range strings.SplitSeq(s, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			*l = append(*l, part)
+		}
+	}
+	return nil
+}
+
+// size is a number of bytes.
+type size int
+
+// maxSize is the largest size that is not a slip of the unit, in bytes.
+const maxSize = 1 << 40
+
+// Decode implements envconfig.Decoder.
+func (b *size) Decode(s string) error {
+	unit := uint64(1)
+	for suffix, u := range map[string]uint64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if rest, ok := strings.CutSuffix(s, suffix); ok {
+			s, unit = strings.TrimSpace(rest), u
+			break
+		}
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n > min(maxSize, math.MaxInt)/unit {
+		return errors.New("not a size")
+	}
+	*b = size(n * unit)
+	return nil
+}
+
+// logLevel is a level by its lower-case name.
+type logLevel slog.Level
+
+// Decode implements envconfig.Decoder.
+func (l *logLevel) Decode(s string) error {
+	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if s == strings.ToLower(level.String()) {
+			*l = logLevel(level)
+			return nil
+		}
+	}
+	return errors.New("not a level")
+}
+
+// format is the form of the log.
+type format string
+
+// Decode implements envconfig.Decoder.
+func (f *format) Decode(s string) error {
+	if s != "text" && s != "json" {
+		return errors.New("not a format")
+	}
+	*f = format(s)
+	return nil
+}

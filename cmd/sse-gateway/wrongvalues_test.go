@@ -1,0 +1,172 @@
+package main
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// serving is what a configuration needs that is otherwise good.
+var serving = []string{"SSE_REDIS_URL=redis://127.0.0.1:1", "SSE_PUBLIC_CHANNELS=**", "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0"}
+
+// requireUsageError checks that a configuration does not start, says why in one
+// line that has all of want, and exits with 2.
+func requireUsageError(t *testing.T, args, env []string, want ...string) {
+	t.Helper()
+	code, printed := runFailing(t, args, env...)
+	if code != 2 {
+		t.Errorf("exit code %d, want 2: %s", code, printed)
+	}
+	if strings.Count(printed, "\n") != 1 || !strings.HasPrefix(printed, "sse-gateway: ") {
+		t.Errorf("want one line, got:\n%s", printed)
+	}
+	for _, w := range want {
+		if !strings.Contains(printed, w) {
+			t.Errorf("%s\nlacks %q", printed, w)
+		}
+	}
+	if strings.Contains(printed, "hunter2") {
+		t.Errorf("the line has a secret: %s", printed)
+	}
+}
+
+func TestWrongValues(t *testing.T) {
+	const duration, number, yesNo, sizes = "a duration such as 500ms, 15s or 2m", "a whole number", "true or false", "a size in bytes"
+	tests := []struct{ name, value, accepted string }{
+		{"SSE_ADDR", "nowhere", "host:port"},
+		{"SSE_ADDR", "127.0.0.1:99999", "host:port"},
+		{"SSE_ADMIN_ADDR", "127.0.0.1:http:80", "host:port"},
+		{"SSE_PUBLIC_CHANNELS", "a b", "accepted is"},
+		{"SSE_MAX_CHANNELS", "many", number},
+		{"SSE_MAX_CHANNELS", "0", "from 1 on"},
+		{"SSE_MAX_CHANNELS", "1.5", number},
+		{"SSE_MAX_CONNECTIONS", "-1", "from 0 on"},
+		{"SSE_MAX_CONNECTIONS", "99999999999999999999", number},
+		{"SSE_MAX_CONNECTIONS_PER_IP", "-1", "from 0 on"},
+		{"SSE_TRUSTED_PROXIES", "10.0.0.0/33", "CIDR"},
+		{"SSE_TRUSTED_PROXIES", "10.0.0.0/-1", "CIDR"},
+		{"SSE_MAX_EVENT_BYTES", "1MB", sizes},
+		{"SSE_MAX_EVENT_BYTES", "0", "from 1 on"},
+		{"SSE_MAX_EVENT_BYTES", "-1", sizes},
+		{"SSE_WINDOW_EVENTS", "0", "from 1 on"},
+		{"SSE_WINDOW_EVENTS", "-3", "from 1 on"},
+		{"SSE_WINDOW_MEMORY", "lots", sizes},
+		{"SSE_WINDOW_MEMORY", "0", "from 1 on"},
+		{"SSE_CORS_ORIGINS", "example.com", "accepted is"},
+		{"SSE_CORS_ORIGINS", "https://a.example/path", "accepted is"},
+		{"SSE_JWKS_URL", "ftp://keys.example/", "accepted is"},
+		{"SSE_JWT_PUBLIC_KEY_FILE", "/nonexistent/key.pem", "accepted is"},
+		{"SSE_JWT_SECRET_FILE", "/nonexistent/secret", "accepted is"},
+		{"SSE_JWT_ISSUER", "https://issuer.example", "SSE_JWT_SECRET"},
+		{"SSE_JWT_AUDIENCE", "web", "SSE_JWT_SECRET"},
+		{"SSE_JWT_COOKIE", "token", "SSE_JWT_SECRET"},
+		{"SSE_JWT_QUERY_PARAM", "token", "SSE_JWT_SECRET"},
+		{"SSE_AUTH_URL", "app/check", "accepted is"},
+		{"SSE_CONSOLE", "maybe", yesNo},
+		{"SSE_CONSOLE", "", yesNo},
+		{"SSE_LOG_LEVEL", "verbose", "debug, info, warn or error"},
+		{"SSE_LOG_LEVEL", "INFO", "debug, info, warn or error"},
+		{"SSE_LOG_FORMAT", "xml", "text or json"},
+	}
+	for _, name := range []string{"SSE_HEARTBEAT", "SSE_RETRY", "SSE_WRITE_TIMEOUT", "SSE_POLL_INTERVAL", "SSE_SWEEP_INTERVAL"} {
+		for value, accepted := range map[string]string{"0s": "from 1ms", "-1s": "from 1ms", "1ns": "from 1ms", "15": duration, "soon": duration, "": duration, "9000h0m0s": "to 8760h0m0s"} {
+			tests = append(tests, struct{ name, value, accepted string }{name, value, accepted})
+		}
+	}
+	for _, name := range []string{"SSE_MAX_CONNECTION_AGE", "SSE_WINDOW_LINGER", "SSE_FLUSH_INTERVAL", "SSE_DRAIN_DELAY", "SSE_DRAIN_WINDOW"} {
+		for value, accepted := range map[string]string{"-1s": "from 0s", "15": duration, "soon": duration, "9000h0m0s": "to 8760h0m0s"} {
+			tests = append(tests, struct{ name, value, accepted string }{name, value, accepted})
+		}
+	}
+	for _, tt := range tests {
+		t.Run(tt.name+"="+tt.value, func(t *testing.T) {
+			requireUsageError(t, nil, append(serving[:len(serving):len(serving)], tt.name+"="+tt.value), tt.name, tt.value, tt.accepted)
+		})
+	}
+}
+
+// Variables that are wrong only together with another.
+func TestWrongCombinations(t *testing.T) {
+	with := func(env ...string) []string { return append(serving[:len(serving):len(serving)], env...) }
+	secret := "SSE_JWT_SECRET=" + strings.Repeat("s", 32)
+	for name, tt := range map[string]struct {
+		env  []string
+		want []string
+	}{
+		"no Redis":            {[]string{"SSE_PUBLIC_CHANNELS=**"}, []string{"SSE_REDIS_URL is not set", "set it", "sse-gateway dev"}},
+		"nobody may":          {[]string{"SSE_REDIS_URL=redis://h"}, []string{"SSE_PUBLIC_CHANNELS", "SSE_JWT_SECRET", "SSE_JWKS_URL", "SSE_AUTH_URL"}},
+		"same address":        {with("SSE_ADDR=127.0.0.1:8080", "SSE_ADMIN_ADDR=127.0.0.1:8080"), []string{"SSE_ADMIN_ADDR", "127.0.0.1:8080", "SSE_ADDR"}},
+		"half of TLS":         {with("SSE_TLS_CERT_FILE=/x"), []string{"SSE_TLS_CERT_FILE", "SSE_TLS_KEY_FILE", "both or none"}},
+		"other half of TLS":   {with("SSE_TLS_KEY_FILE=/x"), []string{"SSE_TLS_CERT_FILE", "SSE_TLS_KEY_FILE", "both or none"}},
+		"no certificate":      {with("SSE_TLS_CERT_FILE=/nonexistent/c", "SSE_TLS_KEY_FILE=/nonexistent/k"), []string{"SSE_TLS_CERT_FILE", "/nonexistent/c", "PEM"}},
+		"two keys":            {with(secret, "SSE_JWKS_URL=https://k.example/"), []string{"SSE_JWT_SECRET", "SSE_JWKS_URL"}},
+		"own parameter":       {with(secret, "SSE_JWT_QUERY_PARAM=channel"), []string{"SSE_JWT_QUERY_PARAM", "channel", "accepted is"}},
+		"cookie name":         {with(secret, "SSE_JWT_COOKIE=a b"), []string{"SSE_JWT_COOKIE", "a b", "accepted is"}},
+		"auth timeout":        {with("SSE_AUTH_URL=http://a.example/", "SSE_AUTH_TIMEOUT=2m"), []string{"SSE_AUTH_TIMEOUT", "2m0s", "accepted is"}},
+		"auth concurrency":    {with("SSE_AUTH_URL=http://a.example/", "SSE_AUTH_CONCURRENCY=-1"), []string{"SSE_AUTH_CONCURRENCY", "-1", "accepted is"}},
+		"auth cache":          {with("SSE_AUTH_URL=http://a.example/", "SSE_AUTH_CACHE_TTL=1h"), []string{"SSE_AUTH_CACHE_TTL", "1h0m0s", "accepted is"}},
+		"short secret":        {with("SSE_JWT_SECRET=hunter2"), []string{"SSE_JWT_SECRET", "32"}},
+		"proxy in a list":     {with("SSE_TRUSTED_PROXIES=10.0.0.1,proxy"), []string{"SSE_TRUSTED_PROXIES", `"proxy"`, "CIDR"}},
+		"origins and *":       {with("SSE_CORS_ORIGINS=https://a.example,*"), []string{"SSE_CORS_ORIGINS", `"*"`, "alone"}},
+		"auth URL with login": {with("SSE_AUTH_URL=http://u:hunter2@a.example/"), []string{"SSE_AUTH_URL", "accepted is"}},
+		"JWKS URL with login": {with("SSE_JWKS_URL=https://u:hunter2@a.example/?key=hunter2"), []string{"SSE_JWKS_URL", "accepted is"}},
+	} {
+		t.Run(name, func(t *testing.T) { requireUsageError(t, nil, tt.env, tt.want...) })
+	}
+}
+
+func TestWrongRedisURLs(t *testing.T) {
+	for _, url := range []string{
+		"127.0.0.1:6379", "http://127.0.0.1", "redis://", "redis://h:port", "redis://h:0", "redis://a,b", "redis://h/x", "redis://h?what=1",
+		"redis+sentinel://h", "redis+cluster://h/1", "redis://h?ca=/x", "rediss://h?ca=/nonexistent", "rediss://h?cert=/x", "unix://x",
+		// With a password, in every place where one may be written, or slip to.
+		"redis://hunter2@h", "redis://u:hunter2@h:port", "redis://u:hunter2%zz@h", "http://u:hunter2@h", "redis://u:hunter2@h/x",
+		"redis://u:p/hunter2@h", "redis://u:hunter2/x@h", "redis://u:p?hunter2@h", "redis://u:hunter2@@h:port",
+		"redis+sentinel://h?sentinel_password=hunter2", "redis://h?password=hunter2", "redis://h?sentinel_password=hunter2",
+		"u:hunter2@h", "redis:u:hunter2@h", "unix://u:hunter2@x",
+	} {
+		t.Run(url, func(t *testing.T) {
+			requireUsageError(t, nil, []string{"SSE_REDIS_URL=" + url, "SSE_PUBLIC_CHANNELS=**"}, "SSE_REDIS_URL", "redis://", "rediss", "unix://", "redis+sentinel://", "redis+cluster://")
+		})
+	}
+}
+
+func TestWrongTLSFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file.pem")
+	if err := os.WriteFile(file, []byte("not PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	requireUsageError(t, nil, append(serving[:len(serving):len(serving)], "SSE_TLS_CERT_FILE="+file, "SSE_TLS_KEY_FILE="+file),
+		"SSE_TLS_CERT_FILE", file, "PEM")
+}
+
+func TestPortTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, name := range []string{"SSE_ADDR", "SSE_ADMIN_ADDR"} {
+		t.Run(name, func(t *testing.T) {
+			requireUsageError(t, nil, append(serving[:len(serving):len(serving)], name+"="+l.Addr().String()),
+				name, l.Addr().String(), "taken", "set "+name+" to another", otherPort(l.Addr().String()))
+		})
+	}
+	t.Run("embedded Redis", func(t *testing.T) {
+		setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0")
+		var stderr strings.Builder
+		code := exitCode(run(t.Context(), t.Context(), []string{"dev"}, program{out: &stderr, err: &stderr, embeddedRedis: l.Addr().String()}), &stderr)
+		want := "the port of the embedded Redis, " + l.Addr().String() + ", is taken"
+		if code != 2 || !strings.Contains(stderr.String(), want) || !strings.Contains(stderr.String(), "SSE_REDIS_URL=redis://"+l.Addr().String()) {
+			t.Errorf("exit code %d:\n%s", code, &stderr)
+		}
+	})
+}
+
+func TestWrongCommands(t *testing.T) {
+	requireUsageError(t, []string{"start"}, serving, `"start"`, "serve", "dev", "help", "version", "healthcheck")
+	requireUsageError(t, []string{"dev", "now"}, serving, `"now"`, "sse-gateway help")
+	requireUsageError(t, []string{"healthcheck"}, []string{"SSE_ADMIN_ADDR=nowhere"}, "SSE_ADMIN_ADDR", "nowhere", "host:port")
+}
