@@ -1,0 +1,264 @@
+package deploy_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// balancer is a load balancer that was started with its shipped configuration.
+type balancer struct {
+	http1 string // base URL for HTTP/1.1
+	http2 string // base URL for HTTP/2 by prior knowledge
+}
+
+// starter starts a load balancer in front of three stubs, with the given time
+// after which a silent stream counts as dead.
+type starter func(t *testing.T, stubs []*stub, idle time.Duration) balancer
+
+// milliseconds writes a duration as both load balancers read it.
+func milliseconds(d time.Duration) string {
+	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+}
+
+// stream is an open event stream.
+type stream struct {
+	*http.Response
+	data chan string   // the data of each event; closed at the end
+	end  chan struct{} // closed at the end
+}
+
+// transport speaks one version of HTTP and keeps no connection.
+func transport(version int) *http.Transport {
+	p := new(http.Protocols)
+	p.SetHTTP1(version == 1)
+	p.SetUnencryptedHTTP2(version == 2)
+	return &http.Transport{Protocols: p, DisableKeepAlives: true}
+}
+
+// get asks for an event stream as a browser does, and claims to come from
+// elsewhere.
+func get(t *testing.T, url string, version int, accept string) *http.Response {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/events?channel=orders", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", accept)
+	req.Header.Set("X-Forwarded-For", "192.0.2.66")
+	res, err := transport(version).RoundTrip(req)
+	if err != nil {
+		cancel()
+		t.Fatalf("GET %s: %v", url, err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		res.Body.Close()
+	})
+	return res
+}
+
+// subscribe opens a stream and returns it with the name of its stub.
+func subscribe(t *testing.T, url string, version int) (*stream, string) {
+	t.Helper()
+	s := &stream{get(t, url, version, "text/event-stream"), make(chan string, 16), make(chan struct{})}
+	if s.StatusCode != http.StatusOK {
+		t.Fatalf("subscribe: %s", s.Status)
+	}
+	go func() {
+		defer close(s.end)
+		defer close(s.data)
+		for in := bufio.NewScanner(s.Body); in.Scan(); {
+			if d, ok := strings.CutPrefix(in.Text(), "data: "); ok {
+				s.data <- d
+			}
+		}
+	}()
+	return s, s.next(t)
+}
+
+// next is the data of the next event.
+func (s *stream) next(t *testing.T) string {
+	t.Helper()
+	select {
+	case d, ok := <-s.data:
+		if !ok {
+			t.Fatal("the stream ended")
+		}
+		return d
+	case <-time.After(5 * time.Second):
+		t.Fatal("no event within 5 s: something holds it back")
+	}
+	return ""
+}
+
+// startStubs starts three stubs.
+func startStubs(t *testing.T, heartbeat time.Duration) []*stub {
+	t.Helper()
+	return []*stub{startStub(t, "gateway-1", heartbeat), startStub(t, "gateway-2", heartbeat), startStub(t, "gateway-3", heartbeat)}
+}
+
+// testBalancer holds what every load balancer in front of gateways has to do.
+func testBalancer(t *testing.T, start starter) {
+	t.Run("nothing is held back", func(t *testing.T) { testAtOnce(t, start) })
+	t.Run("a client's end reaches the gateway", func(t *testing.T) { testClientLeaves(t, start) })
+	t.Run("only heartbeats keep a stream", func(t *testing.T) { testIdle(t, start) })
+	t.Run("a gateway that is gone is passed by", func(t *testing.T) { testPassedBy(t, start) })
+	t.Run("a slow client slows its gateway down", func(t *testing.T) { testSlowClient(t, start) })
+	t.Run("without gateways", func(t *testing.T) { testNoGateway(t, start) })
+	t.Run("a gateway's own refusal passes", func(t *testing.T) { testRefusal(t, start) })
+}
+
+func testAtOnce(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
+	lb := start(t, stubs, time.Minute)
+	for version, url := range map[int]string{1: lb.http1, 2: lb.http2} {
+		s, _ := subscribe(t, url, version)
+		if s.ProtoMajor != version {
+			t.Errorf("%s, want HTTP/%d", s.Proto, version)
+		}
+		// Each event must arrive before the next is sent, however small it is.
+		for i := range 3 {
+			event := "event " + strconv.Itoa(i)
+			for _, g := range stubs {
+				g.publish(event)
+			}
+			if got := s.next(t); got != event {
+				t.Errorf("HTTP/%d: got %q, want %q", version, got, event)
+			}
+		}
+	}
+	// The client's claim about its address is replaced by what is seen.
+	for _, g := range stubs {
+		if f, ok := g.forwarded.Load().([]string); ok && strings.Join(f, ", ") != "127.0.0.1" {
+			t.Errorf("%s: X-Forwarded-For: %v, want 127.0.0.1 only", g.name, f)
+		}
+	}
+}
+
+func testClientLeaves(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
+	lb := start(t, stubs, time.Minute)
+	s, name := subscribe(t, lb.http1, 1)
+	s.Body.Close()
+	for _, g := range stubs {
+		if g.name == name {
+			eventually(t, 5*time.Second, "the gateway sees that its client left", func() bool { return g.open() == 0 })
+		}
+	}
+}
+
+func testIdle(t *testing.T, start starter) {
+	const idle = time.Second
+	alive, _ := subscribe(t, start(t, startStubs(t, idle/4), idle).http1, 1)
+	silent, _ := subscribe(t, start(t, startStubs(t, 0), idle).http1, 1)
+	select {
+	case <-silent.end:
+	case <-time.After(10 * idle):
+		t.Error("a stream without heartbeats was kept: the timeout does not work")
+	}
+	select {
+	case <-alive.end:
+		t.Error("a stream with heartbeats was ended")
+	case <-time.After(2 * idle):
+	}
+}
+
+// A load balancer that takes from the gateway what the client does not take
+// (nginx: proxy_buffering) hides from it that the client is slow: it could not
+// cut one that is stuck, and would fill the load balancer's disk instead.
+func testSlowClient(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
+	for _, s := range stubs {
+		s.flooding.Store(true)
+	}
+	flooded := func() (n int64) {
+		for _, s := range stubs {
+			n += s.flooded.Load()
+		}
+		return n
+	}
+	res := get(t, start(t, stubs, time.Minute).http1, 1, "text/event-stream")
+	// Nothing is read. What fits into the buffers on the way is taken, no more.
+	eventually(t, 10*time.Second, "the gateway can write no more", func() bool {
+		before := flooded()
+		time.Sleep(500 * time.Millisecond)
+		return before > 0 && flooded() == before
+	})
+	taken := flooded()
+	if taken >= floodLimit {
+		t.Fatalf("%d bytes were taken from the gateway for a client that read none", taken)
+	}
+	// And once the client reads, it goes on.
+	go func() { _, _ = io.Copy(io.Discard, res.Body) }()
+	eventually(t, 10*time.Second, "the gateway goes on", func() bool { return flooded() > taken })
+}
+
+func testPassedBy(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
+	lb := start(t, stubs, time.Minute)
+	// Gone between two health checks: no client may notice.
+	stubs[1].public.Close()
+	stubs[1].admin.Close()
+	for range 6 {
+		if _, name := subscribe(t, lb.http1, 1); name == "gateway-2" {
+			t.Error("gateway-2 answered, which is gone")
+		}
+	}
+}
+
+func testNoGateway(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
+	lb := start(t, stubs, time.Minute)
+	for _, s := range stubs {
+		s.public.Close()
+		s.admin.Close()
+	}
+	for version, url := range map[int]string{1: lb.http1, 2: lb.http2} {
+		// A browser would give up for good on any status but 200.
+		res := get(t, url, version, "text/event-stream")
+		if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+			t.Errorf("HTTP/%d: EventSource gets %s, %s", version, res.Status, res.Header.Get("Content-Type"))
+		}
+		requireRetry(t, res.Body)
+		if res := get(t, url, version, "*/*"); res.StatusCode != http.StatusServiceUnavailable || res.Header.Get("Retry-After") == "" {
+			t.Errorf("HTTP/%d: others get %s, Retry-After %q", version, res.Status, res.Header.Get("Retry-After"))
+		}
+	}
+}
+
+// requireRetry checks that a body is one retry field of 5 to 15 s and no event.
+func requireRetry(t *testing.T, body io.Reader) {
+	t.Helper()
+	b, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, ok := strings.CutPrefix(string(b), "retry: ")
+	ms, err := strconv.Atoi(strings.TrimSuffix(text, "\n\n"))
+	if !ok || err != nil || ms < 5000 || ms >= 15000 {
+		t.Errorf("body is %q, want retry of 5 to 15 s", b)
+	}
+}
+
+func testRefusal(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
+	lb := start(t, stubs, time.Minute)
+	for _, s := range stubs {
+		s.refusing.Store(true)
+	}
+	res := get(t, lb.http1, 1, "text/event-stream")
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != http.StatusServiceUnavailable || !strings.HasPrefix(string(body), "refused by gateway-") {
+		t.Errorf("got %s %q, want the gateway's own answer", res.Status, body)
+	}
+}

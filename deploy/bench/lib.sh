@@ -1,0 +1,99 @@
+# What run.sh and soak.sh share: servers on free ports of the loopback interface,
+# and their end. To be sourced by bash.
+
+started=() # process ids of the servers; nothing else is ever killed
+
+# say writes progress, apart from the results.
+say() { printf '%s %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
+
+die() {
+	say "$*"
+	exit 2
+}
+
+# need fails unless every program is there.
+need() {
+	local program
+	for program; do
+		command -v "$program" >/dev/null || die "$program is not installed"
+	done
+}
+
+listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# free_port finds a port that nobody listens on, outside the ports from which
+# the system takes those of outgoing connections, of which there will be many.
+free_port() {
+	while :; do
+		port=$((10000 + RANDOM % 20000))
+		listening "$port" || return 0
+	done
+}
+
+# await_port waits until the process listens.
+await_port() {
+	local pid=$1 at=$2 deadline=$((SECONDS + 20))
+	until listening "$at"; do
+		kill -0 "$pid" 2>/dev/null || return 1
+		((SECONDS < deadline)) || return 1
+		sleep 0.05
+	done
+}
+
+# stop ends servers and waits for them: TERM, and KILL if that takes too long.
+stop() {
+	local pid deadline
+	for pid; do
+		kill "$pid" 2>/dev/null || continue
+		deadline=$((SECONDS + 10))
+		while kill -0 "$pid" 2>/dev/null; do
+			((SECONDS < deadline)) || kill -9 "$pid" 2>/dev/null
+			sleep 0.05
+		done
+		wait "$pid" 2>/dev/null || true
+	done
+	return 0
+}
+
+# cleanup ends what is still running; for a trap on EXIT.
+cleanup() {
+	stop "${started[@]}"
+	rm -rf "$dir"
+}
+
+# start_redis sets redis_port and redis_pid.
+start_redis() {
+	free_port
+	redis_port=$port
+	redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no \
+		--maxclients 1000 --dir "$dir" >"$dir/redis.log" 2>&1 &
+	redis_pid=$!
+	started+=("$redis_pid")
+	await_port "$redis_pid" "$redis_port" || die "redis-server did not start: $(tail -3 "$dir/redis.log")"
+}
+
+redis() { redis-cli -p "$redis_port" "$@"; }
+
+# start_gateway starts a gateway with the variables that are given and sets
+# gateway_pid, gateway_port and admin_port.
+start_gateway() {
+	free_port
+	gateway_port=$port
+	free_port
+	admin_port=$port
+	env SSE_REDIS_URL="redis://127.0.0.1:$redis_port" SSE_PUBLIC_CHANNELS='**' SSE_LOG_LEVEL=warn \
+		SSE_ADDR="127.0.0.1:$gateway_port" SSE_ADMIN_ADDR="127.0.0.1:$admin_port" \
+		SSE_DRAIN_DELAY=0s SSE_DRAIN_WINDOW=1s "$@" "$bin/sse-gateway" 2>>"$dir/gateway.log" &
+	gateway_pid=$!
+	started+=("$gateway_pid")
+	await_port "$gateway_pid" "$gateway_port" || die "sse-gateway did not start: $(tail -3 "$dir/gateway.log")"
+}
+
+# build makes the programs, unless $bin has been given.
+build() {
+	bin=${BIN:-$dir}
+	[ -n "${BIN:-}" ] && return
+	need go
+	say "building sse-gateway and sse-bench"
+	(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$dir/" ./cmd/sse-gateway ./cmd/sse-bench)
+}

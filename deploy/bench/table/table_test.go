@@ -1,0 +1,70 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"connect.gateway.1.json": `{"connect":{"seconds":0.5},"pass":true}`, "connect.gateway.1.reads": "0\n",
+		"connect.gateway.2.json": `{"connect":{"seconds":0.9},"pass":true}`, "connect.gateway.2.reads": "0\n",
+		"connect.gateway.3.json": `{"connect":{"seconds":0.7},"pass":true}`, "connect.gateway.3.reads": "0\n",
+		"connect.nchan.1.json": `{"connect":{"seconds":0.35},"pass":true}`, "connect.nchan.1.reads": "0\n",
+		"broadcast.gateway.1.json":  `{"latency":{"p50_ms":40,"p99_ms":90},"server":{"cpu_us_per_delivery":7},"pass":false,"failures":["3 events lost"]}`,
+		"broadcast.gateway.1.reads": "1\n",
+		"broadcast.nchan.1.json":    `{"latency":{"p50_ms":40,"p99_ms":80},"server":{"cpu_us_per_delivery":8},"pass":true}`,
+		"broadcast.nchan.1.reads":   "0\n",
+		"storm.gateway.1.json":      `{"storm":{"seconds":1.5},"pass":true}`, "storm.gateway.1.reads": "17\n",
+	})
+	var out strings.Builder
+	if err := run(dir, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"| 9,000 connects, s | 0.70 (0.50–0.90) | 0.35 | 2.00 | at most 0.8 | pass |",
+		"| … p99, ms | 90.0 | 80.0 | 1.12 | nchan's | **miss** |",
+		"| 9,000 subscribers × 10/s, processor µs per delivery | 7.00 | 8.00 | 0.88 | nchan's | pass |",
+		"| 5,000 come back to a cold server, 100 missed each, s | 1.50 |  |  | at most 1 | **miss** |",
+		"| … XRANGE commands that Redis ran | 17 |  |  |  |  |",
+		"- broadcast, gateway, round 1: 3 events lost",
+	} {
+		if !strings.Contains(out.String(), line+"\n") {
+			t.Errorf("the table has no line %q:\n%s", line, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "idle") {
+		t.Errorf("the table has a row for what was not measured:\n%s", out.String())
+	}
+}
+
+func TestReturned(t *testing.T) {
+	var r report
+	r.Server.Before, r.Server.Connected, r.Server.After = 10, 50, 20
+	if got := returned(r); got != 75 {
+		t.Errorf("got %v %%, want 75", got)
+	}
+}
+
+func TestNoReports(t *testing.T) {
+	if err := run(t.TempDir(), new(strings.Builder)); err == nil {
+		t.Error("no error for a directory without reports")
+	}
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"x.json": "{}"})
+	if err := run(dir, new(strings.Builder)); err == nil {
+		t.Error("no error for a name that says nothing")
+	}
+}

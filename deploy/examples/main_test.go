@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// secret is the gateway's SSE_JWT_SECRET in these tests.
+const secret = "a secret that is only for these tests"
+
+// patience is how long a test waits for what must come.
+const patience = 20 * time.Second
+
+// Programs that TestMain builds.
+var gatewayProgram, publishProgram string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "examples")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	gatewayProgram, publishProgram = filepath.Join(dir, "sse-gateway"), filepath.Join(dir, "publish")
+	for program, source := range map[string]string{gatewayProgram: "../../cmd/sse-gateway", publishProgram: "./publish"} {
+		if out, err := exec.Command("go", "build", "-o", program, source).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "building %s: %v\n%s", source, err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// gateway is a gateway process on addresses that stay the same over a restart.
+type gateway struct {
+	t             *testing.T
+	env           []string
+	public, admin string
+	cmd           *exec.Cmd
+	out           output
+}
+
+// startGateway starts a gateway that has everything public but private:**, and
+// waits until it is ready.
+func startGateway(t *testing.T, redisURL string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, public: freeAddr(t), admin: freeAddr(t)}
+	g.env = append(os.Environ(), "SSE_REDIS_URL="+redisURL, "SSE_ADDR="+g.public, "SSE_ADMIN_ADDR="+g.admin,
+		"SSE_PUBLIC_CHANNELS=*", "SSE_JWT_SECRET="+secret, "SSE_RETRY=100ms")
+	g.start()
+	t.Cleanup(func() {
+		g.kill()
+		if t.Failed() {
+			t.Logf("the gateway printed:\n%s", &g.out)
+		}
+	})
+	return g
+}
+
+func (g *gateway) start() {
+	g.t.Helper()
+	g.cmd = exec.Command(gatewayProgram)
+	g.cmd.Env = g.env
+	g.cmd.Stdout, g.cmd.Stderr = &g.out, &g.out
+	if err := g.cmd.Start(); err != nil {
+		g.t.Fatal(err)
+	}
+	eventually(g.t, "the gateway is ready", func() bool {
+		res, err := http.Get("http://" + g.admin + "/readyz")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
+// kill ends the process at once, as a crash does.
+func (g *gateway) kill() {
+	_ = g.cmd.Process.Kill()
+	_ = g.cmd.Wait()
+}
+
+// app is the application of these examples in front of a gateway.
+type app struct {
+	*httptest.Server
+	redis     *redistest.Server
+	gateway   *gateway
+	snapshots atomic.Int64 // how often the orders were asked for
+	streams   atomic.Int64 // how often an event stream was
+	// What happens between the next snapshot and the arrival of its answer.
+	meanwhile atomic.Pointer[http.Request]
+}
+
+func startApp(t *testing.T) *app {
+	t.Helper()
+	a := &app{redis: redistest.Start(t)}
+	a.gateway = startGateway(t, a.redis.URL())
+	handler, err := newApp("http://"+a.gateway.public, a.redis.URL(), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/events" {
+			a.streams.Add(1)
+		}
+		handler.ServeHTTP(w, r)
+		if r.Method == http.MethodGet && r.URL.Path == "/api/orders" {
+			a.snapshots.Add(1)
+			if change := a.meanwhile.Swap(nil); change != nil {
+				handler.ServeHTTP(httptest.NewRecorder(), change)
+			}
+		}
+	}))
+	t.Cleanup(func() {
+		a.CloseClientConnections()
+		a.Close()
+	})
+	return a
+}
+
+// awaitRetry waits until a client has come back and found no gateway.
+func (a *app) awaitRetry(t *testing.T) {
+	t.Helper()
+	before := a.streams.Load()
+	eventually(t, "the client tries again", func() bool { return a.streams.Load() > before })
+}
+
+// output collects what a process prints. Safe for concurrent use.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer // guarded by mu
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// lines are the whole lines printed so far.
+func (o *output) lines() []string {
+	text := o.String()
+	if end := strings.LastIndexByte(text, '\n'); end >= 0 {
+		return strings.Split(text[:end], "\n")
+	}
+	return nil
+}
+
+// program finds an interpreter, or fails the test with the package it is in.
+func program(t *testing.T, name, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is needed for this test: apt-get install %s", name, debianPackage)
+	}
+	return path
+}
+
+// background runs a program until the end of the test.
+func background(t *testing.T, env []string, name string, args ...string) (printed *output, cmd *exec.Cmd) {
+	t.Helper()
+	printed = &output{}
+	cmd = exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stdout, cmd.Stderr = printed, printed
+	// A shell's children keep the pipe; they are not waited for longer.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s printed:\n%s", name, printed)
+		}
+	})
+	return printed, cmd
+}
+
+// eventually waits until ok is true.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+	}
+}
+
+// freeAddr returns a loopback address nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t))
+}

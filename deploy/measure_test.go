@@ -1,0 +1,151 @@
+package deploy_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
+)
+
+// meter measures one gateway from outside.
+type meter struct {
+	t             *testing.T
+	process       *process
+	public, admin string
+}
+
+// startMeter starts a gateway to be measured, which is built as it is deployed:
+// without the race detector.
+func startMeter(t *testing.T, redisURL string, env ...string) *meter {
+	t.Helper()
+	m := &meter{t: t, public: freeAddr(t), admin: freeAddr(t)}
+	m.process = startExactly(t, append(env, "SSE_REDIS_URL="+redisURL, "SSE_ADDR="+m.public, "SSE_ADMIN_ADDR="+m.admin,
+		"SSE_PUBLIC_CHANNELS=**", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_HEARTBEAT=10m"), gatewayProgram(t))
+	eventually(t, 20*time.Second, "the gateway is ready", func() bool { return status("http://"+m.admin+"/readyz") == 200 })
+	return m
+}
+
+// cpu is the processor time that the gateway has used, in µs.
+func (m *meter) cpu() float64 { return 1e6 * m.series("process_cpu_seconds_total") }
+
+func (m *meter) series(name string) float64 {
+	m.t.Helper()
+	v, err := strconv.ParseFloat(scrape(m.t, m.admin, name), 64)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return v
+}
+
+// resident is the gateway's resident memory without garbage, in bytes.
+func (m *meter) resident() float64 {
+	m.t.Helper()
+	if got := status("http://" + m.admin + "/debug/pprof/heap?gc=1"); got != 200 {
+		m.t.Fatalf("/debug/pprof/heap: %d", got)
+	}
+	return residentOf(m.t, m.process.cmd.Process.Pid)
+}
+
+// residentOf is the resident memory of a process, in bytes.
+func residentOf(t *testing.T, pid int) float64 {
+	t.Helper()
+	found := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindStringSubmatch(read(t, fmt.Sprintf("/proc/%d/status", pid)))
+	if found == nil {
+		t.Fatal("the kernel does not tell the resident memory of a process")
+	}
+	kB, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return 1024 * kB
+}
+
+// connect opens n streams of a channel and returns them when each has had its
+// first event. They are not read from any more: a few events fit into a socket's
+// buffer, and reading would take more time than what is measured.
+func (m *meter) connect(n int, channel string) []io.Reader {
+	m.t.Helper()
+	streams := make([]io.Reader, n)
+	var group errgroup.Group
+	group.SetLimit(16)
+	for i := range streams {
+		c, err := net.Dial("tcp", m.public)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		m.t.Cleanup(func() { c.Close() })
+		group.Go(func() error {
+			in := bufio.NewReaderSize(c, 512)
+			streams[i] = in
+			_, err := fmt.Fprintf(c, "GET /events?channel=%s HTTP/1.1\r\nHost: gateway\r\nAccept: text/event-stream\r\n\r\n", channel)
+			for line := ""; err == nil && !strings.HasPrefix(line, "data: "); {
+				line, err = in.ReadString('\n')
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		m.t.Fatal(err)
+	}
+	return streams
+}
+
+// awaitDeliveries waits until the gateway has written n events since it started.
+// It asks seldom, because asking is work for the gateway too.
+func (m *meter) awaitDeliveries(n float64) {
+	m.t.Helper()
+	var got float64
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		if got = m.series("sse_gateway_deliveries_total"); got >= n {
+			return
+		}
+	}
+	m.t.Fatalf("%v events were delivered, want %v", got, n)
+}
+
+// redisCPU is the processor time that a Redis has used, in µs.
+func redisCPU(t *testing.T, c *redis.Client) float64 {
+	t.Helper()
+	info, err := c.Info(t.Context(), "cpu").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum float64
+	for _, m := range regexp.MustCompile(`used_cpu_(?:user|sys):([0-9.]+)`).FindAllStringSubmatch(info, -1) {
+		v, err := strconv.ParseFloat(m[1], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += v
+	}
+	return 1e6 * sum
+}
+
+// publishAt publishes n events of 100 bytes at a steady rate, in a pipeline of
+// batch at a time, and returns the rate that was reached.
+func publishAt(t *testing.T, c *redis.Client, channel string, n, batch int, rate float64) float64 {
+	t.Helper()
+	data := strings.Repeat("x", 100)
+	started := time.Now()
+	for sent := 0; sent < n; sent += batch {
+		if wait := time.Duration(float64(sent)/rate*1e9) - time.Since(started); wait > 0 {
+			time.Sleep(wait) // the pace of the publisher, which is what is measured
+		}
+		pipe := c.Pipeline()
+		for range batch {
+			pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: "sse:" + channel, MaxLen: 100_000, Approx: true, Values: []string{"data", data}})
+		}
+		if _, err := pipe.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return float64(n) / time.Since(started).Seconds()
+}

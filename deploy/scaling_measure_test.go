@@ -1,0 +1,124 @@
+package deploy_test
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// within checks a measurement against what the formulae say. The factor is
+// generous: these are seconds on a machine that does other work, and what is to
+// be found is a cost that has another form than the formula, not some percent.
+func within(t *testing.T, what string, measured, computed, factor float64) {
+	t.Helper()
+	t.Logf("%s: measured %.3g, computed %.3g", what, measured, computed)
+	if measured > computed*factor || measured < computed/factor {
+		t.Errorf("%s: measured %.3g, computed %.3g: more than a factor of %g apart", what, measured, computed, factor)
+	}
+}
+
+// What a connection and a delivery cost, and that both grow in proportion.
+func TestScalingMeasuredGateway(t *testing.T) {
+	const few, many = 500, 2500
+	server := redistest.Start(t)
+	m := startMeter(t, server.URL())
+	memory := m.resident()
+	m.connect(few, "few")
+	cpu := m.cpu()
+	m.connect(many, "many")
+	within(t, "µs of a connect", (m.cpu()-cpu)/many, connectCPU, 6)
+	within(t, "bytes of a connection", (m.resident()-memory)/(few+many), connectionBytes, 4)
+
+	// Each event costs a read as well, which is little beside so many deliveries.
+	deliver := func(name string, subscribers, events int) float64 {
+		before, cpu := m.series("sse_gateway_deliveries_total"), m.cpu()
+		publishAt(t, server.Client(), name, events, 1, 40)
+		m.awaitDeliveries(before + float64(subscribers*events))
+		return (m.cpu() - cpu) / float64(subscribers*events)
+	}
+	toMany, toFew := deliver("many", many, 40), deliver("few", few, 120)
+	within(t, "µs of a delivery", toMany, deliveryCPU+tailHot.at(40)/many, 4)
+	within(t, "a delivery to many, against one to few", toMany/toFew, 1, 2.5)
+}
+
+// What an event costs Redis: for each replica that is interested, and less of
+// each the more there are.
+func TestScalingMeasuredRedis(t *testing.T) {
+	const slow, fast = 1000, 20000
+	server := redistest.Start(t)
+	var meters []*meter
+	perEvent := func(events, batch int, rate float64) float64 {
+		var before []float64
+		for _, m := range meters {
+			before = append(before, m.series("sse_gateway_deliveries_total"))
+		}
+		cpu := redisCPU(t, server.Client())
+		publishAt(t, server.Client(), "orders", events, batch, rate)
+		for i, m := range meters {
+			m.awaitDeliveries(before[i] + float64(events))
+		}
+		return (redisCPU(t, server.Client()) - cpu) / float64(events)
+	}
+	join := func(n int) {
+		for range n {
+			m := startMeter(t, server.URL())
+			stream := m.connect(1, "orders")[0]
+			go func() { _, _ = io.Copy(io.Discard, stream) }()
+			meters = append(meters, m)
+		}
+	}
+	none := perEvent(1000, 1, slow)
+	join(1)
+	one := perEvent(1000, 1, slow)
+	join(3)
+	four := perEvent(1000, 1, slow)
+	together := perEvent(20000, 20, fast)
+	t.Logf("µs of Redis per event at %d/s: no replica %.1f, one %.1f, four %.1f; four at %d/s %.1f", slow, none, one, four, fast, together)
+
+	within(t, "µs of an XADD", none, append1.at(slow), 4)
+	within(t, "µs for each of four replicas", (four-none)/4, readHot.at(slow), 4)
+	within(t, "four replicas against none", four/none, (append1.at(slow)+4*readHot.at(slow))/append1.at(slow), 3)
+	within(t, "µs with four replicas, at a high rate", together, appendMany.at(fast)+4*readHot.at(fast), 4)
+	if together > four/3 {
+		t.Errorf("events are not collected at a high rate: %.1f µs each, %.1f µs one by one", together, four)
+	}
+}
+
+// A group of gateways can be given a Redis replica of its own to read from: its
+// events come as they do from the master, and it goes on when the replica is
+// made the master.
+func TestScalingReadReplica(t *testing.T) {
+	master := redistest.Start(t)
+	replica := redistest.StartReplica(t, master)
+	m := startMeter(t, replica.URL())
+	next := lines(t, "http://"+m.public+"/events?channel=orders")
+	await := func(text string) {
+		t.Helper()
+		for line := next(); !strings.Contains(line, text); line = next() {
+			if strings.Contains(line, "gateway.gap") {
+				t.Error("a gap")
+			}
+		}
+	}
+	await("gateway.ready")
+	for i := range 50 {
+		started := time.Now()
+		master.XAdd("sse:orders", "data", fmt.Sprint("event ", i))
+		await(fmt.Sprint("data: event ", i))
+		// Announced, not found by the sweep, which is every 30 s.
+		if took := time.Since(started); took > 10*time.Second {
+			t.Errorf("event %d took %v", i, took)
+		}
+	}
+	if n := m.series("sse_gateway_sweep_finds_total"); n != 0 {
+		t.Errorf("the sweep found %v events", n)
+	}
+	master.Kill()
+	replica.Promote()
+	replica.XAdd("sse:orders", "data", "of the new master")
+	await("data: of the new master")
+}
