@@ -1,0 +1,98 @@
+# Run `make` for what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Tools are run by Go at these versions; nothing is installed and go.mod does
+# not change.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SYFT        := github.com/anchore/syft/cmd/syft@v1.52.0
+
+GO       ?= go
+DIRS     := cmd gateway store metrics deploy
+PROGRAMS := sse-gateway sse-bench
+# As in deploy/Dockerfile: static, and without paths of this machine.
+BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w'
+PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
+
+# Packages are tested one after another: they start servers and measure time,
+# and two of them at once would be in each other's way on a small machine.
+# -count=1: what the tests start (Redis, nginx, browsers) is unknown to Go's
+# cache of results.
+TESTFLAGS ?= -race -count=1 -p 1 -timeout 10m
+BENCHTIME ?= 1s
+
+# run-tests runs the tests that match a name, and fails if there are none.
+#   $(call run-tests,flags,name,packages)
+define run-tests
+$(GO) test -list '$(2)' $(3) | grep '^Test' >/dev/null || { echo 'no test matches $(2) in $(3)' >&2; exit 1; }
+$(GO) test $(1) -count=1 -run '$(2)' $(3)
+endef
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: dev
+dev: ## everything in one process, to try it: http://127.0.0.1:8080
+	@$(GO) run ./cmd/sse-gateway dev
+
+.PHONY: build
+build: ## static binaries in bin/
+	@mkdir -p bin
+	for program in $(PROGRAMS); do $(BUILD) -o bin/$$program ./cmd/$$program; done
+
+.PHONY: test
+test: deps lint ## what a change has to pass: lint, and all tests with the race detector
+	$(GO) test $(TESTFLAGS) ./...
+
+.PHONY: deps
+deps: ## Debian packages that the tests need and this machine lacks
+	@.ci/deps
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, and a build for every platform of a release
+	@unformatted=$$(gofmt -l $(DIRS)); if [ -n "$$unformatted" ]; then \
+		echo "not formatted (make fmt):" >&2; echo "$$unformatted" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@for platform in $(PLATFORMS); do \
+		echo "go build ./... for $$platform"; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -o /dev/null ./...; \
+	done
+
+.PHONY: fmt
+fmt: ## format the code
+	gofmt -w $(DIRS)
+
+.PHONY: bench
+bench: build ## Go benchmarks, then the gateway under load, beside nchan if nginx has it
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) -p 1 ./...
+	if [ -x deploy/bench/run.sh ]; then deploy/bench/run.sh; fi
+
+.PHONY: chaos
+chaos: deps ## the long form of the fault tests: rolls, kills, failovers under load
+	$(call run-tests,-timeout 30m -v,TestChaos,./cmd/sse-bench/...)
+
+.PHONY: soak
+soak: deps ## 30 minutes of connects, disconnects and events; memory must stay flat
+	deploy/bench/soak.sh
+
+chaos: export SSE_CHAOS = long
+
+.PHONY: release
+release: lint ## binaries for every platform, checksums and an SBOM in dist/
+	rm -rf dist && mkdir dist
+	for platform in $(PLATFORMS); do \
+		os=$${platform%/*}; arch=$${platform#*/}; \
+		for program in $(PROGRAMS); do \
+			GOOS=$$os GOARCH=$$arch $(BUILD) -o dist/$$program-$$os-$$arch ./cmd/$$program; \
+		done; \
+	done
+	SYFT_CHECK_FOR_APP_UPDATE=false CGO_ENABLED=0 $(GO) run $(SYFT) scan -q file:dist/sse-gateway-linux-amd64 -o cyclonedx-json=dist/sse-gateway.cdx.json
+	cd dist && sha256sum -- * > SHA256SUMS && cat SHA256SUMS
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
