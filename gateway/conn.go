@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -154,6 +155,11 @@ type responseConn struct {
 	ctx     context.Context // ends when the client goes
 	woken   chan struct{}   // capacity 1
 	hurried atomic.Bool
+
+	// mu guards over. Invariant: nothing of w is used by another goroutine
+	// once the request's has left it, which net/http asks for.
+	mu   sync.Mutex
+	over bool
 }
 
 func newResponseConn(w http.ResponseWriter, r *http.Request) *responseConn {
@@ -168,6 +174,11 @@ func (c *responseConn) wake() {
 }
 
 func (c *responseConn) hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
 	c.hurried.Store(true)
 	_ = c.rc.SetWriteDeadline(time.Now().Add(farewellTimeout))
 	c.wake()
@@ -184,6 +195,9 @@ func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) err
 		}
 		if err := c.rc.SetWriteDeadline(writeDeadline(timeout, end)); err != nil {
 			return err
+		}
+		if timeout > farewellTimeout && c.hurried.Load() {
+			continue // hurried between the two: its deadline was overwritten
 		}
 		start := time.Now()
 		n, err := c.w.Write(p[:min(len(p), responseChunk)])
@@ -221,7 +235,11 @@ func (c *responseConn) wait(until time.Time) error {
 
 func (c *responseConn) parkable() bool { return false }
 
-func (c *responseConn) close() {}
+func (c *responseConn) close() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+}
 
 // writeDeadline returns when a write that begins now has to be done.
 func writeDeadline(timeout time.Duration, end time.Time) time.Time {
