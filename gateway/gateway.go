@@ -25,6 +25,9 @@ type Store interface {
 	// are store.ErrWrongType, store.ErrUnavailable, which is passing, and
 	// store.ErrClosed.
 	Subscribe(ctx context.Context, channel string, w store.Waker) (*store.Subscription, error)
+	// OnRound has f called by the goroutine that has called wakers with deferred
+	// set, after the last of them.
+	OnRound(f func())
 	// Health tells whether Redis is there, and if not, why.
 	Health() (ok bool, reason string)
 }
@@ -99,6 +102,7 @@ func New(cfg Config) *Gateway {
 
 // Run wakes the streams until ctx ends. It is called once.
 func (g *Gateway) Run(ctx context.Context) error {
+	g.cfg.Store.OnRound(g.hub.serveFew)
 	g.hub.run(ctx)
 	return nil
 }

@@ -52,6 +52,16 @@ func (h *hub) all() []*stream {
 	return all
 }
 
+// serveFew serves the streams that a round of the tail concerns, if they are
+// few: by the goroutine of the tail, because to wake another would take longer
+// than the writes do. Where there are many the shards serve them side by side,
+// and the tail reads on.
+func (h *hub) serveFew() {
+	for _, s := range h.shards {
+		s.serveFew()
+	}
+}
+
 // shard is one part of the hub.
 type shard struct {
 	g      *Gateway
@@ -61,6 +71,7 @@ type shard struct {
 	// with locks of its own held.
 	inMu     sync.Mutex
 	dirty    []*topic  // to be woken
+	waiting  int       // streams of those topics, about
 	arrivals []*stream // to be parked
 	ends     []*stream // stream.ending was set
 
@@ -69,9 +80,14 @@ type shard struct {
 	topics  map[string]*topic
 	streams map[*stream]struct{}
 
-	// Owned by run.
+	// turn is held by the goroutine that serves the streams: the shard's own,
+	// or the tail's. Invariant: nobody else touches what is parked, nor the
+	// fields below. It is taken before inMu and mu.
+	turn    sync.Mutex
 	lot     *lot // where streams are parked; nil where that is not supported
 	scratch []subscriber
+	spare   []*topic // for dirty, which is taken as a whole
+	closed  bool     // run has returned
 }
 
 func newShard(g *Gateway) *shard {
@@ -88,7 +104,8 @@ type topic struct {
 	dirty atomic.Bool // it is in shard.dirty, or about to be woken
 
 	streams []subscriber // guarded by shard.mu
-	// lead is where most of the streams are; owned by shard.run.
+	size    atomic.Int32 // len(streams)
+	// lead is where most of the streams are; guarded by shard.turn.
 	lead store.Cursor
 }
 
@@ -99,13 +116,36 @@ type subscriber struct {
 }
 
 // Wake implements store.Waker.
-func (t *topic) Wake() {
+func (t *topic) Wake(deferred bool) {
+	s := t.shard
 	if !t.dirty.Swap(true) {
-		s := t.shard
 		s.inMu.Lock()
 		s.dirty = append(s.dirty, t)
+		s.waiting += int(t.size.Load())
 		s.inMu.Unlock()
+	}
+	if !deferred {
 		s.notify()
+	}
+}
+
+// fewStreams is how many streams of a shard the tail serves itself.
+const fewStreams = 16
+
+// serveFew is hub.serveFew for one shard.
+func (s *shard) serveFew() {
+	s.inMu.Lock()
+	topics, streams := len(s.dirty), s.waiting
+	s.inMu.Unlock()
+	switch {
+	case topics == 0:
+	case s.g.cfg.FlushInterval > 0, topics > fewStreams, streams > fewStreams, !s.turn.TryLock():
+		s.notify()
+	default:
+		if !s.closed {
+			s.wakeDirty()
+		}
+		s.turn.Unlock()
 	}
 }
 
@@ -134,7 +174,13 @@ func (s *shard) post(st *stream) {
 
 // run serves the shard's streams until ctx ends.
 func (s *shard) run(ctx context.Context) {
-	defer s.lot.close()
+	defer func() {
+		s.turn.Lock()
+		s.closed = true
+		s.lot.close()
+		s.turn.Unlock()
+	}()
+	s.notify() // for what the tail has left to a gateway that did not run yet
 	tick := time.NewTicker(wheelTick)
 	defer tick.Stop()
 	var flush <-chan time.Time // runs while topics are being collected
@@ -144,6 +190,7 @@ func (s *shard) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.signal:
+			s.turn.Lock()
 			s.takeIn()
 			switch {
 			case interval == 0:
@@ -152,13 +199,17 @@ func (s *shard) run(ctx context.Context) {
 				flush = time.After(interval)
 			}
 		case <-flush:
+			s.turn.Lock()
 			flush = nil
 			s.wakeDirty()
 		case events := <-s.lot.ready():
+			s.turn.Lock()
 			s.lot.handle(events)
 		case now := <-tick.C:
+			s.turn.Lock()
 			s.lot.advance(now)
 		}
+		s.turn.Unlock()
 	}
 }
 
@@ -178,16 +229,19 @@ func (s *shard) takeIn() {
 	}
 }
 
-// wakeDirty serves the streams of the topics that have something new.
+// wakeDirty serves the streams of the topics that have something new. The
+// caller holds turn, as with takeIn and wake.
 func (s *shard) wakeDirty() {
 	s.inMu.Lock()
 	dirty := s.dirty
-	s.dirty = nil
+	s.dirty, s.waiting = s.spare, 0
 	s.inMu.Unlock()
 	for _, t := range dirty {
 		t.dirty.Store(false) // before the streams look, so that nothing is missed
 		s.wake(t)
 	}
+	clear(dirty)
+	s.spare = dirty[:0]
 }
 
 // wake serves the streams of one topic. Those that are parked where most of
@@ -219,7 +273,7 @@ func (s *shard) wake(t *topic) {
 			break
 		}
 		if turn == pumpTurns-1 {
-			t.Wake() // the others of the shard wait, too
+			t.Wake(false) // the others of the shard wait, too
 			break
 		}
 	}
@@ -251,6 +305,7 @@ func (s *shard) join(ctx context.Context, channel string, st *stream, index int)
 	st.channels[index].topic = t
 	st.channels[index].place = int32(len(t.streams))
 	t.streams = append(t.streams, subscriber{st, index})
+	t.size.Store(int32(len(t.streams)))
 	s.mu.Unlock()
 	return nil
 }
@@ -264,6 +319,7 @@ func (s *shard) leave(c *channelState) {
 	t.streams[c.place] = moved
 	moved.stream.channels[moved.index].place = c.place
 	t.streams[last] = subscriber{}
+	t.size.Store(int32(last))
 	if t.streams = t.streams[:last]; last == 0 {
 		delete(s.topics, t.sub.Channel())
 		defer t.sub.Close()

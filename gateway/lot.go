@@ -17,7 +17,7 @@ const canPark = true
 // poller and a place in a timer wheel, without a goroutine and without a
 // buffer. An event is tried with one write that does not block; whatever is
 // not that simple takes the stream out and gives it a goroutine, until it can
-// be parked again. The goroutine of the shard uses it.
+// be parked again. The goroutine that has the shard's turn uses it.
 type lot struct {
 	g      *Gateway
 	poller *poller
@@ -37,7 +37,7 @@ func newLot(g *Gateway) *lot {
 
 // parked is a stream's place in a lot.
 type parked struct {
-	in         bool  // owned by the goroutine of the shard
+	in         bool  // owned by who has the turn of the shard
 	fd         int32 // of the client's socket, while no net.Conn has it
 	due        int64 // in the wheel, in ticks
 	beat       int64 // when the next heartbeat is due, in Unix nanoseconds

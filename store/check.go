@@ -1,40 +1,48 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strconv"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
 // checkAll compares windows with their streams, each in one atomic look, and
 // brings them up to date: by entries, by a gap where retention overtook the
-// tail, or by a reset where the stream is not the one it was.
-func (s *session) checkAll(ctx context.Context, reads []tailRead) error {
+// tail, or by a reset where the stream is not the one it was. The caller holds
+// mu.
+func (s *session) checkAll(reads []tailRead) error {
 	if len(reads) == 0 {
 		return nil
 	}
-	pipe := s.conn.Pipeline()
 	for i := range reads {
 		r := &reads[i]
 		r.include()
-		// MULTI by hand: go-redis would put all of the pipeline into one
-		// transaction, and on a cluster that takes keys of one slot only.
-		r.queued = [2]*redis.RawCmd{redis.NewRawCmd(ctx, "XINFO", "STREAM", r.w.key), redis.NewRawCmd(ctx, r.args()...)}
-		r.cmd = redis.NewRawCmd(ctx, "EXEC")
-		for _, cmd := range []*redis.RawCmd{redis.NewRawCmd(ctx, "MULTI"), r.queued[0], r.queued[1], r.cmd} {
-			_ = pipe.Process(ctx, cmd)
-		}
+		s.asks.command("MULTI")
+		s.asks.command("XINFO", "STREAM", r.w.key)
+		s.asks.command(r.args()...)
+		s.asks.command("EXEC")
 	}
-	if _, err := pipe.Exec(ctx); err != nil {
+	if err := s.asks.send(); err != nil {
 		return err
 	}
+	// All of them, because the connection has to be free for what may follow.
 	for i := range reads {
 		r := &reads[i]
-		r.raw = r.cmd.Val()
+		for _, to := range []*[]byte{new([]byte), &r.queued[0], &r.queued[1], &r.raw} {
+			raw, err := s.asks.reply()
+			if err != nil {
+				return err
+			}
+			*to = bytes.Clone(raw)
+		}
+	}
+	defer s.asks.rested()
+	ctx := s.n.store.ctx // the connection is interrupted when the session ends
+	for i := range reads {
+		r := &reads[i]
 		if err := s.explain(ctx, r); err != nil {
 			return err
 		}
@@ -48,16 +56,16 @@ func (s *session) checkAll(ctx context.Context, reads []tailRead) error {
 // explain replaces the reply of a transaction that failed: a command that was
 // refused when it was queued says why.
 func (s *session) explain(ctx context.Context, r *tailRead) error {
-	for _, cmd := range r.queued {
-		err := refusal(cmd.Val())
+	for _, raw := range r.queued {
+		err := refusal(raw)
 		if err == nil {
 			continue
 		}
-		r.raw = cmd.Val()
+		r.raw = raw
 		if !isOutOfMemory(err) {
 			return nil
 		}
-		l, err := lookPlainly(ctx, s.conn, r.w.key, r.args())
+		l, err := lookPlainly(ctx, s.conn, r.w.key, anys(r.args()))
 		if errors.Is(err, errUnsteady) {
 			return nil // read again later
 		}
@@ -71,12 +79,22 @@ func (s *session) explain(ctx context.Context, r *tailRead) error {
 func (s *session) readVia(ctx context.Context, w *window) error {
 	r := w.tailRead(task{w, readChecked})
 	r.include()
-	l, err := lookAt(ctx, s.conn, w.key, r.args())
+	l, err := lookAt(ctx, s.conn, w.key, anys(r.args()))
 	if err != nil {
 		return err
 	}
 	r.raw = l.array()
+	defer s.n.store.roundOver()
 	return s.finishCheck(ctx, &r)
+}
+
+// anys is args for go-redis.
+func anys(args []string) []any {
+	out := make([]any, len(args))
+	for i, a := range args {
+		out[i] = a
+	}
+	return out
 }
 
 func (s *session) finishCheck(ctx context.Context, r *tailRead) error {

@@ -253,7 +253,7 @@ func (t *clusterTopology) reassign() map[*node]bool {
 		if moved {
 			now.enqueue(w, readChecked)
 			w.mu.Lock()
-			w.wake() // the one may be stalled and the other not
+			w.wake(false) // the one may be stalled and the other not
 			w.mu.Unlock()
 		}
 	}

@@ -133,7 +133,7 @@ func (s *testStore) windowOf(channel string) *window {
 // signalWaker is a Waker for one waiting goroutine.
 type signalWaker chan struct{}
 
-func (w signalWaker) Wake() {
+func (w signalWaker) Wake(bool) {
 	select {
 	case w <- struct{}{}:
 	default:

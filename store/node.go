@@ -62,7 +62,7 @@ type node struct {
 	stateMu sync.Mutex
 
 	// batch is how many streams one pipeline reads: less after one that took
-	// too long. Owned by run.
+	// too long. Guarded by the session's mu.
 	batch int
 }
 
@@ -79,9 +79,30 @@ func newNode(s *Store, e *endpoint, name string, addr func(context.Context) (str
 
 // enqueue has the window read for the given reasons.
 func (n *node) enqueue(w *window, why reason) {
+	n.put(w, why)
+	n.notify()
+}
+
+// notify has the queues looked at.
+func (n *node) notify() {
 	n.mu.Lock()
+	empty := len(n.hot) == 0 && len(n.swept) == 0
+	n.mu.Unlock()
+	if empty {
+		return
+	}
+	select {
+	case n.signal <- struct{}{}:
+	default:
+	}
+}
+
+// put is enqueue for a caller that looks after the queues itself, or calls
+// notify.
+func (n *node) put(w *window, why reason) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if w.node.Load() != n {
-		n.mu.Unlock()
 		return // it moved; whoever moved it queued it there
 	}
 	w.queued.reasons |= why
@@ -99,11 +120,6 @@ func (n *node) enqueue(w *window, why reason) {
 	}
 	if why&readInvalidated != 0 {
 		delete(n.suspects, w)
-	}
-	n.mu.Unlock()
-	select {
-	case n.signal <- struct{}{}:
-	default:
 	}
 }
 
@@ -159,12 +175,11 @@ func (n *node) lag(now time.Time) time.Duration {
 	return now.Sub(n.oldest)
 }
 
-// invalidate takes note of keys that Redis says have changed.
-func (n *node) invalidate(keys []string) {
-	for _, key := range keys {
-		if w := n.store.lookup(key); w != nil {
-			n.enqueue(w, readInvalidated)
-		}
+// invalidate takes note of a key that Redis says has changed. The caller looks
+// after the queue.
+func (n *node) invalidate(key []byte) {
+	if w := n.store.lookup(key); w != nil {
+		n.put(w, readInvalidated)
 	}
 }
 
@@ -196,7 +211,7 @@ func (n *node) updateStalled(now time.Time) {
 	}
 	for _, w := range n.windows() {
 		w.mu.Lock()
-		w.wake()
+		w.wake(false)
 		w.mu.Unlock()
 	}
 }

@@ -180,6 +180,7 @@ type streamInfo struct {
 	added   int64 // entries-added, -1 where Redis is older than 7.0
 	deleted ID    // max-deleted-entry-id; 0-0 where Redis is older than 7.0
 	first   ID    // id of the first entry, 0-0 if there is none
+	newest  ID    // id of the last entry, 0-0 if there is none
 	size    int   // bytes of the last entry
 	partial bool  // the server (the embedded one) does not tell first
 }
@@ -229,6 +230,7 @@ func (r *respReader) infoField(info *streamInfo, name string) (err error) {
 			info.first = e.id
 			info.partial = false
 		} else {
+			info.newest = e.id
 			info.size = before - len(r.b)
 		}
 		return err

@@ -32,7 +32,7 @@ func TestRespStreamInfo(t *testing.T) {
 	full := respArray(name("length"), ":3\r\n", name("radix-tree-keys"), ":1\r\n", name("last-generated-id"), name("6-1"),
 		name("max-deleted-entry-id"), name("3-0"), name("entries-added"), ":9\r\n", name("groups"), respArray(respArray(":1\r\n", "$-1\r\n")),
 		name("first-entry"), respEntry(first), name("last-entry"), respEntry(last))
-	want := streamInfo{exists: true, length: 3, last: ID{6, 1}, added: 9, deleted: ID{3, 0}, first: ID{1, 2}, size: len(respEntry(last))}
+	want := streamInfo{exists: true, length: 3, last: ID{6, 1}, added: 9, deleted: ID{3, 0}, first: ID{1, 2}, newest: ID{5, 0}, size: len(respEntry(last))}
 	if got, err := (&respReader{[]byte(full)}).streamInfo(); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,17 +41,29 @@ var (
 // go-redis dials again, silently, when a connection breaks, and the new one
 // would have no tracking. So each of the two clients may dial only once; the
 // second attempt fails, and with it the session.
+//
+// go-redis opens and prepares both. What happens for every event goes over the
+// wires: the goroutine that is told that keys have changed reads them itself,
+// see receive, and so nobody has to be woken for it.
 type session struct {
 	n        *node
 	inval    *redis.Client
 	pubsub   *redis.PubSub // nil without tracking
 	read     *redis.Client
-	conn     querier
+	conns    [2]atomic.Pointer[net.Conn] // of inval and read, once dialled
+	told     *wire                       // over inval's: what Redis has to say; nil without tracking
 	tracking bool
 	pong     atomic.Int64  // when inval last answered, in Unix nanoseconds
 	pinged   time.Time     // when it was last asked; owned by loop
-	broken   chan error    // capacity 1: why inval ended
-	over     chan struct{} // closed when the receiver has returned
+	broken   chan error    // capacity 1: why receive ended
+	over     chan struct{} // closed when receive has returned
+
+	// mu guards the connection that reads, and so the windows of the node,
+	// which are only changed by what it reads. Invariant: nothing is
+	// outstanding on it while mu is free, unless the session is broken.
+	mu   sync.Mutex
+	conn querier // of read; it goes over the same connection as asks
+	asks *wire
 }
 
 // querier is what reads of the tail need of a connection.
@@ -93,7 +106,7 @@ func (n *node) openSession(ctx context.Context, addr string) (_ *session, err er
 	opts.PoolSize, opts.MaxRetries, opts.DialerRetries = 1, -1, 1
 	opts.ConnMaxIdleTime, opts.ConnMaxLifetime = -1, -1
 	invalOpts := *opts
-	invalOpts.Dialer = dialOnce(opts)
+	invalOpts.Dialer = dialOnce(opts, &s.conns[0])
 	invalOpts.OnConnect = func(ctx context.Context, c *redis.Conn) error {
 		cmd := c.ClientID(ctx)
 		client.Store(cmd)
@@ -104,7 +117,7 @@ func (n *node) openSession(ctx context.Context, addr string) (_ *session, err er
 	}
 	s.inval = redis.NewClient(&invalOpts)
 	readOpts := *opts
-	readOpts.Dialer = dialOnce(opts)
+	readOpts.Dialer = dialOnce(opts, &s.conns[1])
 	s.read = redis.NewClient(&readOpts)
 
 	s.pubsub = s.inval.Subscribe(ctx) // which would keep the error to itself
@@ -119,14 +132,22 @@ func (n *node) openSession(ctx context.Context, addr string) (_ *session, err er
 	// pool for pipelines.
 	conn := s.read.Conn()
 	s.conn = conn
+	if err := conn.Ping(ctx).Err(); err != nil { // which dials
+		return nil, fmt.Errorf("open the reading connection: %w", err)
+	}
+	s.asks = newWire(*s.conns[1].Load(), replyTimeout)
 	id, err := client.Load().Result()
 	if err == nil {
 		err = conn.Do(ctx, "CLIENT", "TRACKING", "ON", "REDIRECT", id).Err()
 	}
 	switch {
 	case err == nil:
+		// Nothing comes from inval before the first read of a key, and
+		// go-redis has read what it was sent so far.
+		s.told = newWire(*s.conns[0].Load(), 0)
+		_ = s.told.conn.SetDeadline(time.Time{})
 		s.tracking = true
-		go s.receive(ctx)
+		go s.receive()
 	case isUnsupported(err):
 		n.log.Warn("redis has no CLIENT TRACKING, or does not let us use it: polling", "interval", n.store.cfg.PollInterval, "error", err)
 		s.stopReceiving()
@@ -144,15 +165,19 @@ func isUnsupported(err error) bool {
 	return errors.As(err, &re) && hasAnyPrefix(strings.ToLower(err.Error()), "err unknown", "err syntax", "err wrong number", "noperm", "err 'client")
 }
 
-// dialOnce returns a dialer that works one time.
-func dialOnce(opts *redis.Options) func(context.Context, string, string) (net.Conn, error) {
+// dialOnce returns a dialer that works one time and says what it has dialled.
+func dialOnce(opts *redis.Options, dialled *atomic.Pointer[net.Conn]) func(context.Context, string, string) (net.Conn, error) {
 	var used atomic.Bool
 	dial := redis.NewDialer(opts)
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if used.Swap(true) {
 			return nil, errRedialled
 		}
-		return dial(ctx, network, addr)
+		conn, err := dial(ctx, network, addr)
+		if err == nil {
+			dialled.Store(&conn)
+		}
+		return conn, err
 	}
 }
 
@@ -179,38 +204,107 @@ func (s *session) close() {
 	}
 }
 
-// receive takes invalidations until the connection breaks or is closed.
-func (s *session) receive(ctx context.Context) {
+// receiveRounds is how many rounds of reads follow from one piece of news
+// before the next is looked at; what is left is for loop.
+const receiveRounds = 4
+
+// receive takes invalidations until the connection breaks or is closed, and
+// reads what has changed: the way from the news to the event is one goroutine's.
+func (s *session) receive() {
 	defer close(s.over)
+	tasks := make([]task, 0, readBatch)
 	for {
-		msg, err := s.pubsub.Receive(ctx)
-		if err != nil && strings.HasSuffix(err.Error(), "payload: <nil>") {
-			// FLUSHALL and FLUSHDB invalidate nil, which go-redis does not know.
-			s.n.log.Info("a database was flushed")
-			s.n.enqueueAll(readInvalidated)
-			continue
+		err := s.listen()
+		for round := 0; err == nil && round < receiveRounds; round++ {
+			if tasks, err = s.round(tasks); len(tasks) == 0 {
+				break
+			}
 		}
 		if err != nil {
 			s.broken <- err
 			return
 		}
-		switch m := msg.(type) {
-		case *redis.Message:
-			if m.PayloadSlice != nil {
-				s.n.invalidate(m.PayloadSlice)
-			} else {
-				s.n.invalidate([]string{m.Payload})
-			}
-		case *redis.Pong:
-			s.pong.Store(time.Now().UnixNano())
+		s.n.notify() // for what is left
+	}
+}
+
+// listen waits for news and takes note of all that there is.
+func (s *session) listen() error {
+	for {
+		raw, err := s.told.reply()
+		if err != nil {
+			return err
+		}
+		if err := s.heard(raw); err != nil {
+			return err
+		}
+		if !s.told.buffered() {
+			return nil
 		}
 	}
 }
 
-// loop reads what changed until the session breaks. It is the only one that
-// writes to the windows of its node.
+// heard takes note of a message: the keys that have changed, or an answer.
+func (s *session) heard(raw []byte) error {
+	r := respReader{raw}
+	n, err := r.array()
+	if err != nil {
+		return err
+	}
+	kind, err := r.scalar()
+	if err != nil {
+		return err
+	}
+	switch {
+	case string(kind) == "pong":
+		s.pong.Store(time.Now().UnixNano())
+		return nil
+	case string(kind) != "message" || n != 3:
+		return nil
+	}
+	if err := r.skip(); err != nil { // the name of the channel
+		return err
+	}
+	n, err = r.array()
+	if n < 0 && err == nil {
+		s.n.log.Info("a database was flushed") // which invalidates nil
+		s.n.enqueueAll(readInvalidated)
+		return nil
+	}
+	for ; n > 0 && err == nil; n-- {
+		var key []byte
+		if key, err = r.scalar(); err == nil {
+			s.n.invalidate(key)
+		}
+	}
+	return err
+}
+
+// round reads what is queued, up to a batch, and returns what that was. Both
+// receive and loop call it.
+func (s *session) round(tasks []task) ([]task, error) {
+	n := s.n
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tasks = n.take(tasks[:0], n.batch); len(tasks) == 0 {
+		return tasks, nil
+	}
+	now := time.Now()
+	if err := s.readAll(tasks); err != nil {
+		n.askForLess(tasks, err)
+		return tasks, err
+	}
+	n.caughtUp(now)
+	n.batch = min(2*n.batch, readBatch)
+	return tasks, nil
+}
+
+// loop reads what is queued by others than receive, and what that leaves, until
+// the session breaks.
 func (s *session) loop(ctx context.Context) error {
 	n := s.n
+	stop := context.AfterFunc(ctx, s.interrupt)
+	defer stop()
 	sweepEvery := n.store.cfg.SweepInterval
 	if !s.tracking {
 		sweepEvery = n.store.cfg.PollInterval
@@ -224,16 +318,12 @@ func (s *session) loop(ctx context.Context) error {
 	}
 	tasks := make([]task, 0, readBatch)
 	for {
-		tasks = n.take(tasks[:0], n.batch)
+		var err error
+		if tasks, err = s.round(tasks); err != nil {
+			return err
+		}
 		idle := n.signal
 		if len(tasks) > 0 {
-			now := time.Now()
-			if err := s.readAll(ctx, tasks); err != nil {
-				n.askForLess(tasks, err)
-				return err
-			}
-			n.caughtUp(now)
-			n.batch = min(2*n.batch, readBatch)
 			idle = closedSignal // look at the tickers, but do not wait
 		}
 		select {
@@ -253,6 +343,18 @@ func (s *session) loop(ctx context.Context) error {
 	}
 }
 
+// interrupt ends what the wires wait for.
+func (s *session) interrupt() {
+	for i := range s.conns {
+		if c := s.conns[i].Load(); c != nil {
+			_ = (*c).SetDeadline(past)
+		}
+	}
+}
+
+// past is a deadline that ends a wait at once.
+var past = time.Unix(1, 0)
+
 // jitter spreads a period by ±20 %, so that replicas do not act in step.
 func jitter(d time.Duration) time.Duration { return d - d/5 + rand.N(d*2/5+1) }
 
@@ -269,12 +371,28 @@ func (s *session) probe(ctx context.Context) error {
 	case answered && s.tracking:
 		s.n.convict(s.pinged)
 		s.pinged = now
-		if err := s.pubsub.Ping(ctx); err != nil {
+		s.told.command("PING")
+		if err := s.told.send(); err != nil {
 			return err
 		}
 	case !answered && now.Sub(s.pinged) > replyTimeout:
 		return errSilent
 	}
+	if err := s.ask(ctx); err != nil {
+		return err
+	}
+	if answered {
+		s.n.prove(now)
+	}
+	s.n.retryFailing()
+	return nil
+}
+
+// ask is the part of probe that is about the reading connection.
+func (s *session) ask(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.asks.rested()
 	r, err := rawReply(ctx, s.conn, "XRANGE", s.n.store.cfg.KeyPrefix+"gateway.probe", "-", "+", "COUNT", "1")
 	if err != nil {
 		return err
@@ -282,16 +400,10 @@ func (s *session) probe(ctx context.Context) error {
 	if _, err := r.array(); isDenied(err) || isLoading(err) {
 		return err // any other answer, MOVED for one, is a sign of life
 	}
-	if s.n.verify != nil {
-		if err := s.n.verify(ctx, s.conn); err != nil {
-			return err
-		}
+	if s.n.verify == nil {
+		return nil
 	}
-	if answered {
-		s.n.prove(now)
-	}
-	s.n.retryFailing()
-	return nil
+	return s.n.verify(ctx, s.conn)
 }
 
 // askForLess makes the reads of the next session smaller after one that Redis

@@ -21,11 +21,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -63,6 +65,7 @@ type Store struct {
 	history *history
 	budget  budget
 	topo    topologyManager
+	onRound atomic.Pointer[func()]
 
 	// ctx ends with Close; work that is done for several callers hangs on it.
 	ctx    context.Context
@@ -108,6 +111,18 @@ type debugLogger struct{ log *slog.Logger }
 func (l debugLogger) Printf(ctx context.Context, format string, v ...any) {
 	if l.log.Enabled(ctx, slog.LevelDebug) {
 		l.log.DebugContext(ctx, fmt.Sprintf(format, v...))
+	}
+}
+
+// OnRound has f called after each round of reads in which a tail has woken
+// somebody, by the goroutine of the tail, which holds no lock that a cursor or a
+// subscription needs. The tail waits for f, so f must be quick; it may be called
+// by several at once.
+func (s *Store) OnRound(f func()) { s.onRound.Store(&f) }
+
+func (s *Store) roundOver() {
+	if f := s.onRound.Load(); f != nil {
+		(*f)()
 	}
 }
 
@@ -207,13 +222,14 @@ func (s *Store) discard(w *window) {
 }
 
 // lookup returns the window of a key, nil if there is none.
-func (s *Store) lookup(key string) *window {
-	if len(key) < len(s.cfg.KeyPrefix) || key[:len(s.cfg.KeyPrefix)] != s.cfg.KeyPrefix {
+func (s *Store) lookup(key []byte) *window {
+	channel, ok := bytes.CutPrefix(key, []byte(s.cfg.KeyPrefix))
+	if !ok {
 		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.windows[key[len(s.cfg.KeyPrefix):]]
+	return s.windows[string(channel)]
 }
 
 // assigned returns the windows that a node tails.

@@ -7,8 +7,11 @@ import (
 )
 
 // Waker is told that a channel may have something new, or that its Redis went
-// away or came back. Wake must not block, nor call the store.
-type Waker interface{ Wake() }
+// away or came back. Wake must not block, nor call the store. If deferred is
+// set, whoever calls it calls the function given to Store.OnRound soon, when
+// all wakers of one round of reads have been told: what there is to do may wait
+// until then.
+type Waker interface{ Wake(deferred bool) }
 
 // Subscription is somebody's interest in a channel. While there is one, the
 // channel is tailed. Its methods may be called concurrently.
@@ -127,6 +130,7 @@ func (s *Store) open(w *window) {
 		w.mu.Lock()
 		w.view.Store(&view{floor: info.last, head: info.last})
 		w.added, w.first, w.counts = info.added, info.first, info.added >= 0
+		w.anchored = info.newest == info.last && info.exists
 		if !info.exists {
 			w.added = 0
 		}

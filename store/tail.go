@@ -1,11 +1,8 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"strconv"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
@@ -33,9 +30,8 @@ type tailRead struct {
 	anchored bool // the entry at head is part of the read
 	from     ID
 	count    int
-	cmd      *redis.RawCmd
-	queued   [2]*redis.RawCmd // of a check: what was put into the transaction
-	raw      []byte           // the reply
+	queued   [2][]byte // of a check: the replies to what was put into the transaction
+	raw      []byte    // of a check: the reply
 }
 
 func (w *window) tailRead(t task) tailRead {
@@ -58,32 +54,36 @@ func (r *tailRead) include() {
 	}
 }
 
-func (r *tailRead) args() []any {
-	return []any{"XRANGE", r.w.key, r.from.String(), "+", "COUNT", strconv.Itoa(r.count)}
+func (r *tailRead) args() []string {
+	return []string{"XRANGE", r.w.key, r.from.String(), "+", "COUNT", strconv.Itoa(r.count)}
 }
 
-// readAll reads the tails of all tasks in one pipeline.
-func (s *session) readAll(ctx context.Context, tasks []task) error {
+// readAll reads the tails of all tasks in one go. The caller holds mu.
+func (s *session) readAll(tasks []task) error {
+	defer s.n.store.roundOver()
 	var checks []tailRead
 	reads := make([]tailRead, 0, len(tasks))
-	pipe := s.conn.Pipeline()
 	for _, t := range tasks {
 		r := t.w.tailRead(t)
-		if t.why&readChecked != 0 {
+		if t.why&readChecked != 0 || t.why&readInvalidated != 0 && !r.anchored {
+			// What a plain read finds would have to be checked anyway.
 			checks = append(checks, r)
 			continue
 		}
-		r.cmd = redis.NewRawCmd(ctx, r.args()...)
-		_ = pipe.Process(ctx, r.cmd)
+		s.asks.command(r.args()...)
 		reads = append(reads, r)
 	}
 	if len(reads) > 0 {
-		if _, err := pipe.Exec(ctx); err != nil {
+		if err := s.asks.send(); err != nil {
 			return err
 		}
 	}
 	for i := range reads {
-		ok, err := s.finishRead(&reads[i])
+		raw, err := s.asks.reply()
+		if err != nil {
+			return err
+		}
+		ok, err := s.finishRead(&reads[i], raw)
 		if err != nil {
 			return err
 		}
@@ -91,13 +91,13 @@ func (s *session) readAll(ctx context.Context, tasks []task) error {
 			checks = append(checks, reads[i])
 		}
 	}
-	return s.checkAll(ctx, checks)
+	return s.checkAll(checks)
 }
 
 // finishRead appends what was read. ok is false if the stream has to be
 // checked first.
-func (s *session) finishRead(r *tailRead) (ok bool, err error) {
-	entries, found, err := s.parse(r, r.cmd.Val())
+func (s *session) finishRead(r *tailRead, raw []byte) (ok bool, err error) {
+	entries, found, err := s.parse(r, raw)
 	if err != nil {
 		return s.failed(r, err)
 	}

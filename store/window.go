@@ -117,7 +117,7 @@ type change struct {
 
 // append adds entries, all after the head in ascending order, moves the head
 // to the last of them and wakes the subscribers. It keeps at most maxEvents.
-// The caller holds mu.
+// The caller holds mu, and calls roundOver when it does not any more.
 func (w *window) append(entries []Entry, maxEvents int) change {
 	old := w.view.Load()
 	v := &view{floor: old.floor, epoch: old.epoch, resets: old.resets, head: entries[len(entries)-1].ID}
@@ -131,7 +131,7 @@ func (w *window) append(entries []Entry, maxEvents int) change {
 	w.avgSize.Store((w.avgSize.Load()*7 + int64(size/len(entries))) / 8)
 	evicted, freed := w.evict(v, len(v.entries)-maxEvents, false)
 	w.view.Store(v)
-	w.wake()
+	w.wake(true)
 	return change{events: len(entries) - evicted, bytes: size - freed, evictedEvents: evicted}
 }
 
@@ -230,14 +230,14 @@ func (w *window) reset(to ID) change {
 	c := change{events: keep - len(old.entries), bytes: bytes - w.bytes}
 	w.bytes, w.pinned = bytes, 0
 	w.view.Store(v)
-	w.wake()
+	w.wake(true)
 	return c
 }
 
-// wake tells the subscribers that there may be something new. The caller
-// holds mu.
-func (w *window) wake() {
+// wake tells the subscribers that there may be something new; see Waker. The
+// caller holds mu.
+func (w *window) wake(deferred bool) {
 	for _, s := range w.subs {
-		s.waker.Wake()
+		s.waker.Wake(deferred)
 	}
 }
