@@ -17,8 +17,8 @@ type wire struct {
 	conn socket
 
 	// Owned by the sender.
-	out      []byte // commands that were not sent yet
-	sendBy   time.Time
+	out    []byte // commands that were not sent yet
+	sendBy time.Time
 
 	// Owned by the reader.
 	in       []byte    // what was received; in[:start] was returned already
