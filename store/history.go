@@ -169,7 +169,7 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID)
 	if err != nil {
 		return nil, err
 	}
-	h.store.metrics.EventsRead.WithLabelValues(metrics.SourceHistory).Add(float64(n))
+	h.store.countRead(metrics.SourceHistory, p.entries)
 	switch {
 	case info.last.Less(pos): // a stream that does not exist has 0-0
 		p.resumed, p.gapReason = info.last, metrics.GapReset

@@ -141,10 +141,24 @@ func (s *Store) encode(channel string, e rawEntry) Entry {
 		return Entry{ID: e.id, Frame: s.cfg.Encoder.EncodeGap(gap), Kind: KindTooLarge}
 	}
 	frame, dropped := s.cfg.Encoder.EncodeEntry(channel, e.id, e.fields)
-	if dropped {
-		s.metrics.EventNamesDropped.Inc()
+	return Entry{ID: e.id, Frame: frame, nameDropped: dropped}
+}
+
+// countRead counts events that were read, and the names that they lost. It is
+// for those that are used: a read may encode entries only to find that nothing
+// proves yet that they follow the head.
+func (s *Store) countRead(source string, entries []Entry) {
+	events, dropped := 0, 0
+	for i := range entries {
+		if entries[i].Kind != KindTrimmed {
+			events++
+		}
+		if entries[i].nameDropped {
+			dropped++
+		}
 	}
-	return Entry{ID: e.id, Frame: frame}
+	s.metrics.EventsRead.WithLabelValues(source).Add(float64(events))
+	s.metrics.EventNamesDropped.Add(float64(dropped))
 }
 
 // Health tells whether every Redis node's tail has proved itself alive within

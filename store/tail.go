@@ -170,6 +170,7 @@ func (s *session) commit(r *tailRead, entries []Entry, full bool, look *stretch)
 		events--
 	}
 	w.count(events, full, look)
+	st.countRead(metrics.SourceTail, entries) // before anybody can have them
 	var c change
 	if len(entries) > 0 {
 		c = w.append(entries, st.cfg.WindowEvents)
@@ -177,7 +178,6 @@ func (s *session) commit(r *tailRead, entries []Entry, full bool, look *stretch)
 	}
 	uncounted := w.counts && w.added < 0
 	w.mu.Unlock()
-	st.metrics.EventsRead.WithLabelValues(metrics.SourceTail).Add(float64(events))
 	st.budget.account(w, c)
 	if r.why == readSwept && s.tracking && events > 0 {
 		s.n.suspect(w, events)
