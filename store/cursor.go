@@ -85,12 +85,14 @@ func (c *Cursor) Idle() bool {
 	return c.epoch == v.epoch && !c.pos.Less(v.head) && !c.check
 }
 
-// enterEpoch brings the cursor to the view's epoch and returns the gap if its
-// position is beyond where the stream went back to.
+// enterEpoch brings the cursor to the view's epoch and returns the gap if it has
+// missed something. Such a gap resumes where it began if the position is one of
+// the stream of today, too: what followed it there is gone, and what follows it
+// here comes next.
 func (c *Cursor) enterEpoch(v *view) *Gap {
-	to := v.resumed(c.pos, c.epoch)
+	to, missed := v.resumed(c.pos, c.epoch)
 	c.epoch = v.epoch
-	if to == c.pos {
+	if !missed {
 		return nil
 	}
 	gap := &Gap{Channel: c.sub.w.channel, After: c.pos, Resumed: to, Reason: metrics.GapReset}

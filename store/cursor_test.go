@@ -35,11 +35,11 @@ func TestCursorModel(t *testing.T) {
 func nextOnce(c *Cursor, m *naiveWindow, maxBytes int) (fault string) {
 	pos, epoch, check, idle := c.pos, c.epoch, c.check, c.Idle()
 	b, state := c.Next(maxBytes)
-	resumed := m.resumed(pos, epoch)
+	resumed, missed := m.resumed(pos, epoch)
 	switch {
 	case c.epoch != m.epoch:
 		return "it is not in the window's epoch"
-	case resumed != pos:
+	case missed:
 		if state != Ready || b.Gap == nil || *b.Gap != (Gap{"c", pos, resumed, metrics.GapReset}) || len(b.Entries) > 0 || c.pos != resumed {
 			return fmt.Sprintf("after a reset to %s: %+v, %v", resumed, b, state)
 		}

@@ -20,13 +20,22 @@ type view struct {
 	head    ID // inclusive
 	epoch   uint32
 	entries []Entry
-	resets  []reset // least recent first, both members ascending; see window.reset
+	resets  []reset // least recent first; see reset
 }
 
-// reset records that the stream went back to position to at the start of epoch.
+// reset tells what happened to the stream from the start of epoch on, which is
+// news to cursors of an earlier epoch. It sums up what is in the list after it,
+// so that a cursor needs only the first reset that it does not know of.
+//
+// Invariant: a cursor that changes epoch is told of a gap if and only if its
+// position is beyond to, where the stream of today does not reach, or before
+// lost, and so before an entry which is gone with the old stream and which the
+// cursor has not returned. Only where the window did not hold what was before
+// its floor, it takes the floor for such an entry; mostly it is one.
 type reset struct {
 	epoch uint32
-	to    ID
+	to    ID // the furthest that the stream went back
+	lost  ID // the last entry that it lost, 0-0 if the window knows of none
 }
 
 // after returns the entries after pos, which is not before the floor.
@@ -42,14 +51,14 @@ func (v *view) after(pos ID) []Entry {
 }
 
 // resumed returns where a cursor at pos that has last seen the given epoch
-// goes on.
-func (v *view) resumed(pos ID, epoch uint32) ID {
-	for _, r := range v.resets { // ascending: the first one after epoch went back furthest
+// goes on, and whether it has missed something; see reset.
+func (v *view) resumed(pos ID, epoch uint32) (to ID, missed bool) {
+	for _, r := range v.resets {
 		if r.epoch > epoch {
-			return minID(pos, r.to)
+			return minID(pos, r.to), r.to.Less(pos) || pos.Less(r.lost)
 		}
 	}
-	return pos
+	return pos, false
 }
 
 // window is the recent past of one channel in memory, and the set of those who
@@ -209,20 +218,14 @@ func (w *window) prepend(epoch uint32, pos, upTo ID, entries []Entry, maxEvents,
 
 // reset takes the window back to position to: the stream was deleted, or
 // replaced by a copy that agrees with this window up to there. Cursors beyond
-// it learn of a gap, whenever they look. The caller holds mu.
+// it, and those that have not got all of what was lost, learn of a gap, whenever
+// they look. The caller holds mu.
 func (w *window) reset(to ID) change {
 	old := w.view.Load()
 	v := &view{floor: minID(old.floor, to), head: to, epoch: old.epoch + 1}
 	keep, _ := slices.BinarySearchFunc(old.entries, to.Next(), func(e Entry, id ID) int { return e.ID.Compare(id) })
 	v.entries = slices.Clone(old.entries[:keep])
-	// A cursor that slept through several resets goes on from the one that
-	// went back furthest, so an earlier one that went less far is of no use.
-	for _, r := range old.resets {
-		if r.to.Less(to) {
-			v.resets = append(v.resets, r)
-		}
-	}
-	v.resets = append(v.resets, reset{v.epoch, to})
+	v.resets = addReset(old.resets, reset{v.epoch, to, old.lost(to)})
 	bytes := 0
 	for i := range v.entries {
 		bytes += v.entries[i].size()
@@ -232,6 +235,35 @@ func (w *window) reset(to ID) change {
 	w.view.Store(v)
 	w.wake()
 	return c
+}
+
+// lost returns the last entry after to that the stream had: what cursors lose
+// that have not returned it when the stream goes back to there.
+func (v *view) lost(to ID) ID {
+	if n := len(v.entries); n > 0 && to.Less(v.entries[n-1].ID) {
+		return v.entries[n-1].ID
+	}
+	if to.Less(v.floor) { // what was before it is not known any more
+		return v.floor
+	}
+	return ID{}
+}
+
+// addReset returns the resets and the one that followed them, as reset has it.
+func addReset(resets []reset, last reset) []reset {
+	var sum []reset
+	for _, r := range append(slices.Clone(resets), last) {
+		r.to = minID(r.to, last.to)
+		if r.lost.Less(last.lost) {
+			r.lost = last.lost
+		}
+		// Whoever needs the one before, which says the same, finds this one.
+		if n := len(sum); n > 0 && sum[n-1].to == r.to && sum[n-1].lost == r.lost {
+			sum = sum[:n-1]
+		}
+		sum = append(sum, r)
+	}
+	return sum
 }
 
 // wake tells the subscribers that there may be something new. The caller
