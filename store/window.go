@@ -28,14 +28,15 @@ type view struct {
 // so that a cursor needs only the first reset that it does not know of.
 //
 // Invariant: a cursor that changes epoch is told of a gap if and only if its
-// position is beyond to, where the stream of today does not reach, or before
-// lost, and so before an entry which is gone with the old stream and which the
-// cursor has not returned. Only where the window did not hold what was before
-// its floor, it takes the floor for such an entry; mostly it is one.
+// position is beyond to, where the stream of today does not reach, or it is not,
+// and the old stream had entries after to: these are gone, and the cursor has not
+// returned them. An entry that the tail had not read leaves no trace. What was
+// before the floor is not known any more; the floor itself counts as an entry,
+// which it mostly is.
 type reset struct {
 	epoch uint32
-	to    ID // the furthest that the stream went back
-	lost  ID // the last entry that it lost, 0-0 if the window knows of none
+	to    ID   // the furthest that the stream went back
+	lost  bool // there were entries after to
 }
 
 // after returns the entries after pos, which is not before the floor.
@@ -55,7 +56,7 @@ func (v *view) after(pos ID) []Entry {
 func (v *view) resumed(pos ID, epoch uint32) (to ID, missed bool) {
 	for _, r := range v.resets {
 		if r.epoch > epoch {
-			return minID(pos, r.to), r.to.Less(pos) || pos.Less(r.lost)
+			return minID(pos, r.to), r.lost || r.to.Less(pos)
 		}
 	}
 	return pos, false
@@ -225,7 +226,7 @@ func (w *window) reset(to ID) change {
 	v := &view{floor: minID(old.floor, to), head: to, epoch: old.epoch + 1}
 	keep, _ := slices.BinarySearchFunc(old.entries, to.Next(), func(e Entry, id ID) int { return e.ID.Compare(id) })
 	v.entries = slices.Clone(old.entries[:keep])
-	v.resets = addReset(old.resets, reset{v.epoch, to, old.lost(to)})
+	v.resets = addReset(old.resets, reset{v.epoch, to, old.hasAfter(to)})
 	bytes := 0
 	for i := range v.entries {
 		bytes += v.entries[i].size()
@@ -237,26 +238,17 @@ func (w *window) reset(to ID) change {
 	return c
 }
 
-// lost returns the last entry after to that the stream had: what cursors lose
-// that have not returned it when the stream goes back to there.
-func (v *view) lost(to ID) ID {
-	if n := len(v.entries); n > 0 && to.Less(v.entries[n-1].ID) {
-		return v.entries[n-1].ID
-	}
-	if to.Less(v.floor) { // what was before it is not known any more
-		return v.floor
-	}
-	return ID{}
+// hasAfter reports whether the stream had entries after the position.
+func (v *view) hasAfter(pos ID) bool {
+	n := len(v.entries)
+	return pos.Less(v.floor) || n > 0 && pos.Less(v.entries[n-1].ID)
 }
 
 // addReset returns the resets and the one that followed them, as reset has it.
 func addReset(resets []reset, last reset) []reset {
 	var sum []reset
 	for _, r := range append(slices.Clone(resets), last) {
-		r.to = minID(r.to, last.to)
-		if r.lost.Less(last.lost) {
-			r.lost = last.lost
-		}
+		r.to, r.lost = minID(r.to, last.to), r.lost || last.lost
 		// Whoever needs the one before, which says the same, finds this one.
 		if n := len(sum); n > 0 && sum[n-1].to == r.to && sum[n-1].lost == r.lost {
 			sum = sum[:n-1]

@@ -141,8 +141,11 @@ func randomChange(rng *rand.Rand, w *window, m *naiveWindow) change {
 			return change{}
 		}
 		to := ID{rng.Uint64N(m.head.Ms + 1), 0}
-		if rng.IntN(4) == 0 {
+		switch rng.IntN(4) {
+		case 0:
 			to = ID{}
+		case 1:
+			to = m.head // nothing is lost
 		}
 		m.epoch++
 		m.resets = append(m.resets, naiveReset{m.epoch, to, append([]ID{m.floor}, m.ids...)})
