@@ -18,14 +18,17 @@ func (s *session) checkAll(ctx context.Context, reads []tailRead) error {
 		return nil
 	}
 	pipe := s.conn.Pipeline()
+	room := roundBytes
 	for i := range reads {
 		r := &reads[i]
 		r.include()
 		// MULTI by hand: go-redis would put all of the pipeline into one
 		// transaction, and on a cluster that takes keys of one slot only.
 		r.queued = [2]*redis.RawCmd{redis.NewRawCmd(ctx, "XINFO", "STREAM", r.w.key), redis.NewRawCmd(ctx, r.args()...)}
-		r.cmd = redis.NewRawCmd(ctx, "EXEC")
-		for _, cmd := range []*redis.RawCmd{redis.NewRawCmd(ctx, "MULTI"), r.queued[0], r.queued[1], r.cmd} {
+		k := r.keeper(s.n.store, &room)
+		k.exec = true
+		r.cmd = newReplyCmd(ctx, k, 0, "EXEC")
+		for _, cmd := range []redis.Cmder{redis.NewRawCmd(ctx, "MULTI"), r.queued[0], r.queued[1], r.cmd.RawWriteToCmd} {
 			_ = pipe.Process(ctx, cmd)
 		}
 	}
@@ -57,7 +60,7 @@ func (s *session) explain(ctx context.Context, r *tailRead) error {
 		if !isOutOfMemory(err) {
 			return nil
 		}
-		l, err := lookPlainly(ctx, s.conn, r.w.key, r.args())
+		l, err := lookPlainly(ctx, s.conn, r.w.key, r.args(), r.keeper(s.n.store, nil))
 		if errors.Is(err, errUnsteady) {
 			return nil // read again later
 		}
@@ -71,7 +74,7 @@ func (s *session) explain(ctx context.Context, r *tailRead) error {
 func (s *session) readVia(ctx context.Context, w *window) error {
 	r := w.tailRead(task{w, readChecked})
 	r.include()
-	l, err := lookAt(ctx, s.conn, w.key, r.args())
+	l, err := lookAt(ctx, s.conn, w.key, r.args(), r.keeper(s.n.store, nil))
 	if err != nil {
 		return err
 	}
@@ -88,6 +91,10 @@ func (s *session) finishCheck(ctx context.Context, r *tailRead) error {
 		look = stretch{} // not a stream any more: as good as gone
 	}
 	r.w.wrongType.Store(err != nil)
+	if look.full && len(look.entries) == 0 {
+		s.n.enqueue(r.w, r.why|readChecked) // the others have taken all the room
+		return nil
+	}
 	switch v := r.verdict(look); v.outcome {
 	case follows:
 		s.commit(r, look.entries, look.full, &look)
@@ -123,10 +130,9 @@ func (s *session) parseLook(ctx context.Context, r *tailRead) (stretch, error) {
 	if l.info, err = reader.streamInfo(); err != nil {
 		return stretch{}, err
 	}
-	if l.entries, l.found, err = s.parse(r, reader.b); err != nil {
+	if l.entries, l.found, l.full, err = s.parse(r, reader.b); err != nil {
 		return stretch{}, err
 	}
-	l.full = s.full(r, len(l.entries), l.found)
 	if l.info.partial && l.info.exists {
 		l.info.first, _, err = s.edge(ctx, "XRANGE", r.w.key, ID{}, MaxID)
 	}
@@ -140,8 +146,8 @@ func (s *session) edge(ctx context.Context, cmd, key string, a, b ID) (id ID, ok
 	if err != nil {
 		return ID{}, false, err
 	}
-	n, err := reader.entries(func(e rawEntry) { id = e.id })
-	return id, n > 0, err
+	got, err := reader.entries(func(e rawEntry) { id = e.id })
+	return id, got.n > 0, err
 }
 
 // outcome is what became of a stream since its window was last in step.
@@ -249,7 +255,7 @@ func (s *session) common(ctx context.Context, r *tailRead, info streamInfo) (to 
 		if err != nil {
 			return ID{}, false, err
 		}
-		n, err := reader.entries(func(e rawEntry) {
+		got, err := reader.entries(func(e rawEntry) {
 			if !known && ours[e.id] {
 				to, known = e.id, true
 			}
@@ -258,7 +264,7 @@ func (s *session) common(ctx context.Context, r *tailRead, info streamInfo) (to 
 		if err != nil || known {
 			return to, known, err
 		}
-		if n < r.w.tailCount() || before.IsZero() {
+		if got.n < r.w.tailCount() || before.IsZero() {
 			break
 		}
 	}

@@ -16,6 +16,10 @@ type Cursor struct {
 	pos   ID
 	epoch uint32
 	check bool // pos is a client's word, and beyond the window: ask Redis
+	// pace is how many entries the next page of history asks for; 0 if there was
+	// none, or the window has taken over, so that cursors at one position are
+	// equal.
+	pace uint16
 }
 
 // State tells why a Batch is as it is.
@@ -59,11 +63,12 @@ func (c *Cursor) Next(maxBytes int) (Batch, State) {
 		return Batch{}, Behind
 	}
 	c.check = false
-	if !c.pos.Less(v.head) {
-		return Batch{}, UpToDate
-	}
 	if c.pos.Less(v.floor) {
 		return Batch{}, Behind
+	}
+	c.pace = 0
+	if !c.pos.Less(v.head) {
+		return Batch{}, UpToDate
 	}
 	es := v.after(c.pos)
 	if len(es) == 0 {
@@ -116,13 +121,15 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 			return Batch{Gap: gap}, nil
 		}
 	}
-	p, err := st.history.page(ctx, w, c.epoch, c.pos)
+	p, err := st.history.page(ctx, w, c.epoch, c.pos, int(c.pace))
 	if errors.Is(err, errCovered) {
 		return Batch{}, nil
 	}
 	if err != nil {
+		c.pace = 0
 		return Batch{}, err
 	}
+	c.pace = uint16(p.next)
 	if w.view.Load().epoch != v.epoch {
 		return Batch{}, nil // the page may be of either incarnation of the stream
 	}

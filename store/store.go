@@ -48,6 +48,9 @@ type Config struct {
 	Encoder       Encoder
 	Metrics       *metrics.Store
 	Log           *slog.Logger
+
+	// onReply, if set, is shown each reply with entries. It is for tests.
+	onReply func(*keeper)
 }
 
 // StalledAfter is how long Redis may be silent before its channels count as
@@ -132,11 +135,7 @@ func (s *Store) Close() error {
 
 // encode makes an entry of what Redis sent.
 func (s *Store) encode(channel string, e rawEntry) Entry {
-	size := 0
-	for _, f := range e.fields {
-		size += len(f)
-	}
-	if size > s.cfg.MaxEventBytes {
+	if e.tooLarge || e.size > s.cfg.MaxEventBytes {
 		gap := Gap{Channel: channel, After: e.id.Prev(), Resumed: e.id, Reason: metrics.GapTooLarge}
 		return Entry{ID: e.id, Frame: s.cfg.Encoder.EncodeGap(gap), Kind: KindTooLarge}
 	}

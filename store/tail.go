@@ -10,15 +10,6 @@ import (
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
-// tailBytes is about how much one read of one stream asks for. A stream that
-// has more stays in the queue.
-const tailBytes = 128 << 10
-
-// tailCount is how many entries of this stream make about tailBytes.
-func (w *window) tailCount() int {
-	return int(min(max(tailBytes/max(w.avgSize.Load(), 1), 1), pageEntries))
-}
-
 // tailRead is a read of the tail of one stream.
 //
 // It begins with the entry at the window's head, which is already known, if
@@ -33,7 +24,7 @@ type tailRead struct {
 	anchored bool // the entry at head is part of the read
 	from     ID
 	count    int
-	cmd      *redis.RawCmd
+	cmd      replyCmd
 	queued   [2]*redis.RawCmd // of a check: what was put into the transaction
 	raw      []byte           // the reply
 }
@@ -58,6 +49,14 @@ func (r *tailRead) include() {
 	}
 }
 
+// keeper is one for the read's reply. The entry at the head is known.
+func (r *tailRead) keeper(s *Store, room *int) *keeper {
+	if r.from == r.head {
+		return s.keeper(r.head, room)
+	}
+	return s.keeper(ID{}, room)
+}
+
 func (r *tailRead) args() []any {
 	return []any{"XRANGE", r.w.key, r.from.String(), "+", "COUNT", strconv.Itoa(r.count)}
 }
@@ -67,14 +66,15 @@ func (s *session) readAll(ctx context.Context, tasks []task) error {
 	var checks []tailRead
 	reads := make([]tailRead, 0, len(tasks))
 	pipe := s.conn.Pipeline()
+	room := roundBytes
 	for _, t := range tasks {
 		r := t.w.tailRead(t)
 		if t.why&readChecked != 0 {
 			checks = append(checks, r)
 			continue
 		}
-		r.cmd = redis.NewRawCmd(ctx, r.args()...)
-		_ = pipe.Process(ctx, r.cmd)
+		r.cmd = newReplyCmd(ctx, r.keeper(s.n.store, &room), 0, r.args()...)
+		_ = pipe.Process(ctx, r.cmd.RawWriteToCmd)
 		reads = append(reads, r)
 	}
 	if len(reads) > 0 {
@@ -97,11 +97,14 @@ func (s *session) readAll(ctx context.Context, tasks []task) error {
 // finishRead appends what was read. ok is false if the stream has to be
 // checked first.
 func (s *session) finishRead(r *tailRead) (ok bool, err error) {
-	entries, found, err := s.parse(r, r.cmd.Val())
+	entries, found, full, err := s.parse(r, r.cmd.Val())
 	if err != nil {
 		return s.failed(r, err)
 	}
 	switch {
+	case full && len(entries) == 0:
+		s.n.enqueue(r.w, r.why) // the others have taken all the room
+		return true, nil
 	case r.anchored && !found:
 		return false, nil // the entry at the head is gone
 	case len(entries) == 0 && r.why&readInvalidated != 0:
@@ -109,7 +112,7 @@ func (s *session) finishRead(r *tailRead) (ok bool, err error) {
 	case !r.anchored && (len(entries) > 0 || !r.head.IsZero()):
 		return false, nil // nothing proves that these follow the head
 	}
-	s.commit(r, entries, s.full(r, len(entries), found), nil)
+	s.commit(r, entries, full, nil)
 	return true, nil
 }
 
@@ -134,25 +137,20 @@ func (s *session) failed(r *tailRead, err error) (ok bool, _ error) {
 	return true, nil
 }
 
-// parse reads the entries of an XRANGE reply; found tells that the one at the
-// head was the first of them, and it is not among the entries returned.
-func (s *session) parse(r *tailRead, raw []byte) (entries []Entry, found bool, err error) {
+// parse reads the entries of an XRANGE reply. found tells that the one at the
+// head was the first of them, and it is not among the entries returned; full,
+// that there may be more.
+func (s *session) parse(r *tailRead, raw []byte) (entries []Entry, found, full bool, err error) {
 	reader := respReader{raw}
-	_, err = reader.entries(func(e rawEntry) {
+	got, err := reader.entries(func(e rawEntry) {
 		if e.id == r.head {
 			found = true
 			return
 		}
 		entries = append(entries, s.n.store.encode(r.w.channel, e))
 	})
-	return entries, found, err
-}
-
-func (s *session) full(r *tailRead, n int, found bool) bool {
-	if found {
-		n++
-	}
-	return n >= r.count
+	learn(&r.w.avgSize, got)
+	return entries, found, got.cut || got.seen >= r.count, err
 }
 
 // commit appends entries that follow the head of the read, and keeps the

@@ -71,9 +71,9 @@ type window struct {
 
 	node atomic.Pointer[node] // who tails it; nil while the window opens
 	view atomic.Pointer[view]
-	// avgSize is a running average of the size of an entry in bytes, which
-	// bounds how many are asked for at once.
-	avgSize atomic.Int64
+	// Running averages of the size of an entry, in bytes, by which the tail and
+	// history ask for as many as make a page; see adapt.go.
+	avgSize, avgPage atomic.Int64
 	// wrongType tells that the key held something else when it was last read.
 	wrongType atomic.Bool
 
@@ -138,7 +138,6 @@ func (w *window) append(entries []Entry, maxEvents int) change {
 	// Appending beyond the length of a view does not disturb its readers.
 	v.entries = append(old.entries, entries...)
 	w.bytes += size
-	w.avgSize.Store((w.avgSize.Load()*7 + int64(size/len(entries))) / 8)
 	evicted, freed := w.evict(v, len(v.entries)-maxEvents, false)
 	w.view.Store(v)
 	w.wake()
