@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sort"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -130,7 +131,8 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 		return Batch{}, err
 	}
 	c.pace = uint16(p.next)
-	if w.view.Load().epoch != v.epoch {
+	now := w.view.Load()
+	if now.epoch != v.epoch {
 		return Batch{}, nil // the page may be of either incarnation of the stream
 	}
 	if p.last.Less(v.head) {
@@ -146,9 +148,10 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 		}
 	}
 	c.check = false
+	entries, upTo := p.until(now.head)
 	if p.resumed == c.pos {
-		c.pos = p.upTo
-		return Batch{Entries: p.entries}, nil
+		c.pos = upTo
+		return Batch{Entries: entries}, nil
 	}
 	gap := &Gap{Channel: w.channel, After: c.pos, Resumed: p.resumed, Reason: p.gapReason}
 	if n := len(v.resets); gap.Reason == metrics.GapReset && n > 0 && v.resets[n-1].to.Less(p.resumed) {
@@ -158,6 +161,21 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 		c.pos = gap.Resumed
 		return Batch{Gap: gap}, nil
 	}
-	c.pos = p.upTo
-	return Batch{Gap: gap, Entries: p.entries}, nil
+	c.pos = upTo
+	return Batch{Gap: gap, Entries: entries}, nil
+}
+
+// until returns the entries of the page up to the head of the window, and where
+// they end. A cursor must not get ahead of the tail: if the stream were reset to
+// a point between the two, the tail would not know that anything was lost, and
+// the cursor would wait for ids that have passed.
+func (p *page) until(head ID) (entries []Entry, upTo ID) {
+	if !head.Less(p.upTo) {
+		return p.entries, p.upTo
+	}
+	n := sort.Search(len(p.entries), func(i int) bool { return head.Less(p.entries[i].ID) })
+	if upTo = p.resumed; upTo.Less(head) {
+		upTo = head
+	}
+	return p.entries[:n], upTo
 }
