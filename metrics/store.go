@@ -57,7 +57,7 @@ type Store struct {
 func newStore(f factory) Store {
 	return Store{
 		EventsRead:        f.counterVec("events_read_total", "Stream entries read from Redis, by source.", "source", SourceTail, SourceHistory),
-		EventNamesDropped: f.counter("event_names_dropped_total", "Event names that were dropped because they held CR, LF or NUL or began with gateway. (the data was delivered)."),
+		EventNamesDropped: f.counter("event_names_dropped_total", "Event names that were dropped because they held CR, LF or NUL or began with gateway. (the data was delivered), once for each time that events_read_total counts the event."),
 		ChannelsActive:    f.gauge("channels_active", "Channels that are tailed: somebody is subscribed, or was within the linger."),
 		WindowEvents:      f.gauge("window_events", "Events held in memory over all channels."),
 		WindowBytes:       f.gauge("window_bytes", "Bytes of the events held in memory over all channels."),

@@ -29,15 +29,22 @@ func (s *session) checkAll(reads []tailRead) error {
 		return err
 	}
 	// All of them, because the connection has to be free for what may follow.
+	room := roundBytes
 	for i := range reads {
 		r := &reads[i]
-		for _, to := range []*[]byte{new([]byte), &r.queued[0], &r.queued[1], &r.raw} {
+		for _, to := range []*[]byte{new([]byte), &r.queued[0], &r.queued[1]} {
 			raw, err := s.asks.reply()
 			if err != nil {
 				return err
 			}
 			*to = bytes.Clone(raw)
 		}
+		k := r.keeper(s.n.store, &room)
+		k.exec = true
+		if err := s.asks.replyTo(k); err != nil {
+			return err
+		}
+		r.raw = k.b
 	}
 	defer s.asks.rested()
 	ctx := s.n.store.ctx // the connection is interrupted when the session ends
@@ -65,7 +72,7 @@ func (s *session) explain(ctx context.Context, r *tailRead) error {
 		if !isOutOfMemory(err) {
 			return nil
 		}
-		l, err := lookPlainly(ctx, s.conn, r.w.key, anys(r.args()))
+		l, err := lookPlainly(ctx, s.conn, r.w.key, anys(r.args()), r.keeper(s.n.store, nil))
 		if errors.Is(err, errUnsteady) {
 			return nil // read again later
 		}
@@ -79,7 +86,7 @@ func (s *session) explain(ctx context.Context, r *tailRead) error {
 func (s *session) readVia(ctx context.Context, w *window) error {
 	r := w.tailRead(task{w, readChecked})
 	r.include()
-	l, err := lookAt(ctx, s.conn, w.key, anys(r.args()))
+	l, err := lookAt(ctx, s.conn, w.key, anys(r.args()), r.keeper(s.n.store, nil))
 	if err != nil {
 		return err
 	}
@@ -106,6 +113,10 @@ func (s *session) finishCheck(ctx context.Context, r *tailRead) error {
 		look = stretch{} // not a stream any more: as good as gone
 	}
 	r.w.wrongType.Store(err != nil)
+	if look.full && len(look.entries) == 0 {
+		s.n.enqueue(r.w, r.why|readChecked) // the others have taken all the room
+		return nil
+	}
 	switch v := r.verdict(look); v.outcome {
 	case follows:
 		s.commit(r, look.entries, look.full, &look)
@@ -141,10 +152,9 @@ func (s *session) parseLook(ctx context.Context, r *tailRead) (stretch, error) {
 	if l.info, err = reader.streamInfo(); err != nil {
 		return stretch{}, err
 	}
-	if l.entries, l.found, err = s.parse(r, reader.b); err != nil {
+	if l.entries, l.found, l.full, err = s.parse(r, reader.b); err != nil {
 		return stretch{}, err
 	}
-	l.full = s.full(r, len(l.entries), l.found)
 	if l.info.partial && l.info.exists {
 		l.info.first, _, err = s.edge(ctx, "XRANGE", r.w.key, ID{}, MaxID)
 	}
@@ -158,8 +168,8 @@ func (s *session) edge(ctx context.Context, cmd, key string, a, b ID) (id ID, ok
 	if err != nil {
 		return ID{}, false, err
 	}
-	n, err := reader.entries(func(e rawEntry) { id = e.id })
-	return id, n > 0, err
+	got, err := reader.entries(func(e rawEntry) { id = e.id })
+	return id, got.n > 0, err
 }
 
 // outcome is what became of a stream since its window was last in step.
@@ -267,7 +277,7 @@ func (s *session) common(ctx context.Context, r *tailRead, info streamInfo) (to 
 		if err != nil {
 			return ID{}, false, err
 		}
-		n, err := reader.entries(func(e rawEntry) {
+		got, err := reader.entries(func(e rawEntry) {
 			if !known && ours[e.id] {
 				to, known = e.id, true
 			}
@@ -276,7 +286,7 @@ func (s *session) common(ctx context.Context, r *tailRead, info streamInfo) (to 
 		if err != nil || known {
 			return to, known, err
 		}
-		if n < r.w.tailCount() || before.IsZero() {
+		if got.n < r.w.tailCount() || before.IsZero() {
 			break
 		}
 	}

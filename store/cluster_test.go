@@ -182,6 +182,64 @@ func (f *clusterFixture) kill() {
 	f.s.awaitHealth(f.t, true)
 }
 
+// TestIdleChannelMoves gives the slot of a channel that never had an event, and
+// so no key, to another node. Nothing announces that, and nothing is read again:
+// the sweep is an hour away. The channel's next event must arrive nevertheless,
+// be it written after the gateway has learnt of the move, or before.
+func TestIdleChannelMoves(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, 3, 0)
+	s := openHealthy(t, c.URL(), nil)
+	redistest.Eventually(t, patience, "three nodes to be tailed", func() bool { return value(s.m.Store.TailNodes) == 3 })
+	s.awaitHealth(t, true)
+	topo := s.topo.(*clusterTopology)
+	f := &clusterFixture{t: t, c: c, s: s}
+	for channel, early := range map[string]bool{"after": false, "before": true} {
+		r := s.subscribe(t, channel)
+		w, slot := s.windowOf(channel), c.Slot("sse:"+channel)
+		old := w.node.Load()
+		redistest.Eventually(t, patience, "the channel to be read", func() bool {
+			old.mu.Lock()
+			defer old.mu.Unlock()
+			return !w.queued.hot && old.oldest.IsZero()
+		})
+		var id ID
+		topo.mu.Lock() // it cannot learn of anything meanwhile
+		f.giveSlot(slot)
+		if early {
+			id = f.add("sse:" + channel)
+		}
+		if w.node.Load() != old {
+			t.Errorf("%s: it was moved before its slot was", channel)
+		}
+		topo.mu.Unlock()
+		if !early {
+			redistest.Eventually(t, patience, "the move to be noticed", func() bool { return w.node.Load() != old })
+			id = f.add("sse:" + channel)
+		}
+		r.awaitID(id.String())
+		wantIDs(t, channel, r.got, []ID{id})
+		r.awaitID(f.add("sse:" + channel).String()) // tracking is armed there
+	}
+	if s.sweepFinds() != 0 {
+		t.Errorf("%d finds of the sweep", s.sweepFinds())
+	}
+}
+
+// giveSlot gives a slot without keys to another master, at once: its owner does
+// not know it as one that is about to move, which would have its channels read.
+func (f *clusterFixture) giveSlot(slot int) {
+	from, to := f.c.Owner(slot), f.other(slot)
+	id := func(s *redistest.Server) any { return s.Do("CLUSTER", "MYID") }
+	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", id(from)) // so that it takes a new epoch
+	to.Do("CLUSTER", "SETSLOT", slot, "NODE", id(to))
+	for _, m := range f.c.Masters() {
+		if m != to {
+			m.Do("CLUSTER", "SETSLOT", slot, "NODE", id(to))
+		}
+	}
+}
+
 func TestParseMyself(t *testing.T) {
 	t.Parallel()
 	const id = "07c37dfeb235213a872192d90877d0cd55635b91"

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sort"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -16,6 +17,10 @@ type Cursor struct {
 	pos   ID
 	epoch uint32
 	check bool // pos is a client's word, and beyond the window: ask Redis
+	// pace is how many entries the next page of history asks for; 0 if there was
+	// none, or the window has taken over, so that cursors at one position are
+	// equal.
+	pace uint16
 }
 
 // State tells why a Batch is as it is.
@@ -59,11 +64,12 @@ func (c *Cursor) Next(maxBytes int) (Batch, State) {
 		return Batch{}, Behind
 	}
 	c.check = false
-	if !c.pos.Less(v.head) {
-		return Batch{}, UpToDate
-	}
 	if c.pos.Less(v.floor) {
 		return Batch{}, Behind
+	}
+	c.pace = 0
+	if !c.pos.Less(v.head) {
+		return Batch{}, UpToDate
 	}
 	es := v.after(c.pos)
 	if len(es) == 0 {
@@ -85,12 +91,14 @@ func (c *Cursor) Idle() bool {
 	return c.epoch == v.epoch && !c.pos.Less(v.head) && !c.check
 }
 
-// enterEpoch brings the cursor to the view's epoch and returns the gap if its
-// position is beyond where the stream went back to.
+// enterEpoch brings the cursor to the view's epoch and returns the gap if it has
+// missed something. Such a gap resumes where it began if the position is one of
+// the stream of today, too: what followed it there is gone, and what follows it
+// here comes next.
 func (c *Cursor) enterEpoch(v *view) *Gap {
-	to := v.resumed(c.pos, c.epoch)
+	to, missed := v.resumed(c.pos, c.epoch)
 	c.epoch = v.epoch
-	if to == c.pos {
+	if !missed {
 		return nil
 	}
 	gap := &Gap{Channel: c.sub.w.channel, After: c.pos, Resumed: to, Reason: metrics.GapReset}
@@ -114,14 +122,17 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 			return Batch{Gap: gap}, nil
 		}
 	}
-	p, err := st.history.page(ctx, w, c.epoch, c.pos)
+	p, err := st.history.page(ctx, w, c.epoch, c.pos, int(c.pace))
 	if errors.Is(err, errCovered) {
 		return Batch{}, nil
 	}
 	if err != nil {
+		c.pace = 0
 		return Batch{}, err
 	}
-	if w.view.Load().epoch != v.epoch {
+	c.pace = uint16(p.next)
+	now := w.view.Load()
+	if now.epoch != v.epoch {
 		return Batch{}, nil // the page may be of either incarnation of the stream
 	}
 	if p.last.Less(v.head) {
@@ -137,9 +148,10 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 		}
 	}
 	c.check = false
+	entries, upTo := p.until(now.head)
 	if p.resumed == c.pos {
-		c.pos = p.upTo
-		return Batch{Entries: p.entries}, nil
+		c.pos = upTo
+		return Batch{Entries: entries}, nil
 	}
 	gap := &Gap{Channel: w.channel, After: c.pos, Resumed: p.resumed, Reason: p.gapReason}
 	if n := len(v.resets); gap.Reason == metrics.GapReset && n > 0 && v.resets[n-1].to.Less(p.resumed) {
@@ -149,6 +161,21 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 		c.pos = gap.Resumed
 		return Batch{Gap: gap}, nil
 	}
-	c.pos = p.upTo
-	return Batch{Gap: gap, Entries: p.entries}, nil
+	c.pos = upTo
+	return Batch{Gap: gap, Entries: entries}, nil
+}
+
+// until returns the entries of the page up to the head of the window, and where
+// they end. A cursor must not get ahead of the tail: if the stream were reset to
+// a point between the two, the tail would not know that anything was lost, and
+// the cursor would wait for ids that have passed.
+func (p *page) until(head ID) (entries []Entry, upTo ID) {
+	if !head.Less(p.upTo) {
+		return p.entries, p.upTo
+	}
+	n := sort.Search(len(p.entries), func(i int) bool { return head.Less(p.entries[i].ID) })
+	if upTo = p.resumed; upTo.Less(head) {
+		upTo = head
+	}
+	return p.entries[:n], upTo
 }

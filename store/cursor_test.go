@@ -35,11 +35,11 @@ func TestCursorModel(t *testing.T) {
 func nextOnce(c *Cursor, m *naiveWindow, maxBytes int) (fault string) {
 	pos, epoch, check, idle := c.pos, c.epoch, c.check, c.Idle()
 	b, state := c.Next(maxBytes)
-	resumed := m.resumed(pos, epoch)
+	resumed, missed := m.resumed(pos, epoch)
 	switch {
 	case c.epoch != m.epoch:
 		return "it is not in the window's epoch"
-	case resumed != pos:
+	case missed:
 		if state != Ready || b.Gap == nil || *b.Gap != (Gap{"c", pos, resumed, metrics.GapReset}) || len(b.Entries) > 0 || c.pos != resumed {
 			return fmt.Sprintf("after a reset to %s: %+v, %v", resumed, b, state)
 		}
@@ -126,5 +126,36 @@ func TestNextAllocates(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations for %d cursors", n, len(cs))
+	}
+}
+
+// TestFetchStaysBehindTheTail has a page of history with entries that the tail
+// has not read: they come when it has.
+func TestFetchStaysBehindTheTail(t *testing.T) {
+	t.Parallel()
+	at := func(ms uint64) ID { return ID{ms, 0} }
+	for name, c := range map[string]struct {
+		resumed, upTo uint64
+		entries       []uint64
+		head          uint64
+		want          int
+		pos           uint64
+	}{
+		"behind it":          {10, 30, []uint64{20, 30}, 40, 2, 30},
+		"up to it":           {10, 30, []uint64{20, 30}, 30, 2, 30},
+		"past it":            {10, 30, []uint64{20, 30}, 25, 1, 25},
+		"all of it is past":  {10, 30, []uint64{20, 30}, 15, 0, 15},
+		"from a later one":   {20, 30, []uint64{30}, 15, 0, 20},
+		"nothing, past it":   {10, 30, nil, 15, 0, 15},
+		"nothing, up to it":  {10, 30, nil, 30, 0, 30},
+		"at the client's id": {30, 30, nil, 15, 0, 30},
+	} {
+		p := page{resumed: at(c.resumed), upTo: at(c.upTo)}
+		for _, ms := range c.entries {
+			p.entries = append(p.entries, Entry{ID: at(ms)})
+		}
+		if es, pos := p.until(at(c.head)); len(es) != c.want || pos != at(c.pos) {
+			t.Errorf("%s: %d entries up to %s, want %d up to %d", name, len(es), pos, c.want, c.pos)
+		}
 	}
 }

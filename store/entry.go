@@ -29,6 +29,8 @@ type Entry struct {
 	ID    ID
 	Frame []byte // what Encoder made of it
 	Kind  Kind
+
+	nameDropped bool // Encoder left out the publisher's event name
 }
 
 // entryOverhead is what an Entry costs besides the bytes of its frame: the

@@ -20,11 +20,6 @@ const (
 	historyConns = 8
 	// farReaders is how many callers at once may go back over many pages.
 	farReaders = 2
-	// pageBytes is about how much one read of history asks for.
-	pageBytes = 128 << 10
-	// pageEntries is the most entries that one read asks for: Redis serves
-	// nobody else meanwhile.
-	pageEntries = 512
 	// historyTimeout bounds one read with its wait for a connection. A caller
 	// that gets the error tries again; its client sees a stream that is open.
 	historyTimeout = 10 * time.Second
@@ -36,7 +31,8 @@ type page struct {
 	gapReason string  // set if resumed is not the position asked for
 	entries   []Entry // all there are in (resumed, upTo]
 	upTo      ID
-	last      ID // the stream's last-generated-id
+	last      ID  // the stream's last-generated-id
+	next      int // how many entries to ask for after these
 }
 
 // errCovered: the window reaches back to the position by now, because another
@@ -108,9 +104,12 @@ const (
 
 // persist calls f, again if it finds no connection to a Redis that is there.
 func (h *history) persist(ctx context.Context, f func(context.Context) (any, error)) (any, error) {
-	for start := time.Now(); ; {
+	for start, first := time.Now(), true; ; first = false {
 		v, err := f(ctx)
 		kind := errorKind(err)
+		if first && kind == metrics.RedisClosed && ctx.Err() == nil {
+			continue // it broke while it was idle; go-redis repeats no read of this kind
+		}
 		again := err != nil && (kind == metrics.RedisUnreachable || kind == metrics.RedisClosed) && time.Since(start) < persistFor
 		if again {
 			again, _ = h.store.Health()
@@ -129,7 +128,7 @@ func (h *history) persist(ctx context.Context, f func(context.Context) (any, err
 // info looks at a stream. A key that is no stream gives ErrWrongType.
 func (h *history) info(ctx context.Context, key string) (streamInfo, error) {
 	v, err := h.do(ctx, &h.flights, "info "+key, func(ctx context.Context) (any, error) {
-		info, _, err := h.look(ctx, key, MaxID, 0, nil)
+		info, _, err := h.look(ctx, key, MaxID, 0, nil, nil)
 		return info, err
 	})
 	if err != nil {
@@ -140,36 +139,42 @@ func (h *history) info(ctx context.Context, key string) (streamInfo, error) {
 
 // page reads the entries after pos, or after the gap if retention or a reset
 // of the stream has passed pos. A read that began before the window entered the
-// epoch is not shared: it may be of the stream before the reset.
-func (h *history) page(ctx context.Context, w *window, epoch uint32, pos ID) (*page, error) {
+// epoch is not shared: it may be of the stream before the reset. count is how
+// many to ask for, unless the page is shared, 0 if nothing is known of them.
+func (h *history) page(ctx context.Context, w *window, epoch uint32, pos ID, count int) (*page, error) {
 	flight := strconv.FormatUint(uint64(epoch), 10) + " " + pos.String()
-	v, err := h.do(ctx, &w.flights, flight, func(ctx context.Context) (any, error) { return h.readPage(ctx, w, epoch, pos) })
+	v, err := h.do(ctx, &w.flights, flight, func(ctx context.Context) (any, error) { return h.readPage(ctx, w, epoch, pos, count) })
 	if err != nil {
 		return nil, err
 	}
 	return v.(*page), nil
 }
 
-func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID) (*page, error) {
+func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID, count int) (*page, error) {
 	v := w.view.Load()
 	if v.epoch == epoch && !pos.Less(v.floor) && pos.Less(v.head) {
 		return nil, errCovered
 	}
-	count := w.pageSize()
+	if count == 0 {
+		count = min(w.pageSize(), firstEntries)
+	}
 	p := &page{resumed: pos, entries: []Entry{}}
-	info, n, err := h.look(ctx, w.key, pos.Next(), count, func(e rawEntry) {
+	info, got, err := h.look(ctx, w.key, pos.Next(), count, h.store.keeper(ID{}, nil), func(e rawEntry) {
 		p.entries = append(p.entries, h.store.encode(w.channel, e))
 	})
 	if isWrongType(err) { // the stream gave way to something else under its subscribers
-		info, n, err = streamInfo{}, 0, nil
+		info, got, err = streamInfo{}, reading{}, nil
 	}
 	if errorKind(err) == metrics.RedisTimeout {
-		w.askForLess()
+		w.lessPaged()
 	}
 	if err != nil {
 		return nil, err
 	}
-	h.store.metrics.EventsRead.WithLabelValues(metrics.SourceHistory).Add(float64(n))
+	learn(&w.avgPage, got)
+	p.next = nextPage(count, got)
+	n := len(p.entries)
+	h.store.countRead(metrics.SourceHistory, p.entries)
 	switch {
 	case info.last.Less(pos): // a stream that does not exist has 0-0
 		p.resumed, p.gapReason = info.last, metrics.GapReset
@@ -179,7 +184,7 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID)
 		p.resumed, p.gapReason = info.last, metrics.GapTrimmed
 	}
 	p.upTo, p.last = info.last, info.last
-	if n >= count {
+	if got.cut || n >= count {
 		p.upTo = p.entries[n-1].ID
 	}
 	if p.last.Less(v.head) {
@@ -207,25 +212,25 @@ func (i *streamInfo) lostBetween(pos, next ID) bool {
 }
 
 // look reads, at one moment, what the stream is and up to count entries from
-// id from on. f is called with each entry.
-func (h *history) look(ctx context.Context, key string, from ID, count int, f func(rawEntry)) (streamInfo, int, error) {
+// id from on, of which k keeps the reply. f is called with each entry.
+func (h *history) look(ctx context.Context, key string, from ID, count int, k *keeper, f func(rawEntry)) (streamInfo, reading, error) {
 	var entries []any
 	if count > 0 {
 		entries = []any{"XRANGE", key, from.String(), "+", "COUNT", strconv.Itoa(count)}
 	}
-	reply, err := lookAt(ctx, h.client(), key, entries)
+	reply, err := lookAt(ctx, h.client(), key, entries, k)
 	if err != nil {
-		return streamInfo{}, 0, err
+		return streamInfo{}, reading{}, err
 	}
 	info, err := reply.info.streamInfo()
 	if err == nil && info.partial && info.exists {
 		err = h.completeInfo(ctx, key, &info)
 	}
 	if err != nil || count == 0 {
-		return info, 0, err
+		return info, reading{}, err
 	}
-	n, err := reply.entries.entries(f)
-	return info, n, err
+	got, err := reply.entries.entries(f)
+	return info, got, err
 }
 
 // completeInfo finds what the embedded server's XINFO STREAM does not tell.
@@ -247,7 +252,8 @@ func (h *history) completeInfo(ctx context.Context, key string, info *streamInfo
 // not for long in the way of those who resume. It ends with ctx, for what is
 // found has no other use.
 func (h *history) back(ctx context.Context, w *window, n int) (ID, error) {
-	if n > w.pageSize() {
+	count := w.pageSize()
+	if n > count {
 		if err := h.far.Acquire(ctx, 1); err != nil {
 			return ID{}, err
 		}
@@ -258,23 +264,24 @@ func (h *history) back(ctx context.Context, w *window, n int) (ID, error) {
 		if err := ctx.Err(); err != nil {
 			return ID{}, err
 		}
-		count := min(n, w.pageSize())
+		count = min(n, count)
 		p, err := h.pageBack(ctx, w.key, before, count)
 		if err != nil {
 			return ID{}, err
 		}
 		before = p.before
-		if n -= p.entries; p.entries < count {
+		if n -= p.got.n; p.got.n < count {
 			break
 		}
+		count = nextPage(count, p.got)
 	}
 	return before, nil
 }
 
 // pageBack is a page that was passed on the way back.
 type pageBack struct {
-	before  ID // the position before its oldest entry
-	entries int
+	before ID // the position before its oldest entry
+	got    reading
 }
 
 // pageBack goes back over count entries from id before on.
@@ -286,16 +293,11 @@ func (h *history) pageBack(ctx context.Context, key string, before ID, count int
 		if err != nil {
 			return nil, err
 		}
-		p.entries, err = r.entries(func(e rawEntry) { p.before = e.id.Prev() })
+		p.got, err = r.entries(func(e rawEntry) { p.before = e.id.Prev() })
 		return p, err
 	})
 	if err != nil {
 		return pageBack{}, err
 	}
 	return v.(pageBack), nil
-}
-
-// pageSize is how many entries of this stream make about pageBytes.
-func (w *window) pageSize() int {
-	return int(min(max(pageBytes/max(w.avgSize.Load(), 1), 1), pageEntries))
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -274,4 +275,37 @@ func gapUnlessNext(a, b ID) string {
 		return ""
 	}
 	return fmt.Sprintf("gap(%s,%s trimmed)", a, b.Prev())
+}
+
+// TestHistoryStaysBehindTheTail holds the tail back while history has entries
+// that the tail has not read: they are left to the tail, which alone can tell if
+// they are lost again.
+func TestHistoryStaysBehindTheTail(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	ids := fill(t, srv.Client(), "sse:a", 10, short)
+	var armed atomic.Bool
+	held, goOn := make(chan struct{}, 1), make(chan struct{})
+	s := openHealthy(t, srv.URL(), func(c *Config) {
+		c.onReply = func(k *keeper) {
+			if k.room != nil && armed.Load() { // a reply to the tail
+				select {
+				case held <- struct{}{}:
+				default:
+				}
+				<-goOn
+			}
+		}
+	})
+	r := s.subscribe(t, "a")
+	settle(t, s, "a")
+	armed.Store(true)
+	ids = append(ids, fill(t, srv.Client(), "sse:a", 5, short)...)
+	<-held
+	r.at(ID{}).drain()
+	got := r.got
+	close(goOn)
+	wantIDs(t, "while the tail is held", got, ids[:10])
+	r.awaitID(ids[14].String())
+	wantIDs(t, "afterwards", r.got, ids)
 }

@@ -24,15 +24,15 @@ const lookTries = 10
 var errUnsteady = errors.New("the stream changes too fast to be looked at without a transaction")
 
 // lookAt takes a look at the stream with the key, in a transaction if Redis can.
-// entries, the command, may be nil.
-func lookAt(ctx context.Context, q querier, key string, entries []any) (look, error) {
-	cmds := []*redis.RawCmd{rawCmd(ctx, 2, "XINFO", "STREAM", key)}
+// entries, the command, may be nil; k keeps its reply.
+func lookAt(ctx context.Context, q querier, key string, entries []any, k *keeper) (look, error) {
+	cmds := []replyCmd{newReplyCmd(ctx, idsOnly(), 2, "XINFO", "STREAM", key)}
 	if entries != nil {
-		cmds = append(cmds, rawCmd(ctx, 1, entries...))
+		cmds = append(cmds, newReplyCmd(ctx, k, 1, entries...))
 	}
 	switch err := transaction(ctx, q, cmds); {
 	case isOutOfMemory(err):
-		return lookPlainly(ctx, q, key, entries)
+		return lookPlainly(ctx, q, key, entries, k)
 	case err != nil:
 		return look{}, err
 	}
@@ -44,11 +44,11 @@ func lookAt(ctx context.Context, q querier, key string, entries []any) (look, er
 }
 
 // transaction runs commands in a transaction. It is the only way in which
-// go-redis follows the MOVED and ASK of a cluster for a RawCmd.
-func transaction(ctx context.Context, q querier, cmds []*redis.RawCmd) error {
+// go-redis follows the MOVED and ASK of a cluster for raw replies.
+func transaction(ctx context.Context, q querier, cmds []replyCmd) error {
 	pipe := q.TxPipeline()
 	for _, c := range cmds {
-		_ = pipe.Process(ctx, c)
+		_ = pipe.Process(ctx, c.RawWriteToCmd)
 	}
 	_, err := pipe.Exec(ctx)
 	for _, c := range cmds {
@@ -65,11 +65,11 @@ func isOutOfMemory(err error) bool { return isReply(err, "OOM ") }
 
 // lookPlainly is lookAt without a transaction: XINFO before and after, which are
 // the same if nothing came between.
-func lookPlainly(ctx context.Context, q querier, key string, entries []any) (look, error) {
+func lookPlainly(ctx context.Context, q querier, key string, entries []any, k *keeper) (look, error) {
 	for range lookTries {
-		cmds := []*redis.RawCmd{rawCmd(ctx, 2, "XINFO", "STREAM", key)}
+		cmds := []replyCmd{newReplyCmd(ctx, idsOnly(), 2, "XINFO", "STREAM", key)}
 		if entries != nil {
-			cmds = append(cmds, rawCmd(ctx, 1, entries...), rawCmd(ctx, 2, "XINFO", "STREAM", key))
+			cmds = append(cmds, newReplyCmd(ctx, k, 1, entries...), newReplyCmd(ctx, idsOnly(), 2, "XINFO", "STREAM", key))
 		}
 		if err := pipeline(ctx, q, key, cmds); err != nil {
 			return look{}, err
@@ -85,25 +85,18 @@ func lookPlainly(ctx context.Context, q querier, key string, entries []any) (loo
 	return look{}, errUnsteady
 }
 
-// rawCmd is a command whose first key is at the position.
-func rawCmd(ctx context.Context, keyAt int8, args ...any) *redis.RawCmd {
-	cmd := redis.NewRawCmd(ctx, args...)
-	cmd.SetFirstKeyPos(keyAt)
-	return cmd
-}
-
 // rawReply runs one command, whose key is the argument after its name, and
-// returns the reply as Redis sent it.
+// returns the reply, without the fields of entries.
 func rawReply(ctx context.Context, q querier, name, key string, args ...any) (respReader, error) {
-	cmd := rawCmd(ctx, 1, append([]any{name, key}, args...)...)
+	cmd := newReplyCmd(ctx, idsOnly(), 1, append([]any{name, key}, args...)...)
 	if _, ok := q.(*redis.ClusterClient); ok {
-		err := transaction(ctx, q, []*redis.RawCmd{cmd})
+		err := transaction(ctx, q, []replyCmd{cmd})
 		if !isOutOfMemory(err) {
 			return respReader{cmd.Val()}, err
 		}
-		cmd = rawCmd(ctx, 1, cmd.Args()...)
+		cmd = newReplyCmd(ctx, idsOnly(), 1, cmd.Args()...)
 	}
-	err := pipeline(ctx, q, key, []*redis.RawCmd{cmd})
+	err := pipeline(ctx, q, key, []replyCmd{cmd})
 	return respReader{cmd.Val()}, err
 }
 
@@ -112,7 +105,7 @@ const reloadWait = 50 * time.Millisecond
 
 // pipeline runs commands about one key, without a transaction. Of a cluster's
 // redirections it follows only MOVED.
-func pipeline(ctx context.Context, q querier, key string, cmds []*redis.RawCmd) error {
+func pipeline(ctx context.Context, q querier, key string, cmds []replyCmd) error {
 	cluster, ok := q.(*redis.ClusterClient)
 	if !ok {
 		return process(ctx, q, cmds)
@@ -139,10 +132,11 @@ func pipeline(ctx context.Context, q querier, key string, cmds []*redis.RawCmd) 
 	return err
 }
 
-func process(ctx context.Context, q querier, cmds []*redis.RawCmd) error {
+func process(ctx context.Context, q querier, cmds []replyCmd) error {
 	pipe := q.Pipeline()
 	for _, c := range cmds {
-		_ = pipe.Process(ctx, c)
+		c.keeper.reset() // of what an attempt before had
+		_ = pipe.Process(ctx, c.RawWriteToCmd)
 	}
 	_, err := pipe.Exec(ctx)
 	return err

@@ -20,7 +20,8 @@ func (e respError) RedisError() {}
 
 var errReply = errors.New("reply of Redis is not of the expected form")
 
-// respReader reads RESP2 replies from bytes. It is positioned before a reply.
+// respReader reads RESP2 replies from bytes, as Redis sent them or as a keeper
+// left them. It is positioned before a reply.
 type respReader struct{ b []byte }
 
 // line returns the kind of the next reply and the rest of its first line.
@@ -114,12 +115,15 @@ func (r *respReader) skipAt(depth int) error {
 // rawEntry is a stream entry as Redis sent it; fields alternate names and
 // values.
 type rawEntry struct {
-	id     ID
-	fields [][]byte
+	id       ID
+	fields   [][]byte
+	size     int  // bytes of the fields, also of those that were not kept
+	tooLarge bool // they were not, and never will be
 }
 
 // entry reads one stream entry. A nil reply, as XINFO STREAM has it for an
-// empty stream, gives ok false.
+// empty stream, gives ok false; so does an entry that was left for a later read,
+// and that one has an id.
 func (r *respReader) entry(fields [][]byte) (e rawEntry, ok bool, err error) {
 	n, err := r.array()
 	if err != nil || n == -1 {
@@ -135,6 +139,10 @@ func (r *respReader) entry(fields [][]byte) (e rawEntry, ok bool, err error) {
 	if e.id, err = parseID(id); err != nil {
 		return rawEntry{}, false, fmt.Errorf("%w: %q", err, id)
 	}
+	if left, is := r.leftOut(); is {
+		e.size, e.tooLarge = left.size, left.kind == leftTooLarge
+		return e, left.kind != leftForLater, nil
+	}
 	if n, err = r.array(); err != nil {
 		return rawEntry{}, false, err
 	}
@@ -145,31 +153,49 @@ func (r *respReader) entry(fields [][]byte) (e rawEntry, ok bool, err error) {
 			return rawEntry{}, false, err
 		}
 		e.fields = append(e.fields, f)
+		e.size += len(f)
 	}
 	return e, true, nil
 }
 
+// reading is what there was in a reply with entries.
+type reading struct {
+	n     int  // entries that were passed on
+	cut   bool // others follow, which were left for a later read
+	seen  int  // entries, all of them
+	bytes int  // of the fields of all of them
+}
+
 // entries reads an array of stream entries, as XRANGE returns, and calls f
-// with each. The fields are only valid during the call.
-func (r *respReader) entries(f func(rawEntry)) (n int, err error) {
-	n, err = r.array()
+// with each, until one that was left for a later read. The fields are only valid
+// during the call.
+func (r *respReader) entries(f func(rawEntry)) (got reading, err error) {
+	n, err := r.array()
 	if err != nil {
-		return 0, err
+		return got, err
 	}
 	var buf [16][]byte
 	fields := buf[:]
-	for i := 0; i < n; i++ {
+	for range n {
 		e, ok, err := r.entry(fields)
-		if err != nil {
-			return i, err
+		switch {
+		case err != nil:
+			return got, err
+		case !ok && e.id.IsZero():
+			return got, errReply // Redis never has nil among entries
 		}
-		if !ok {
-			return i, errReply // Redis never has nil among entries
+		got.seen++
+		got.bytes += e.size
+		if got.cut = got.cut || !ok; got.cut {
+			continue
 		}
-		fields = e.fields
+		if e.fields != nil {
+			fields = e.fields
+		}
+		got.n++
 		f(e)
 	}
-	return max(n, 0), nil
+	return got, nil
 }
 
 // streamInfo is what XINFO STREAM tells of a stream.
@@ -181,7 +207,7 @@ type streamInfo struct {
 	deleted ID    // max-deleted-entry-id; 0-0 where Redis is older than 7.0
 	first   ID    // id of the first entry, 0-0 if there is none
 	newest  ID    // id of the last entry, 0-0 if there is none
-	size    int   // bytes of the last entry
+	size    int   // bytes of the last entry's fields
 	partial bool  // the server (the embedded one) does not tell first
 }
 
@@ -224,14 +250,13 @@ func (r *respReader) infoField(info *streamInfo, name string) (err error) {
 	case "max-deleted-entry-id":
 		info.deleted, err = r.id()
 	case "first-entry", "last-entry":
-		before := len(r.b)
 		e, _, err := r.entry(nil)
 		if name == "first-entry" {
 			info.first = e.id
 			info.partial = false
 		} else {
 			info.newest = e.id
-			info.size = before - len(r.b)
+			info.size = e.size
 		}
 		return err
 	default:

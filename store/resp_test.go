@@ -27,12 +27,12 @@ func respEntry(e rawEntry) string {
 
 func TestRespStreamInfo(t *testing.T) {
 	t.Parallel()
-	first, last := rawEntry{id: ID{1, 2}, fields: [][]byte{[]byte("a"), []byte("b")}}, rawEntry{id: ID{5, 0}, fields: [][]byte{nil, nil}}
+	first, last := rawEntry{id: ID{1, 2}, fields: [][]byte{[]byte("a"), []byte("b")}}, rawEntry{id: ID{5, 0}, fields: [][]byte{[]byte("c"), []byte("de")}}
 	name := func(s string) string { return respBulk([]byte(s)) }
 	full := respArray(name("length"), ":3\r\n", name("radix-tree-keys"), ":1\r\n", name("last-generated-id"), name("6-1"),
 		name("max-deleted-entry-id"), name("3-0"), name("entries-added"), ":9\r\n", name("groups"), respArray(respArray(":1\r\n", "$-1\r\n")),
 		name("first-entry"), respEntry(first), name("last-entry"), respEntry(last))
-	want := streamInfo{exists: true, length: 3, last: ID{6, 1}, added: 9, deleted: ID{3, 0}, first: ID{1, 2}, newest: ID{5, 0}, size: len(respEntry(last))}
+	want := streamInfo{exists: true, length: 3, last: ID{6, 1}, added: 9, deleted: ID{3, 0}, first: ID{1, 2}, newest: ID{5, 0}, size: 3}
 	if got, err := (&respReader{[]byte(full)}).streamInfo(); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -72,7 +72,7 @@ func FuzzRespEntries(f *testing.F) {
 		}
 		r := respReader{[]byte(respArray(text...) + "rest")}
 		i := 0
-		count, err := r.entries(func(e rawEntry) {
+		got, err := r.entries(func(e rawEntry) {
 			if e.id != want[i].id || len(e.fields) != len(want[i].fields) {
 				t.Fatalf("entry %d is %+v, want %+v", i, e, want[i])
 			}
@@ -83,8 +83,14 @@ func FuzzRespEntries(f *testing.F) {
 			}
 			i++
 		})
-		if err != nil || count != len(want) || i != count || string(r.b) != "rest" {
-			t.Errorf("%d entries, %v, rest %q", count, err, r.b)
+		size := 0
+		for _, e := range want {
+			for _, f := range e.fields {
+				size += len(f)
+			}
+		}
+		if err != nil || got != (reading{n: i, seen: i, bytes: size}) || i != len(want) || string(r.b) != "rest" {
+			t.Errorf("%+v, %v, rest %q", got, err, r.b)
 		}
 	})
 }

@@ -64,6 +64,7 @@ type session struct {
 	mu   sync.Mutex
 	conn querier // of read; it goes over the same connection as asks
 	asks *wire
+	kept []byte // for the replies, one after the other
 }
 
 // querier is what reads of the tail need of a connection.
@@ -415,10 +416,6 @@ func (n *node) askForLess(tasks []task, err error) {
 	}
 	n.batch = max(n.batch/4, 1)
 	for _, t := range tasks {
-		t.w.askForLess()
+		t.w.lessTailed()
 	}
 }
-
-// askForLess makes the next read of the stream ask for fewer entries: one in two
-// steps or three, since each costs a replyTimeout.
-func (w *window) askForLess() { w.avgSize.Store(min(16*w.avgSize.Load(), tailBytes)) }

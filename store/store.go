@@ -50,6 +50,9 @@ type Config struct {
 	Encoder       Encoder
 	Metrics       *metrics.Store
 	Log           *slog.Logger
+
+	// onReply, if set, is shown each reply with entries. It is for tests.
+	onReply func(*keeper)
 }
 
 // StalledAfter is how long Redis may be silent before its channels count as
@@ -147,19 +150,29 @@ func (s *Store) Close() error {
 
 // encode makes an entry of what Redis sent.
 func (s *Store) encode(channel string, e rawEntry) Entry {
-	size := 0
-	for _, f := range e.fields {
-		size += len(f)
-	}
-	if size > s.cfg.MaxEventBytes {
+	if e.tooLarge || e.size > s.cfg.MaxEventBytes {
 		gap := Gap{Channel: channel, After: e.id.Prev(), Resumed: e.id, Reason: metrics.GapTooLarge}
 		return Entry{ID: e.id, Frame: s.cfg.Encoder.EncodeGap(gap), Kind: KindTooLarge}
 	}
 	frame, dropped := s.cfg.Encoder.EncodeEntry(channel, e.id, e.fields)
-	if dropped {
-		s.metrics.EventNamesDropped.Inc()
+	return Entry{ID: e.id, Frame: frame, nameDropped: dropped}
+}
+
+// countRead counts events that were read, and the names that they lost. It is
+// for those that are used: a read may encode entries only to find that nothing
+// proves yet that they follow the head.
+func (s *Store) countRead(source string, entries []Entry) {
+	events, dropped := 0, 0
+	for i := range entries {
+		if entries[i].Kind != KindTrimmed {
+			events++
+		}
+		if entries[i].nameDropped {
+			dropped++
+		}
 	}
-	return Entry{ID: e.id, Frame: frame}
+	s.metrics.EventsRead.WithLabelValues(source).Add(float64(events))
+	s.metrics.EventNamesDropped.Add(float64(dropped))
 }
 
 // Health tells whether every Redis node's tail has proved itself alive within

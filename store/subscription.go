@@ -135,7 +135,7 @@ func (s *Store) open(w *window) {
 			w.added = 0
 		}
 		w.mu.Unlock()
-		w.avgSize.Store(int64(max(info.size, 64)))
+		w.avgSize.Store(int64(info.size + entryOverhead))
 		err = s.topo.assign(w)
 	}
 	if errors.Is(err, context.Canceled) {

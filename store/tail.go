@@ -7,15 +7,6 @@ import (
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
-// tailBytes is about how much one read of one stream asks for. A stream that
-// has more stays in the queue.
-const tailBytes = 128 << 10
-
-// tailCount is how many entries of this stream make about tailBytes.
-func (w *window) tailCount() int {
-	return int(min(max(tailBytes/max(w.avgSize.Load(), 1), 1), pageEntries))
-}
-
 // tailRead is a read of the tail of one stream.
 //
 // It begins with the entry at the window's head, which is already known, if
@@ -54,6 +45,14 @@ func (r *tailRead) include() {
 	}
 }
 
+// keeper is one for the read's reply. The entry at the head is known.
+func (r *tailRead) keeper(s *Store, room *int) *keeper {
+	if r.from == r.head {
+		return s.keeper(r.head, room)
+	}
+	return s.keeper(ID{}, room)
+}
+
 func (r *tailRead) args() []string {
 	return []string{"XRANGE", r.w.key, r.from.String(), "+", "COUNT", strconv.Itoa(r.count)}
 }
@@ -78,12 +77,17 @@ func (s *session) readAll(tasks []task) error {
 			return err
 		}
 	}
+	room := roundBytes
 	for i := range reads {
-		raw, err := s.asks.reply()
-		if err != nil {
+		k := reads[i].keeper(s.n.store, &room)
+		k.b = s.kept[:0]
+		if err := s.asks.replyTo(k); err != nil {
 			return err
 		}
-		ok, err := s.finishRead(&reads[i], raw)
+		ok, err := s.finishRead(&reads[i], k.b)
+		if s.kept = k.b; cap(s.kept) > wireKept {
+			s.kept = nil
+		}
 		if err != nil {
 			return err
 		}
@@ -97,11 +101,14 @@ func (s *session) readAll(tasks []task) error {
 // finishRead appends what was read. ok is false if the stream has to be
 // checked first.
 func (s *session) finishRead(r *tailRead, raw []byte) (ok bool, err error) {
-	entries, found, err := s.parse(r, raw)
+	entries, found, full, err := s.parse(r, raw)
 	if err != nil {
 		return s.failed(r, err)
 	}
 	switch {
+	case full && len(entries) == 0:
+		s.n.enqueue(r.w, r.why) // the others have taken all the room
+		return true, nil
 	case r.anchored && !found:
 		return false, nil // the entry at the head is gone
 	case len(entries) == 0 && r.why&readInvalidated != 0:
@@ -109,7 +116,7 @@ func (s *session) finishRead(r *tailRead, raw []byte) (ok bool, err error) {
 	case !r.anchored && (len(entries) > 0 || !r.head.IsZero()):
 		return false, nil // nothing proves that these follow the head
 	}
-	s.commit(r, entries, s.full(r, len(entries), found), nil)
+	s.commit(r, entries, full, nil)
 	return true, nil
 }
 
@@ -134,25 +141,20 @@ func (s *session) failed(r *tailRead, err error) (ok bool, _ error) {
 	return true, nil
 }
 
-// parse reads the entries of an XRANGE reply; found tells that the one at the
-// head was the first of them, and it is not among the entries returned.
-func (s *session) parse(r *tailRead, raw []byte) (entries []Entry, found bool, err error) {
+// parse reads the entries of an XRANGE reply. found tells that the one at the
+// head was the first of them, and it is not among the entries returned; full,
+// that there may be more.
+func (s *session) parse(r *tailRead, raw []byte) (entries []Entry, found, full bool, err error) {
 	reader := respReader{raw}
-	_, err = reader.entries(func(e rawEntry) {
+	got, err := reader.entries(func(e rawEntry) {
 		if e.id == r.head {
 			found = true
 			return
 		}
 		entries = append(entries, s.n.store.encode(r.w.channel, e))
 	})
-	return entries, found, err
-}
-
-func (s *session) full(r *tailRead, n int, found bool) bool {
-	if found {
-		n++
-	}
-	return n >= r.count
+	learn(&r.w.avgSize, got)
+	return entries, found, got.cut || got.seen >= r.count, err
 }
 
 // commit appends entries that follow the head of the read, and keeps the
@@ -170,6 +172,7 @@ func (s *session) commit(r *tailRead, entries []Entry, full bool, look *stretch)
 		events--
 	}
 	w.count(events, full, look)
+	st.countRead(metrics.SourceTail, entries) // before anybody can have them
 	var c change
 	if len(entries) > 0 {
 		c = w.append(entries, st.cfg.WindowEvents)
@@ -177,7 +180,6 @@ func (s *session) commit(r *tailRead, entries []Entry, full bool, look *stretch)
 	}
 	uncounted := w.counts && w.added < 0
 	w.mu.Unlock()
-	st.metrics.EventsRead.WithLabelValues(metrics.SourceTail).Add(float64(events))
 	st.budget.account(w, c)
 	if r.why == readSwept && s.tracking && events > 0 {
 		s.n.suspect(w, events)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -34,5 +35,32 @@ func TestFollow(t *testing.T) {
 	}
 	if s.sweepFinds() != 0 || s.sessions() != 1 {
 		t.Errorf("%d finds of the sweep, %d sessions", s.sweepFinds(), s.sessions())
+	}
+}
+
+// TestDroppedNamesAreCountedOnce where the entry is encoded twice: the first one
+// of a stream proves nothing about what was before it, so it is read again with
+// a look at the stream.
+func TestDroppedNamesAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), nil)
+	r := s.subscribe(t, "a")
+	settle(t, s, "a")
+	for want := 1; want <= 3; want++ {
+		r.awaitID(srv.XAdd("sse:a", "event", "bad", "data", "x"))
+		if n := value(s.m.Store.EventNamesDropped); n != float64(want) {
+			t.Fatalf("%v names are counted, want %d", n, want)
+		}
+	}
+	// From history they are read again, once for all who share the read.
+	s.windowOf("a").shrink()
+	s.windowOf("a").shrink()
+	if r.at(ID{}).drain(); len(r.got) != 3 {
+		t.Fatalf("history has %v", r.got)
+	}
+	read := value(s.m.Store.EventsRead.WithLabelValues(metrics.SourceHistory))
+	if n := value(s.m.Store.EventNamesDropped); read == 0 || n != 3+read {
+		t.Errorf("%v names are counted, want %v: 3 of the tail and those that history read", n, 3+read)
 	}
 }

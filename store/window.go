@@ -20,13 +20,23 @@ type view struct {
 	head    ID // inclusive
 	epoch   uint32
 	entries []Entry
-	resets  []reset // least recent first, both members ascending; see window.reset
+	resets  []reset // least recent first; see reset
 }
 
-// reset records that the stream went back to position to at the start of epoch.
+// reset tells what happened to the stream from the start of epoch on, which is
+// news to cursors of an earlier epoch. It sums up what is in the list after it,
+// so that a cursor needs only the first reset that it does not know of.
+//
+// Invariant: a cursor that changes epoch is told of a gap if and only if its
+// position is beyond to, where the stream of today does not reach, or it is not,
+// and the old stream had entries after to: these are gone, and the cursor has not
+// returned them. An entry that the tail had not read leaves no trace. What was
+// before the floor is not known any more; the floor itself counts as an entry,
+// which it mostly is.
 type reset struct {
 	epoch uint32
-	to    ID
+	to    ID   // the furthest that the stream went back
+	lost  bool // there were entries after to
 }
 
 // after returns the entries after pos, which is not before the floor.
@@ -42,14 +52,14 @@ func (v *view) after(pos ID) []Entry {
 }
 
 // resumed returns where a cursor at pos that has last seen the given epoch
-// goes on.
-func (v *view) resumed(pos ID, epoch uint32) ID {
-	for _, r := range v.resets { // ascending: the first one after epoch went back furthest
+// goes on, and whether it has missed something; see reset.
+func (v *view) resumed(pos ID, epoch uint32) (to ID, missed bool) {
+	for _, r := range v.resets {
 		if r.epoch > epoch {
-			return minID(pos, r.to)
+			return minID(pos, r.to), r.lost || r.to.Less(pos)
 		}
 	}
-	return pos
+	return pos, false
 }
 
 // window is the recent past of one channel in memory, and the set of those who
@@ -61,9 +71,9 @@ type window struct {
 
 	node atomic.Pointer[node] // who tails it; nil while the window opens
 	view atomic.Pointer[view]
-	// avgSize is a running average of the size of an entry in bytes, which
-	// bounds how many are asked for at once.
-	avgSize atomic.Int64
+	// Running averages of the size of an entry, in bytes, by which the tail and
+	// history ask for as many as make a page; see adapt.go.
+	avgSize, avgPage atomic.Int64
 	// wrongType tells that the key held something else when it was last read.
 	wrongType atomic.Bool
 
@@ -128,7 +138,6 @@ func (w *window) append(entries []Entry, maxEvents int) change {
 	// Appending beyond the length of a view does not disturb its readers.
 	v.entries = append(old.entries, entries...)
 	w.bytes += size
-	w.avgSize.Store((w.avgSize.Load()*7 + int64(size/len(entries))) / 8)
 	evicted, freed := w.evict(v, len(v.entries)-maxEvents, false)
 	w.view.Store(v)
 	w.wake(true)
@@ -209,20 +218,14 @@ func (w *window) prepend(epoch uint32, pos, upTo ID, entries []Entry, maxEvents,
 
 // reset takes the window back to position to: the stream was deleted, or
 // replaced by a copy that agrees with this window up to there. Cursors beyond
-// it learn of a gap, whenever they look. The caller holds mu.
+// it, and those that have not got all of what was lost, learn of a gap, whenever
+// they look. The caller holds mu.
 func (w *window) reset(to ID) change {
 	old := w.view.Load()
 	v := &view{floor: minID(old.floor, to), head: to, epoch: old.epoch + 1}
 	keep, _ := slices.BinarySearchFunc(old.entries, to.Next(), func(e Entry, id ID) int { return e.ID.Compare(id) })
 	v.entries = slices.Clone(old.entries[:keep])
-	// A cursor that slept through several resets goes on from the one that
-	// went back furthest, so an earlier one that went less far is of no use.
-	for _, r := range old.resets {
-		if r.to.Less(to) {
-			v.resets = append(v.resets, r)
-		}
-	}
-	v.resets = append(v.resets, reset{v.epoch, to})
+	v.resets = addReset(old.resets, reset{v.epoch, to, old.hasAfter(to)})
 	bytes := 0
 	for i := range v.entries {
 		bytes += v.entries[i].size()
@@ -232,6 +235,26 @@ func (w *window) reset(to ID) change {
 	w.view.Store(v)
 	w.wake(true)
 	return c
+}
+
+// hasAfter reports whether the stream had entries after the position.
+func (v *view) hasAfter(pos ID) bool {
+	n := len(v.entries)
+	return pos.Less(v.floor) || n > 0 && pos.Less(v.entries[n-1].ID)
+}
+
+// addReset returns the resets and the one that followed them, as reset has it.
+func addReset(resets []reset, last reset) []reset {
+	var sum []reset
+	for _, r := range append(slices.Clone(resets), last) {
+		r.to, r.lost = minID(r.to, last.to), r.lost || last.lost
+		// Whoever needs the one before, which says the same, finds this one.
+		if n := len(sum); n > 0 && sum[n-1].to == r.to && sum[n-1].lost == r.lost {
+			sum = sum[:n-1]
+		}
+		sum = append(sum, r)
+	}
+	return sum
 }
 
 // wake tells the subscribers that there may be something new; see Waker. The

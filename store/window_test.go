@@ -18,7 +18,7 @@ type naiveWindow struct {
 	epoch       uint32
 	ids         []ID
 	size        map[ID]int
-	resets      []reset
+	resets      []naiveReset
 }
 
 func (n *naiveWindow) after(pos ID) (ids []ID) {
@@ -43,14 +43,29 @@ func (n *naiveWindow) bytes() (sum int) {
 	return sum
 }
 
-// resumed is the lowest position that the stream went back to after epoch.
-func (n *naiveWindow) resumed(pos ID, epoch uint32) ID {
+// resumed takes a cursor through the resets after epoch, one after the other:
+// where it is in the end, and whether it lost something on the way.
+func (n *naiveWindow) resumed(pos ID, epoch uint32) (to ID, missed bool) {
 	for _, r := range n.resets {
-		if r.epoch > epoch {
-			pos = minID(pos, r.to)
+		if r.epoch <= epoch {
+			continue
+		}
+		if r.to.Less(pos) {
+			pos, missed = r.to, true
+		}
+		for _, id := range r.had {
+			missed = missed || r.to.Less(id) && pos.Less(id)
 		}
 	}
-	return pos
+	return pos, missed
+}
+
+// naiveReset is a reset with all that the window had then: the floor, which
+// stands for what was before it, and the entries.
+type naiveReset struct {
+	epoch uint32
+	to    ID
+	had   []ID
 }
 
 func newWindow(head ID) *window {
@@ -94,8 +109,10 @@ func TestWindowModel(t *testing.T) {
 			if pos := (ID{rng.Uint64N(m.head.Ms + 3), 0}); !pos.Less(v.floor) && !slices.Equal(idsOf(v.after(pos)), m.after(pos)) {
 				t.Fatalf("seed %d step %d: after(%s) = %v of %v", seed, step, pos, idsOf(v.after(pos)), m.ids)
 			}
-			if pos, epoch := (ID{rng.Uint64N(m.head.Ms + 3), 0}), rng.Uint32N(m.epoch+1); v.resumed(pos, epoch) != m.resumed(pos, epoch) {
-				t.Fatalf("seed %d step %d: resumed(%s, %d) = %s, want %s of %v", seed, step, pos, epoch, v.resumed(pos, epoch), m.resumed(pos, epoch), m.resets)
+			pos, epoch := ID{rng.Uint64N(m.head.Ms + 3), 0}, rng.Uint32N(m.epoch+1)
+			to, missed := v.resumed(pos, epoch)
+			if wantTo, want := m.resumed(pos, epoch); to != wantTo || missed != want {
+				t.Fatalf("seed %d step %d: resumed(%s, %d) = %s, %v, want %s, %v of %v", seed, step, pos, epoch, to, missed, wantTo, want, m.resets)
 			}
 			if w.pinned > max(minPinned, w.bytes/2) {
 				t.Fatalf("seed %d step %d: %d bytes of evicted entries are kept, of %d", seed, step, w.pinned, w.bytes)
@@ -124,12 +141,16 @@ func randomChange(rng *rand.Rand, w *window, m *naiveWindow) change {
 			return change{}
 		}
 		to := ID{rng.Uint64N(m.head.Ms + 1), 0}
-		if rng.IntN(4) == 0 {
+		switch rng.IntN(4) {
+		case 0:
 			to = ID{}
+		case 1:
+			to = m.head // nothing is lost
 		}
-		m.ids = slices.DeleteFunc(slices.Clone(m.ids), func(id ID) bool { return to.Less(id) })
 		m.epoch++
-		m.floor, m.head, m.resets = minID(m.floor, to), to, append(m.resets, reset{m.epoch, to})
+		m.resets = append(m.resets, naiveReset{m.epoch, to, append([]ID{m.floor}, m.ids...)})
+		m.ids = slices.DeleteFunc(slices.Clone(m.ids), func(id ID) bool { return to.Less(id) })
+		m.floor, m.head = minID(m.floor, to), to
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return w.reset(to)

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"errors"
 	"net"
+	"os"
 	"strconv"
 	"time"
 )
@@ -36,6 +38,8 @@ const (
 	// deadlineStep is by how much a deadline may be short of the patience: to
 	// move it for every reply would cost more than the reply.
 	deadlineStep = replyTimeout / 4
+	// lastLook is how long is looked for a reply once its time is over.
+	lastLook = 10 * time.Millisecond
 )
 
 // newWire takes over a connection on which no reply is outstanding. Replies
@@ -96,6 +100,20 @@ func (w *wire) reply() ([]byte, error) {
 	}
 }
 
+// replyTo has k take the next reply, piece by piece, so that it is never held as
+// a whole but by k. Errors are those of the connection.
+func (w *wire) replyTo(k *keeper) error {
+	for {
+		w.start += k.feed(w.in[w.start:])
+		if k.complete {
+			return nil
+		}
+		if err := w.receive(); err != nil {
+			return err
+		}
+	}
+}
+
 // buffered reports whether there is more that was received already.
 func (w *wire) buffered() bool { return w.start < len(w.in) }
 
@@ -109,6 +127,15 @@ func (w *wire) receive() error {
 		}
 	}
 	n, err := w.conn.Read(w.in[len(w.in):cap(w.in)])
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		// On a starved machine it may have come in time, and nobody was there
+		// to take it.
+		w.replyBy = time.Time{}
+		if err := w.conn.SetReadDeadline(time.Now().Add(lastLook)); err != nil {
+			return err
+		}
+		n, err = w.conn.Read(w.in[len(w.in):cap(w.in)])
+	}
 	w.in = w.in[:len(w.in)+n]
 	if n > 0 {
 		return nil
