@@ -61,9 +61,9 @@ type node struct {
 	// stateMu makes a change of stalled and what it follows from one step.
 	stateMu sync.Mutex
 
-	// batch is how many streams one pipeline reads: less after one that took
-	// too long. Owned by run.
-	batch int
+	// Owned by run.
+	batch    int  // how many streams one pipeline reads: less after one that took too long
+	answered bool // the session, once open, has answered a probe on both connections
 }
 
 func newNode(s *Store, e *endpoint, name string, addr func(context.Context) (string, error)) *node {
@@ -223,7 +223,8 @@ func (n *node) enqueueAll(why reason) {
 const (
 	// The wait before a new session: short at first, because a connection that
 	// was cut is mostly good again at once, then doubled up to the longest,
-	// each time jittered so that replicas do not come back in step.
+	// each time jittered so that replicas do not come back in step. Nothing is
+	// delivered meanwhile, so it is short again after a session that worked.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
@@ -232,7 +233,7 @@ const (
 func (n *node) run(ctx context.Context) {
 	backoff := minBackoff
 	for ctx.Err() == nil {
-		started := time.Now()
+		n.answered = false
 		err := n.runSession(ctx)
 		n.acquit()
 		if ctx.Err() != nil {
@@ -241,8 +242,8 @@ func (n *node) run(ctx context.Context) {
 		n.store.metrics.RedisErrors.WithLabelValues(errorKind(err)).Inc()
 		n.denied.Store(isDenied(err))
 		n.store.topo.suspectChange()
-		if time.Since(started) > StalledAfter {
-			backoff = minBackoff
+		if n.answered {
+			backoff = minBackoff // it worked: this is a fault of its own
 		}
 		// The state of the node, up or stalled, is logged when it changes; the
 		// attempts in between are of interest to debugging only.

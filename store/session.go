@@ -49,6 +49,7 @@ type session struct {
 	tracking bool
 	pong     atomic.Int64  // when inval last answered, in Unix nanoseconds
 	pinged   time.Time     // when it was last asked; owned by loop
+	missing  time.Time     // when the answer was first found not to be there; owned by loop
 	broken   chan error    // capacity 1: why inval ended
 	over     chan struct{} // closed when the receiver has returned
 }
@@ -262,17 +263,24 @@ var closedSignal = func() chan struct{} { c := make(chan struct{}); close(c); re
 // probe asks both connections for a sign of life. On the reading one it is a
 // read under the gateway's prefix, so that a user who may no longer read
 // counts as one who cannot.
+//
+// That the time for an answer is over does not mean that there is none: on a
+// starved machine it may be there, and nobody has taken it in. So the first look
+// proves nothing, and the receiver has a moment until one does.
 func (s *session) probe(ctx context.Context) error {
 	now := time.Now()
 	answered := !s.tracking || s.pong.Load() >= s.pinged.UnixNano()
 	switch {
-	case answered && s.tracking:
+	case answered:
+		s.n.answered = !s.pinged.IsZero()
 		s.n.convict(s.pinged)
-		s.pinged = now
-		if err := s.pubsub.Ping(ctx); err != nil {
+		s.pinged, s.missing = now, time.Time{}
+		if err := s.ping(ctx); err != nil {
 			return err
 		}
-	case !answered && now.Sub(s.pinged) > replyTimeout:
+	case !answered && s.missing.IsZero():
+		s.missing = now
+	case !answered && now.Sub(s.pinged) > replyTimeout && now.Sub(s.missing) >= probeInterval/2:
 		return errSilent
 	}
 	r, err := rawReply(ctx, s.conn, "XRANGE", s.n.store.cfg.KeyPrefix+"gateway.probe", "-", "+", "COUNT", "1")
@@ -292,6 +300,14 @@ func (s *session) probe(ctx context.Context) error {
 	}
 	s.n.retryFailing()
 	return nil
+}
+
+// ping asks the invalidation connection, if there is one, for a sign of life.
+func (s *session) ping(ctx context.Context) error {
+	if !s.tracking {
+		return nil
+	}
+	return s.pubsub.Ping(ctx)
 }
 
 // askForLess makes the reads of the next session smaller after one that Redis
