@@ -20,13 +20,6 @@ const (
 	readChecked                        // compare with the stream before going on
 )
 
-// queueState is where a window stands in the queues of its node.
-type queueState struct {
-	reasons reason
-	hot     bool // in node.hot
-	swept   bool // in node.swept
-}
-
 // node tails the channels of one Redis server: the only one, the master that
 // the sentinels name, or one master of a cluster. It outlives its connections.
 type node struct {
@@ -52,9 +45,8 @@ type node struct {
 	// is. Invariant: a window whose stream may hold more than it is in a
 	// queue, or in the read that is under way.
 	mu       sync.Mutex
-	hot      []*window
-	swept    []*window
-	oldest   time.Time           // when the first of hot was queued; zero if caught up
+	queues   [urgencies][]*window
+	oldest   time.Time           // when the first that is not idle was queued; zero if caught up
 	suspects map[*window]suspect // found by a sweep, not yet by an invalidation
 	failing  map[*window]bool    // Redis answered with an error; read again with every probe
 
@@ -77,74 +69,11 @@ func newNode(s *Store, e *endpoint, name string, addr func(context.Context) (str
 	return n
 }
 
-// enqueue has the window read for the given reasons.
-func (n *node) enqueue(w *window, why reason) {
-	n.mu.Lock()
-	if w.node.Load() != n {
-		n.mu.Unlock()
-		return // it moved; whoever moved it queued it there
-	}
-	w.queued.reasons |= why
-	switch {
-	case why == readSwept:
-		if !w.queued.hot && !w.queued.swept {
-			w.queued.swept = true
-			n.swept = append(n.swept, w)
-		}
-	case !w.queued.hot:
-		w.queued.hot = true
-		if n.hot = append(n.hot, w); n.oldest.IsZero() {
-			n.oldest = time.Now()
-		}
-	}
-	if why&readInvalidated != 0 {
-		delete(n.suspects, w)
-	}
-	n.mu.Unlock()
-	select {
-	case n.signal <- struct{}{}:
-	default:
-	}
-}
-
-// task is a window to read, and why.
-type task struct {
-	w   *window
-	why reason
-}
-
-// take moves up to limit windows from the queues to dst, those that changed
-// before those that are only swept.
-func (n *node) take(dst []task, limit int) []task {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	dst = n.takeFrom(&n.hot, dst, limit, func(q *queueState) bool { return q.hot })
-	dst = n.takeFrom(&n.swept, dst, limit, func(q *queueState) bool { return q.swept })
-	return dst
-}
-
-func (n *node) takeFrom(queue *[]*window, dst []task, limit int, in func(*queueState) bool) []task {
-	i := 0
-	for ; i < len(*queue) && len(dst) < limit; i++ {
-		w := (*queue)[i]
-		(*queue)[i] = nil
-		if w.node.Load() != n || !in(&w.queued) {
-			continue // it moved, or was taken from the other queue
-		}
-		dst = append(dst, task{w, w.queued.reasons})
-		w.queued = queueState{}
-	}
-	if *queue = (*queue)[i:]; len(*queue) == 0 {
-		*queue = nil
-	}
-	return dst
-}
-
 // caughtUp notes that everything taken so far was read.
 func (n *node) caughtUp(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.oldest = now; len(n.hot) == 0 {
+	if n.oldest = now; len(n.queues[urgent])+len(n.queues[waiting]) == 0 {
 		n.oldest = time.Time{}
 	}
 }

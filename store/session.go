@@ -78,7 +78,7 @@ func (n *node) runSession(ctx context.Context) error {
 	n.store.metrics.TailSessions.Inc()
 	n.log.Debug("tail session opened", "addr", addr, "tracking", s.tracking)
 	// What happened before tracking was on is unknown.
-	n.enqueueAll(readChecked)
+	n.resync()
 	return s.loop(ctx)
 }
 

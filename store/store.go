@@ -216,6 +216,13 @@ func (s *Store) lookup(key string) *window {
 	return s.windows[key[len(s.cfg.KeyPrefix):]]
 }
 
+// inUse reports whether somebody is subscribed to the window, or about to be.
+func (s *Store) inUse(w *window) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return w.refs > 0
+}
+
 // assigned returns the windows that a node tails.
 func (s *Store) assigned() []*window {
 	s.mu.Lock()
