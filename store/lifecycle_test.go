@@ -133,6 +133,28 @@ func (v *visitors) judge() {
 	}
 }
 
+// sessionCuts is how often a run breaks the session: not without an end, or on a
+// slow machine nothing would ever be read in between.
+const sessionCuts = 8
+
+// breakSessions cuts all connections, soon after each session has begun.
+func (v *visitors) breakSessions(rng *rand.Rand, proxy *redistest.Proxy, stop <-chan struct{}) {
+	for cut := 1; cut <= sessionCuts; {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		open := v.s.sessions() >= cut
+		pause(context.Background(), time.Duration(1+rng.IntN(300))*time.Millisecond)
+		if open {
+			proxy.Cut()
+			proxy.Restore()
+			cut++
+		}
+	}
+}
+
 // during calls f again and again until stop is closed.
 func during(wg *sync.WaitGroup, stop <-chan struct{}, f func()) {
 	wg.Go(func() {
@@ -186,12 +208,7 @@ func TestVisits(t *testing.T) {
 				})
 			}
 			if tt.cut {
-				rng := rand.New(rand.NewPCG(seed, 1))
-				during(&faults, stop, func() {
-					pause(context.Background(), time.Duration(100+rng.IntN(400))*time.Millisecond)
-					proxy.Cut()
-					proxy.Restore()
-				})
+				faults.Go(func() { v.breakSessions(rand.New(rand.NewPCG(seed, 1)), proxy, stop) })
 			}
 			over := time.Now().Add(*visitTime)
 			for i := range 24 {
@@ -213,8 +230,11 @@ func TestVisits(t *testing.T) {
 			close(stop)
 			faults.Wait()
 			v.judge()
+			if tt.cut {
+				redistest.Eventually(t, patience, "another session", func() bool { return v.s.sessions() > 1 })
+			}
 			t.Logf("%d visits of %d channels in %d sessions", len(v.visits), len(v.ledgers), v.s.sessions())
-			if v.s.sweepFinds() != 0 || tt.cut == (v.s.sessions() == 1) {
+			if v.s.sweepFinds() != 0 || !tt.cut && v.s.sessions() != 1 {
 				t.Errorf("%d finds of the sweep, %d sessions", v.s.sweepFinds(), v.s.sessions())
 			}
 		})
