@@ -201,7 +201,7 @@ func TestIdleChannelMoves(t *testing.T) {
 		redistest.Eventually(t, patience, "the channel to be read", func() bool {
 			old.mu.Lock()
 			defer old.mu.Unlock()
-			return !w.queued.hot && old.oldest.IsZero()
+			return !w.queued.in[urgent] && !w.queued.in[waiting] && old.oldest.IsZero()
 		})
 		var id ID
 		topo.mu.Lock() // it cannot learn of anything meanwhile

@@ -48,21 +48,27 @@ type testStore struct {
 	stop func() // ends Run and closes the store; again by the cleanup
 }
 
-// open starts a store. change, if not nil, adapts its configuration.
-func open(t testing.TB, url string, change func(*Config)) *testStore {
-	t.Helper()
-	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
+// testConfig is the configuration of a store that never sweeps.
+func testConfig(t testing.TB, url string) Config {
 	var out io.Writer = io.Discard
 	if o, ok := t.(interface{ Output() io.Writer }); ok {
 		out = o.Output()
 	}
-	cfg := Config{
+	return Config{
 		RedisURL: url, KeyPrefix: "sse:", MaxEventBytes: 1 << 20,
 		WindowEvents: 256, WindowMemory: 64 << 20, WindowLinger: time.Minute,
 		PollInterval: 20 * time.Millisecond, SweepInterval: time.Hour,
-		Encoder: textEncoder{}, Metrics: &m.Store,
+		Encoder: textEncoder{}, Metrics: &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store,
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelInfo})),
 	}
+}
+
+// open starts a store. change, if not nil, adapts its configuration.
+func open(t testing.TB, url string, change func(*Config)) *testStore {
+	t.Helper()
+	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
+	cfg := testConfig(t, url)
+	cfg.Metrics = &m.Store
 	if change != nil {
 		change(&cfg)
 	}

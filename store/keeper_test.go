@@ -264,7 +264,7 @@ func TestRoundIsBounded(t *testing.T) {
 			got.count(k)
 			select {
 			case n := <-armed: // the next round is to have most of the channels, if this one has not
-				awaitHot(n, channels/2)
+				awaitUrgent(n, channels/2)
 			default:
 			}
 		}
@@ -303,11 +303,11 @@ func TestRoundIsBounded(t *testing.T) {
 	}
 }
 
-// awaitHot waits until so many windows are queued, or it takes too long.
-func awaitHot(n *node, windows int) {
+// awaitUrgent waits until so many windows are queued, or it takes too long.
+func awaitUrgent(n *node, windows int) {
 	for range 500 {
 		n.mu.Lock()
-		hot := len(n.hot)
+		hot := len(n.queues[urgent])
 		n.mu.Unlock()
 		if hot >= windows {
 			return

@@ -171,7 +171,7 @@ func settle(t *testing.T, s *testStore, channel string) {
 		n := w.node.Load()
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		return len(n.hot) == 0
+		return len(n.queues[urgent]) == 0
 	})
 	probe := s.subscribe(t, "probe-"+channel)
 	for range 4 {

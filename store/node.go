@@ -20,13 +20,6 @@ const (
 	readChecked                        // compare with the stream before going on
 )
 
-// queueState is where a window stands in the queues of its node.
-type queueState struct {
-	reasons reason
-	hot     bool // in node.hot
-	swept   bool // in node.swept
-}
-
 // node tails the channels of one Redis server: the only one, the master that
 // the sentinels name, or one master of a cluster. It outlives its connections.
 type node struct {
@@ -52,9 +45,8 @@ type node struct {
 	// is. Invariant: a window whose stream may hold more than it is in a
 	// queue, or in the read that is under way.
 	mu       sync.Mutex
-	hot      []*window
-	swept    []*window
-	oldest   time.Time           // when the first of hot was queued; zero if caught up
+	queues   [urgencies][]*window
+	oldest   time.Time           // when the first that is not idle was queued; zero if caught up
 	suspects map[*window]suspect // found by a sweep, not yet by an invalidation
 	failing  map[*window]bool    // Redis answered with an error; read again with every probe
 
@@ -64,6 +56,9 @@ type node struct {
 	// batch is how many streams one pipeline reads: less after one that took
 	// too long. Guarded by the session's mu.
 	batch int
+	// answered tells that the session, once open, has answered a probe on both
+	// connections. Owned by run.
+	answered bool
 }
 
 func newNode(s *Store, e *endpoint, name string, addr func(context.Context) (string, error)) *node {
@@ -77,90 +72,11 @@ func newNode(s *Store, e *endpoint, name string, addr func(context.Context) (str
 	return n
 }
 
-// enqueue has the window read for the given reasons.
-func (n *node) enqueue(w *window, why reason) {
-	n.put(w, why)
-	n.notify()
-}
-
-// notify has the queues looked at.
-func (n *node) notify() {
-	n.mu.Lock()
-	empty := len(n.hot) == 0 && len(n.swept) == 0
-	n.mu.Unlock()
-	if empty {
-		return
-	}
-	select {
-	case n.signal <- struct{}{}:
-	default:
-	}
-}
-
-// put is enqueue for a caller that looks after the queues itself, or calls
-// notify.
-func (n *node) put(w *window, why reason) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if w.node.Load() != n {
-		return // it moved; whoever moved it queued it there
-	}
-	w.queued.reasons |= why
-	switch {
-	case why == readSwept:
-		if !w.queued.hot && !w.queued.swept {
-			w.queued.swept = true
-			n.swept = append(n.swept, w)
-		}
-	case !w.queued.hot:
-		w.queued.hot = true
-		if n.hot = append(n.hot, w); n.oldest.IsZero() {
-			n.oldest = time.Now()
-		}
-	}
-	if why&readInvalidated != 0 {
-		delete(n.suspects, w)
-	}
-}
-
-// task is a window to read, and why.
-type task struct {
-	w   *window
-	why reason
-}
-
-// take moves up to limit windows from the queues to dst, those that changed
-// before those that are only swept.
-func (n *node) take(dst []task, limit int) []task {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	dst = n.takeFrom(&n.hot, dst, limit, func(q *queueState) bool { return q.hot })
-	dst = n.takeFrom(&n.swept, dst, limit, func(q *queueState) bool { return q.swept })
-	return dst
-}
-
-func (n *node) takeFrom(queue *[]*window, dst []task, limit int, in func(*queueState) bool) []task {
-	i := 0
-	for ; i < len(*queue) && len(dst) < limit; i++ {
-		w := (*queue)[i]
-		(*queue)[i] = nil
-		if w.node.Load() != n || !in(&w.queued) {
-			continue // it moved, or was taken from the other queue
-		}
-		dst = append(dst, task{w, w.queued.reasons})
-		w.queued = queueState{}
-	}
-	if *queue = (*queue)[i:]; len(*queue) == 0 {
-		*queue = nil
-	}
-	return dst
-}
-
 // caughtUp notes that everything taken so far was read.
 func (n *node) caughtUp(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.oldest = now; len(n.hot) == 0 {
+	if n.oldest = now; len(n.queues[urgent])+len(n.queues[waiting]) == 0 {
 		n.oldest = time.Time{}
 	}
 }
@@ -178,8 +94,14 @@ func (n *node) lag(now time.Time) time.Duration {
 // invalidate takes note of a key that Redis says has changed. The caller looks
 // after the queue.
 func (n *node) invalidate(key []byte) {
-	if w := n.store.lookup(key); w != nil {
-		n.put(w, readInvalidated)
+	w := n.store.lookup(key)
+	if w == nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if w.node.Load() == n { // or it moved; whoever moved it queued it there
+		n.put(urgent, w, readInvalidated)
 	}
 }
 
@@ -238,7 +160,8 @@ func (n *node) enqueueAll(why reason) {
 const (
 	// The wait before a new session: short at first, because a connection that
 	// was cut is mostly good again at once, then doubled up to the longest,
-	// each time jittered so that replicas do not come back in step.
+	// each time jittered so that replicas do not come back in step. Nothing is
+	// delivered meanwhile, so it is short again after a session that worked.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
@@ -247,7 +170,7 @@ const (
 func (n *node) run(ctx context.Context) {
 	backoff := minBackoff
 	for ctx.Err() == nil {
-		started := time.Now()
+		n.answered = false
 		err := n.runSession(ctx)
 		n.acquit()
 		if ctx.Err() != nil {
@@ -256,8 +179,8 @@ func (n *node) run(ctx context.Context) {
 		n.store.metrics.RedisErrors.WithLabelValues(errorKind(err)).Inc()
 		n.denied.Store(isDenied(err))
 		n.store.topo.suspectChange()
-		if time.Since(started) > StalledAfter {
-			backoff = minBackoff
+		if n.answered {
+			backoff = minBackoff // it worked: this is a fault of its own
 		}
 		// The state of the node, up or stalled, is logged when it changes; the
 		// attempts in between are of interest to debugging only.

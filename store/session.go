@@ -55,6 +55,7 @@ type session struct {
 	tracking bool
 	pong     atomic.Int64  // when inval last answered, in Unix nanoseconds
 	pinged   time.Time     // when it was last asked; owned by loop
+	missing  time.Time     // when the answer was first found not to be there; owned by loop
 	broken   chan error    // capacity 1: why receive ended
 	over     chan struct{} // closed when receive has returned
 
@@ -91,7 +92,7 @@ func (n *node) runSession(ctx context.Context) error {
 	n.store.metrics.TailSessions.Inc()
 	n.log.Debug("tail session opened", "addr", addr, "tracking", s.tracking)
 	// What happened before tracking was on is unknown.
-	n.enqueueAll(readChecked)
+	n.resync()
 	return s.loop(ctx)
 }
 
@@ -225,7 +226,7 @@ func (s *session) receive() {
 			s.broken <- err
 			return
 		}
-		s.n.notify() // for what is left
+		s.n.leftover()
 	}
 }
 
@@ -365,18 +366,24 @@ var closedSignal = func() chan struct{} { c := make(chan struct{}); close(c); re
 // probe asks both connections for a sign of life. On the reading one it is a
 // read under the gateway's prefix, so that a user who may no longer read
 // counts as one who cannot.
+//
+// That the time for an answer is over does not mean that there is none: on a
+// starved machine it may be there, and nobody has taken it in. So the first look
+// proves nothing, and the receiver has a moment until one does.
 func (s *session) probe(ctx context.Context) error {
 	now := time.Now()
 	answered := !s.tracking || s.pong.Load() >= s.pinged.UnixNano()
 	switch {
-	case answered && s.tracking:
+	case answered:
+		s.n.answered = !s.pinged.IsZero()
 		s.n.convict(s.pinged)
-		s.pinged = now
-		s.told.command("PING")
-		if err := s.told.send(); err != nil {
+		s.pinged, s.missing = now, time.Time{}
+		if err := s.ping(); err != nil {
 			return err
 		}
-	case !answered && now.Sub(s.pinged) > replyTimeout:
+	case !answered && s.missing.IsZero():
+		s.missing = now
+	case !answered && now.Sub(s.pinged) > replyTimeout && now.Sub(s.missing) >= probeInterval/2:
 		return errSilent
 	}
 	if err := s.ask(ctx); err != nil {
@@ -405,6 +412,15 @@ func (s *session) ask(ctx context.Context) error {
 		return nil
 	}
 	return s.n.verify(ctx, s.conn)
+}
+
+// ping asks the invalidation connection, if there is one, for a sign of life.
+func (s *session) ping() error {
+	if !s.tracking {
+		return nil
+	}
+	s.told.command("PING")
+	return s.told.send()
 }
 
 // askForLess makes the reads of the next session smaller after one that Redis

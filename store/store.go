@@ -245,6 +245,13 @@ func (s *Store) lookup(key []byte) *window {
 	return s.windows[string(channel)]
 }
 
+// inUse reports whether somebody is subscribed to the window, or about to be.
+func (s *Store) inUse(w *window) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return w.refs > 0
+}
+
 // assigned returns the windows that a node tails.
 func (s *Store) assigned() []*window {
 	s.mu.Lock()

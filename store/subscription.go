@@ -54,6 +54,9 @@ func (s *Store) Subscribe(ctx context.Context, channel string, waker Waker) (*Su
 	sub.index = len(w.subs)
 	w.subs = append(w.subs, sub)
 	w.mu.Unlock()
+	if n := w.node.Load(); n != nil {
+		n.hasten(w)
+	}
 	return sub, nil
 }
 

@@ -195,19 +195,34 @@ func (b *bench) publish(from, to int64) (schedule, error) {
 }
 
 // settle waits until everybody has everything that was published, and a little
-// longer for what might come twice. all is false when that did not happen. A run
-// that the user has stopped settles too, or its losses would prove nothing.
+// longer for what might come twice. all is false when that did not happen, not
+// even over -grace. A run that the user has stopped settles too, or its losses
+// would prove nothing.
 func (b *bench) settle(at schedule) (t tally, all bool, err error) {
 	b.checked = true
 	err = b.fleet.do(request{Op: opExpect, Published: b.pub.published(), Schedule: at})
 	if err != nil {
 		return t, false, err
 	}
-	t, all, err = b.watch(context.Background(), nil, b.o.settle, pollFast, func(t *tally) bool { return t.Behind == 0 })
+	complete := func(t *tally) bool { return t.Behind == 0 }
+	t, all, err = b.watch(context.Background(), nil, b.o.settle, pollFast, complete)
+	if err == nil && !all {
+		t, all, err = b.waitOn(&t, complete)
+	}
 	if all {
 		time.Sleep(repeatGrace)
 	}
 	return t, all, err
+}
+
+// waitOn waits for what has not arrived in time, so that the verdict can tell
+// late from lost.
+func (b *bench) waitOn(missing *tally, complete func(*tally) bool) (t tally, all bool, err error) {
+	if err := b.fleet.do(request{Op: opOverdue}); err != nil {
+		return t, false, err
+	}
+	b.show.overdue(missing.Behind, b.o.settle, b.o.grace)
+	return b.watch(context.Background(), nil, b.o.grace, pollFast, complete)
 }
 
 // delivered notes how long the deliveries up to t took.

@@ -18,6 +18,7 @@ type group struct {
 	tally       tally
 	gapChannels map[string]map[string]int64 // channel, reason
 	published   []int64                     // per channel, nil until known
+	overdue     bool                        // the time for the events published so far is over
 	now         int64                       // unix ns, of the bytes being parsed
 }
 
@@ -87,7 +88,7 @@ func (g *group) noteGap(channel, reason string) {
 func (g *group) expect(published []int64, at schedule) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.published = published
+	g.published, g.overdue = published, false
 	if !g.cfg.joining() {
 		return
 	}
@@ -126,10 +127,18 @@ func (g *group) status() tally {
 	return t
 }
 
+// setOverdue tells that what has not arrived by now is late when it does.
+func (g *group) setOverdue(is bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.overdue = is
+}
+
 // clearLatency starts the histograms anew, at the start of a measured phase.
 func (g *group) clearLatency() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.overdue = false
 	g.tally.All, g.tally.CatchUp, g.tally.Worst = histogram{}, histogram{}, 0
 }
 

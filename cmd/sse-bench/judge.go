@@ -12,6 +12,8 @@ const maxExamples = 10
 type verdict struct {
 	Tally       tally                       `json:"tally"`
 	Lost        int64                       `json:"lost"`
+	Late        int64                       `json:"late"`   // arrived, but not within -settle
+	LateBy      int64                       `json:"lateBy"` // the longest delay of those, ns
 	Repeated    int64                       `json:"repeated"`
 	Disorder    int64                       `json:"disorder"`
 	Gapped      int64                       `json:"gapped"` // missing, and announced by a gap
@@ -39,26 +41,46 @@ func (v *verdict) judge(s *subscriber, name string, c *channelState, published i
 	}
 	v.Lost += lost
 	v.Gapped += gapped
+	v.Late += int64(c.late)
+	v.LateBy = max(v.LateBy, c.lateBy)
 	v.Repeated += int64(c.repeated)
 	v.Disorder += int64(c.disorder)
-	if lost == 0 && c.repeated == 0 && c.disorder == 0 {
+	if lost == 0 && c.late == 0 && c.repeated == 0 && c.disorder == 0 {
 		return
 	}
 	v.Affected++
 	if len(v.Examples) >= maxExamples {
 		return
 	}
-	text := fmt.Sprintf("subscriber %d, channel %s: lost %d, repeated %d, out of order %d", s.index, name, lost, c.repeated, c.disorder)
+	text := fmt.Sprintf("subscriber %d, channel %s: lost %d, late %d, repeated %d, out of order %d", s.index, name, lost, c.late, c.repeated, c.disorder)
 	if lost > 0 {
 		text += fmt.Sprintf(" (first lost %d to %d of %d)", firstLost.from, firstLost.to, published)
+		if s.readyAt == 0 {
+			text += "; it has no stream"
+		}
 	}
-	v.Examples = append(v.Examples, text)
+	v.Examples = append(v.Examples, text+c.lateness())
+}
+
+// lateness says how late the latest of the late events was, and whether its
+// stream was there for it all the time; "" if none was late.
+func (c *channelState) lateness() string {
+	if c.late == 0 {
+		return ""
+	}
+	stream := "a stream that was open"
+	if c.lateNew {
+		stream = "a stream opened since"
+	}
+	return fmt.Sprintf("; late by up to %s, on %s", ms(float64(c.lateBy)*msPerNs), stream)
 }
 
 // merge adds o, of another group or process.
 func (v *verdict) merge(o *verdict) {
 	v.Tally.merge(&o.Tally)
 	v.Lost += o.Lost
+	v.Late += o.Late
+	v.LateBy = max(v.LateBy, o.LateBy)
 	v.Repeated += o.Repeated
 	v.Disorder += o.Disorder
 	v.Gapped += o.Gapped

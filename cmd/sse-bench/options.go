@@ -18,6 +18,11 @@ const (
 	publishNone  = "none"
 )
 
+// defaultGrace is how long after -settle an event still counts as late, not as
+// lost. With the default -settle it is longer than a gateway's default
+// SSE_SWEEP_INTERVAL (30 s, ±20 %), so that what only the sweep found is late.
+const defaultGrace = 30 * time.Second
+
 // options is the command line.
 type options struct {
 	gateway, returns, urls, headers, sources list
@@ -42,6 +47,7 @@ type options struct {
 
 	duration       time.Duration
 	settle         time.Duration
+	grace          time.Duration
 	join           time.Duration
 	readyTimeout   time.Duration
 	after          time.Duration
@@ -165,6 +171,7 @@ func (o *options) flags() *flag.FlagSet {
 
 	fs.DurationVar(&o.duration, "duration", 30*time.Second, "how long to publish, or with -rate 0 to stay")
 	fs.DurationVar(&o.settle, "settle", 10*time.Second, "how long at most to wait for the last events")
+	fs.DurationVar(&o.grace, "grace", defaultGrace, "how much longer to wait for events that -settle missed: those that come are late, the rest is lost")
 	fs.DurationVar(&o.readyTimeout, "ready-timeout", 60*time.Second, "how long at most to wait until everybody is connected")
 	fs.DurationVar(&o.after, "after", 0, "wait this long after the disconnect before the server's memory is read again")
 	fs.DurationVar(&o.connectTimeout, "connect-timeout", 10*time.Second, "limit from SYN to response head")
@@ -236,7 +243,7 @@ func (o *options) check() error {
 		return errors.New("-join and a storm exclude each other")
 	case o.missed < 0 || o.maxLen < 0 || o.rate < 0 || o.join < 0 || o.connectRate < 0:
 		return errors.New("-missed, -maxlen, -rate, -join and -connect-rate must not be negative")
-	case o.duration < 0 || o.settle < 0 || o.after < 0 || o.retry < 0:
+	case o.duration < 0 || o.settle < 0 || o.grace < 0 || o.after < 0 || o.retry < 0:
 		return errors.New("durations must not be negative")
 	case o.connectTimeout <= 0 || o.readyTimeout <= 0:
 		return errors.New("-connect-timeout and -ready-timeout must be above 0")

@@ -13,7 +13,7 @@ func TestWrongUsage(t *testing.T) {
 		{"-channel", "one"}, {"-channels", "-1"}, {"-channels", "2", "-channels-each", "3"},
 		{"-url", "http://127.0.0.1/{channel}", "-channels-each", "2"}, {"-url", "http://127.0.0.1", "-replay", "1"},
 		{"-source-ips", "localhost"}, {"-pid", "x"}, {"-pids", "999999999"}, {"-header", "none"},
-		{"-processes", "0"}, {"-inflight", "0"}, {"-settle", "-1s"}, {"-subscribers", "9000000"},
+		{"-processes", "0"}, {"-inflight", "0"}, {"-settle", "-1s"}, {"-grace", "-1s"}, {"-subscribers", "9000000"},
 		{"-scenario", "storm", "-publish", "none"}, {"-scenario", "storm", "-join", "1s"}, {"-ready-timeout", "0s"},
 		{"-missed", "-1"}, {"-scenario", "storm", "-rate", "0"},
 		{"-gateway", "ftp://127.0.0.1"}, {"-gateway", "127.0.0.1:80"}, {"-gateway", "http://"},

@@ -22,6 +22,15 @@ func newProgress(w io.Writer, quiet bool) *progress {
 	return &progress{w: w, quiet: quiet, start: now, last: now}
 }
 
+// overdue says that the time for the last events is over for some channels of
+// subscribers, and how much longer they are waited for.
+func (p *progress) overdue(channels int64, settle, grace time.Duration) {
+	if !p.quiet {
+		fmt.Fprintf(p.w, "%4.0fs  %d subscriptions are behind after -settle %s; what comes within -grace %s is late\n",
+			time.Since(p.start).Seconds(), channels, settle, grace)
+	}
+}
+
 // tick notes the counts and prints a line if a second has passed. Lag is the
 // longest delay of an event since the last line; behind is how many deliveries
 // are due from what was published.

@@ -71,8 +71,10 @@ type LatencyReport struct {
 // IntegrityReport sums up over every subscriber and channel. Gapped events are
 // missing too, but the server said so in their place.
 type IntegrityReport struct {
-	Checked     bool                        `json:"checked"` // false when nothing was published
-	Lost        int64                       `json:"lost"`
+	Checked     bool                        `json:"checked"`     // false when nothing was published
+	Lost        int64                       `json:"lost"`        // never arrived
+	Late        int64                       `json:"late"`        // arrived within -grace, not within -settle
+	LateMaxMs   float64                     `json:"late_max_ms"` // the longest time from when a late one was due
 	Repeated    int64                       `json:"repeated"`
 	OutOfOrder  int64                       `json:"out_of_order"`
 	Misrouted   int64                       `json:"misrouted"`
@@ -162,7 +164,7 @@ func (r *Report) setVerdict(v *verdict, checked bool) {
 		r.Live = &report
 	}
 	r.Integrity = IntegrityReport{
-		Checked: checked, Lost: v.Lost, Repeated: v.Repeated, OutOfOrder: v.Disorder,
+		Checked: checked, Lost: v.Lost, Late: v.Late, LateMaxMs: float64(v.LateBy) * msPerNs, Repeated: v.Repeated, OutOfOrder: v.Disorder,
 		Misrouted: t.Misrouted, Gapped: v.Gapped, Gaps: t.GapEvents, GapChannels: v.GapChannels,
 		Affected: v.Affected, Examples: append([]string{}, v.Examples...),
 		Reconnects: t.Reconnects, Refused: t.Refused, Refusals: t.Refusals, Faults: t.Faults,
@@ -178,6 +180,7 @@ func (r *Report) judge(noGaps bool) {
 		}
 	}
 	fail(i.Lost, "events lost")
+	fail(i.Late, fmt.Sprintf("events late: they came only after -settle, at most %s after they were due", ms(i.LateMaxMs)))
 	fail(i.Repeated, "events repeated")
 	fail(i.OutOfOrder, "events out of order")
 	fail(i.Misrouted, "events of a channel that was not asked for")

@@ -122,7 +122,7 @@ func TestFaultyServersAreFound(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := startFake(t, r, func(f *fakeServer) { f.mangle = tt.mangle })
-			code, rep := bench1(t, small(r, f.URL, "-settle", "500ms")...)
+			code, rep := bench1(t, small(r, f.URL, "-settle", "500ms", "-grace", "0s")...)
 			if code != tt.code || !tt.want(&rep.Integrity) {
 				t.Errorf("exit %d, %+v", code, rep.Integrity)
 			}
@@ -268,7 +268,7 @@ func TestOtherServer(t *testing.T) {
 			return []string{frame}
 		}
 	})
-	if code, rep := bench1(t, append(args(f), "-settle", "300ms")...); code != exitFail || rep.Integrity.Lost != 6 {
+	if code, rep := bench1(t, append(args(f), "-settle", "300ms", "-grace", "0s")...); code != exitFail || rep.Integrity.Lost != 6 {
 		t.Errorf("exit %d, %+v", code, rep.Integrity)
 	}
 }
@@ -322,7 +322,7 @@ func TestJoin(t *testing.T) {
 			return []string{frame}
 		}
 	})
-	args := small(r, f.URL, "-join", "400ms", "-duration", "1s", "-settle", "2s")
+	args := small(r, f.URL, "-join", "400ms", "-duration", "1s", "-settle", "2s", "-grace", "0s")
 	if code, rep := bench1(t, args...); code != exitOK || rep.Deliver.Events == 0 || rep.Deliver.Events >= 1200 {
 		t.Errorf("exit %d, %+v, %+v", code, rep.Deliver, rep.Integrity)
 	}

@@ -191,8 +191,12 @@ func (s *subscriber) message(data []byte) {
 	if p.due < s.readyAt {
 		t.CatchUp.add(delay)
 	}
-	if c.take(p.seq, g.cfg.joining()) != again {
-		t.LastEventAt = g.now
+	if c.take(p.seq, g.cfg.joining()) == again {
+		return
+	}
+	t.LastEventAt = g.now
+	if g.overdue {
+		c.overdue(delay, p.due < s.readyAt)
 	}
 }
 

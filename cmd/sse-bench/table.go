@@ -64,6 +64,7 @@ func (t table) storm(s *StormReport) {
 func (t table) integrity(i *IntegrityReport) {
 	if i.Checked {
 		t.row("lost", "%d", i.Lost)
+		t.late(i)
 		t.row("repeated", "%d", i.Repeated)
 		t.row("out of order", "%d", i.OutOfOrder)
 		t.row("gapped", "%d", i.Gapped)
@@ -72,6 +73,14 @@ func (t table) integrity(i *IntegrityReport) {
 	t.row("reconnects", "%d", i.Reconnects)
 	t.row("refused", "%s", counts(i.Refusals))
 	t.row("connection faults", "%s", counts(i.Faults))
+}
+
+func (t table) late(i *IntegrityReport) {
+	if i.Late == 0 {
+		t.row("late", "0")
+		return
+	}
+	t.row("late", "%d, at most %s after they were due", i.Late, ms(i.LateMaxMs))
 }
 
 func (t table) server(s *ServerReport) {

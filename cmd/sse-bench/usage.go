@@ -8,12 +8,16 @@ import (
 )
 
 const usageHead = `sse-bench loads an SSE server the way browsers do and tells whether anything
-was lost, repeated or out of order.
+was lost, late, repeated or out of order.
 
 Subscribers follow EventSource's rules: they honour retry:, send Last-Event-ID,
 come back to the next address after any end of a stream, and give up for good on
 any answer but 200 text/event-stream. The publisher writes numbered events at a
 constant rate; latency counts from when an event was due.
+
+When all is published, -settle is the time for the last events to arrive. What
+is missing then is waited for over -grace: an event that comes is late, and the
+report says by how much; one that does not come is lost. Both fail the run.
 
 Examples
   # 1,000 subscribers on 50 channels of two replicas, 500 events/s
@@ -29,8 +33,8 @@ Examples
   sse-bench -scenario broadcast -url http://127.0.0.1:8090/sub/{channel} \
     -publish http -publish-url http://127.0.0.1:8090/pub/{channel} -channel bench-{run}-{n}
 
-Exit status: 0 all is well; 1 an event was lost, repeated or out of order, a
-subscriber was refused or not connected, or the run could not be made; 2 wrong
+Exit status: 0 all is well; 1 an event was lost, late, repeated or out of order,
+a subscriber was refused or not connected, or the run could not be made; 2 wrong
 usage.
 
 Scenarios (presets; flags that are given win)

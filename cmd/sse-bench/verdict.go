@@ -18,8 +18,11 @@ type channelState struct {
 	repeated int32
 	disorder int32
 	gaps     int32
-	gapOpen  bool // a gap was announced and no event has arrived since
-	joined   bool // first only opened the count: what came before is judged by finish
+	late     int32
+	lateBy   int64 // the longest delay of a late event, ns
+	lateNew  bool  // that one came on a stream that was opened after it was due
+	gapOpen  bool  // a gap was announced and no event has arrived since
+	joined   bool  // first only opened the count: what came before is judged by finish
 }
 
 // arrival is how an event relates to what has arrived before.
@@ -28,7 +31,7 @@ type arrival uint8
 const (
 	inOrder arrival = iota
 	afterHole
-	late
+	belated // what comes after it has arrived before
 	again
 )
 
@@ -46,7 +49,7 @@ func (c *channelState) take(seq int64, joining bool) arrival {
 	if seq <= c.last {
 		if c.fill(seq) || c.joined && seq < c.first {
 			c.disorder++
-			return late
+			return belated
 		}
 		c.repeated++
 		return again
@@ -64,6 +67,14 @@ func (c *channelState) take(seq int64, joining bool) arrival {
 func (c *channelState) gap() {
 	c.gaps++
 	c.gapOpen = true
+}
+
+// overdue notes an event that arrived when the time for it was over. caughtUp
+// tells that its stream was opened after it was due.
+func (c *channelState) overdue(delay int64, caughtUp bool) {
+	if c.late++; delay > c.lateBy {
+		c.lateBy, c.lateNew = delay, caughtUp
+	}
 }
 
 // fill takes seq out of the hole it belongs to; false if it is in none.

@@ -10,6 +10,7 @@ const (
 	opMeasure = "measure" // start the latency histograms anew
 	opLeave   = "leave"   // end every stream
 	opExpect  = "expect"  // with Published and Schedule: what should have arrived
+	opOverdue = "overdue" // what arrives from now on is late
 	opVerdict = "verdict" // judge
 	opClose   = "close"   // end for good
 )
@@ -71,6 +72,10 @@ func (c *crew) handle(req request) (r response, err error) {
 	case opExpect:
 		for _, g := range c.groups {
 			g.expect(req.Published, req.Schedule)
+		}
+	case opOverdue:
+		for _, g := range c.groups {
+			g.setOverdue(true)
 		}
 	case opStatus:
 		t := newTally()
