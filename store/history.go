@@ -129,7 +129,10 @@ func (h *history) persist(ctx context.Context, f func(context.Context) (any, err
 // info looks at a stream. A key that is no stream gives ErrWrongType.
 func (h *history) info(ctx context.Context, key string) (streamInfo, error) {
 	v, err := h.do(ctx, &h.flights, "info "+key, func(ctx context.Context) (any, error) {
-		info, _, err := h.look(ctx, key, MaxID, 0, nil)
+		info, _, err := h.look(ctx, h.client(), key, MaxID, 0, nil)
+		if err == nil && !info.exists {
+			info = h.lookForMissing(ctx, key)
+		}
 		return info, err
 	})
 	if err != nil {
@@ -155,9 +158,26 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID)
 	if v.epoch == epoch && !pos.Less(v.floor) && pos.Less(v.head) {
 		return nil, errCovered
 	}
+	p, err := h.pageFrom(ctx, h.client(), w, pos)
+	if err == nil && p.gapReason != "" {
+		p, err = h.confirm(ctx, w, pos, p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.last.Less(v.head) {
+		return p, nil // not the stream that the window is of
+	}
+	c := w.prepend(epoch, p.resumed, p.upTo, p.entries, h.store.cfg.WindowEvents, h.store.budget.share())
+	h.store.budget.account(w, c)
+	return p, nil
+}
+
+// pageFrom reads a page with one client.
+func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, w *window, pos ID) (*page, error) {
 	count := w.pageSize()
 	p := &page{resumed: pos, entries: []Entry{}}
-	info, n, err := h.look(ctx, w.key, pos.Next(), count, func(e rawEntry) {
+	info, n, err := h.look(ctx, client, w.key, pos.Next(), count, func(e rawEntry) {
 		p.entries = append(p.entries, h.store.encode(w.channel, e))
 	})
 	if isWrongType(err) { // the stream gave way to something else under its subscribers
@@ -182,11 +202,6 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID)
 	if n >= count {
 		p.upTo = p.entries[n-1].ID
 	}
-	if p.last.Less(v.head) {
-		return p, nil // not the stream that the window is of
-	}
-	c := w.prepend(epoch, p.resumed, p.upTo, p.entries, h.store.cfg.WindowEvents, h.store.budget.share())
-	h.store.budget.account(w, c)
 	return p, nil
 }
 
@@ -208,18 +223,18 @@ func (i *streamInfo) lostBetween(pos, next ID) bool {
 
 // look reads, at one moment, what the stream is and up to count entries from
 // id from on. f is called with each entry.
-func (h *history) look(ctx context.Context, key string, from ID, count int, f func(rawEntry)) (streamInfo, int, error) {
+func (h *history) look(ctx context.Context, client redis.UniversalClient, key string, from ID, count int, f func(rawEntry)) (streamInfo, int, error) {
 	var entries []any
 	if count > 0 {
 		entries = []any{"XRANGE", key, from.String(), "+", "COUNT", strconv.Itoa(count)}
 	}
-	reply, err := lookAt(ctx, h.client(), key, entries)
+	reply, err := lookAt(ctx, client, key, entries)
 	if err != nil {
 		return streamInfo{}, 0, err
 	}
 	info, err := reply.info.streamInfo()
 	if err == nil && info.partial && info.exists {
-		err = h.completeInfo(ctx, key, &info)
+		err = h.completeInfo(ctx, client, key, &info)
 	}
 	if err != nil || count == 0 {
 		return info, 0, err
@@ -229,8 +244,8 @@ func (h *history) look(ctx context.Context, key string, from ID, count int, f fu
 }
 
 // completeInfo finds what the embedded server's XINFO STREAM does not tell.
-func (h *history) completeInfo(ctx context.Context, key string, info *streamInfo) error {
-	r, err := rawReply(ctx, h.client(), "XRANGE", key, "-", "+", "COUNT", "1")
+func (h *history) completeInfo(ctx context.Context, client redis.UniversalClient, key string, info *streamInfo) error {
+	r, err := rawReply(ctx, client, "XRANGE", key, "-", "+", "COUNT", "1")
 	if err != nil {
 		return err
 	}

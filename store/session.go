@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -50,6 +51,9 @@ type session struct {
 	pong     atomic.Int64  // when inval last answered, in Unix nanoseconds
 	pinged   time.Time     // when it was last asked; owned by loop
 	broken   chan error    // capacity 1: why inval ended
+	leave    chan error    // capacity 1: why another server is to be read from
+	addr     string        // of the server
+	doubts   *doubts       // nil if the server is a master
 	over     chan struct{} // closed when the receiver has returned
 }
 
@@ -78,11 +82,20 @@ func (n *node) runSession(ctx context.Context) error {
 	n.log.Debug("tail session opened", "addr", addr, "tracking", s.tracking)
 	// What happened before tracking was on is unknown.
 	n.enqueueAll(readChecked)
+	if n.replicas != nil {
+		var watch sync.WaitGroup
+		defer watch.Wait()
+		defer cancel()
+		watch.Go(func() { s.watch(ctx) })
+	}
 	return s.loop(ctx)
 }
 
 func (n *node) openSession(ctx context.Context, addr string) (_ *session, err error) {
-	s := &session{n: n, broken: make(chan error, 1), over: make(chan struct{})}
+	s := &session{n: n, addr: addr, broken: make(chan error, 1), leave: make(chan error, 1), over: make(chan struct{})}
+	if n.replicas != nil && n.replicas.fromReplica() {
+		s.doubts = newDoubts()
+	}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -105,6 +118,9 @@ func (n *node) openSession(ctx context.Context, addr string) (_ *session, err er
 	s.inval = redis.NewClient(&invalOpts)
 	readOpts := *opts
 	readOpts.Dialer = dialOnce(opts)
+	if n.replicas != nil && n.opts.topology == cluster {
+		readOpts.OnConnect = readOnly
+	}
 	s.read = redis.NewClient(&readOpts)
 
 	s.pubsub = s.inval.Subscribe(ctx) // which would keep the error to itself
@@ -240,6 +256,8 @@ func (s *session) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-s.broken:
+			return err
+		case err := <-s.leave:
 			return err
 		case <-sweep.C:
 			n.enqueueAll(readSwept)
