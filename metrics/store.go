@@ -69,7 +69,7 @@ func newStore(f factory) Store {
 		TailNodes:         f.gauge("tail_nodes", "Redis nodes that are tailed."),
 		TailReplicas:      f.gauge("tail_replicas", "Redis nodes of those that are read from a replica (SSE_REDIS_READ=replica); the rest are read from their master."),
 		ReplicaLag:        f.gauge("replica_lag_seconds", "How long ago the most backward replica that is read from was known to have all that its master had; about 1 when all is well, 0 without replicas."),
-		TailSessions:      f.counter("tail_sessions_total", "Tail sessions that were opened; more than one per node means that a connection was lost."),
+		TailSessions:      f.counter("tail_sessions_total", "Tail sessions that were opened; more than one per node means that a connection was lost, or that another server is read from."),
 		TailLag:           f.gauge("tail_lag_seconds", "How long the oldest channel that is known to have changed has been waiting to be read."),
 		SweepFinds:        f.counter("sweep_finds_total", "Entries that only the safety sweep found; anything but 0 is a defect."),
 		HistoryInFlight:   f.gauge("history_reads_in_flight", "Reads of older entries that are under way."),

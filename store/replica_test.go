@@ -138,6 +138,9 @@ func TestReplicaBehind(t *testing.T) {
 	goOn := stall(replica)
 	master.Do("XADD", "sse:a", "20-0", "data", "1")
 	master.Do("XADD", "sse:a", "21-0", "data", "2")
+	if n := replica.Do("XLEN", "sse:a"); n != int64(1) {
+		t.Fatalf("the replica has %v entries: not the fault that was meant", n)
+	}
 	// It has seen what the replica does not have; the master knows.
 	if ahead.at(ID{20, 0}).drain(); fmt.Sprint(ahead.got) != "[21-0 2]" {
 		t.Errorf("ahead of the replica: got %v", ahead.got)
@@ -145,9 +148,6 @@ func TestReplicaBehind(t *testing.T) {
 	// This was never there, and to say so does not wait for the replica.
 	if beyond.at(ID{99, 0}).drain(); len(beyond.got) == 0 || beyond.got[0].gap == nil || beyond.got[0].gap.Reason != "reset" {
 		t.Errorf("beyond the master: got %v", beyond.got)
-	}
-	if live.drain(); len(live.got) != 0 {
-		t.Fatalf("the replica is not behind: got %v", live.got)
 	}
 	goOn()
 	master.Do("XADD", "sse:a", "22-0", "data", "3")
@@ -264,7 +264,7 @@ func TestReplicaChoice(t *testing.T) {
 	master.XAdd("sse:a", "data", "x")
 	other.AwaitSync(master)
 	for range 5 {
-		if addr := choose(); addr != other.Addr() {
+		if addr := choose(); addr == one.Addr() {
 			t.Errorf("chose %s; %s is behind", addr, one)
 		}
 	}
