@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -93,6 +94,35 @@ func TestReplicaSentinelFailover(t *testing.T) {
 func TestReplicaFailoverLosesEntries(t *testing.T) {
 	t.Parallel()
 	testFailoverLosesEntries(t, fromReplicas)
+}
+
+// TestReplicaMasterKilled goes on when the master dies: clients still resume,
+// and what the new master gets comes, whichever of the replicas that is.
+func TestReplicaMasterKilled(t *testing.T) {
+	t.Parallel()
+	first := redistest.Start(t)
+	g := redistest.StartSentinel(t, "m", first, 2)
+	s := openHealthy(t, g.URL(), fromReplicas)
+	s.awaitReplicas(t, 1)
+	live, resumed := s.subscribe(t, "a"), s.subscribe(t, "a")
+	live.awaitID(first.XAdd("sse:a", "data", "x"))
+	for _, replica := range g.Servers()[1:] {
+		replica.AwaitSync(first)
+	}
+	first.Kill()
+	for s.windowOf("a").shrink().events != 0 {
+	}
+	if resumed.at(ID{}).drain(); len(resumed.got) != 1 {
+		t.Errorf("without a master: got %v", resumed.got)
+	}
+	second := g.AwaitFailover(first)
+	live.awaitID(second.XAdd("sse:a", "data", "y"))
+	s.awaitReplicas(t, 1)
+	live.awaitID(second.XAdd("sse:a", "data", "z"))
+	resumed.awaitID(live.got[len(live.got)-1].id.String())
+	if len(live.got) != 3 || len(resumed.got) != 3 {
+		t.Errorf("got %v and %v", live.got, resumed.got)
+	}
 }
 
 // TestReplicaKilled reads from the master while there is no replica, and from
@@ -201,13 +231,22 @@ func TestReplicaWithoutMaster(t *testing.T) {
 	}
 	s := openHealthy(t, g.URL(), fromReplicas)
 	s.awaitReplicas(t, 1)
-	live, resumed := s.subscribe(t, "a"), s.subscribe(t, "a")
+	live, resumed, ahead := s.subscribe(t, "a"), s.subscribe(t, "a"), s.subscribe(t, "a")
 	for i := range 3 {
 		live.awaitID(master.Do("XADD", "sse:a", fmt.Sprintf("%d-0", 10+i), "data", i).(string))
 	}
 	live.got = nil
+	stall(replica)
+	master.Do("XADD", "sse:a", "13-0", "data", "3")
 	master.Pause()
 	defer master.Resume()
+	ahead.at(ID{13, 0})
+	if _, state := ahead.cur.Next(1 << 16); state != Behind {
+		t.Errorf("ahead of the replica: state %v", state)
+	}
+	if b, err := ahead.cur.Fetch(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("ahead of the replica, which cannot be confirmed: got %v, %v", b, err)
+	}
 	replica.Kill()
 	replica.Restart()
 	doubtful := func() bool { // the tail has looked, and the stream is not there
@@ -233,8 +272,9 @@ func TestReplicaWithoutMaster(t *testing.T) {
 	master.Resume()
 	live.awaitID(master.Do("XADD", "sse:a", "30-0", "data", "x").(string))
 	resumed.awaitID("30-0")
-	if fmt.Sprint(live.got, resumed.got) != "[30-0 x] [11-0 1 12-0 2 30-0 x]" {
-		t.Errorf("got %v and %v", live.got, resumed.got)
+	ahead.awaitID("30-0")
+	if fmt.Sprint(live.got, resumed.got, ahead.got) != "[13-0 3 30-0 x] [11-0 1 12-0 2 13-0 3 30-0 x] [30-0 x]" {
+		t.Errorf("got %v, %v and %v", live.got, resumed.got, ahead.got)
 	}
 	s.awaitReplicas(t, 1)
 	// What the doubt was about can be lost all the same.
