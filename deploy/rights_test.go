@@ -33,7 +33,32 @@ func TestRedisRightsSuffice(t *testing.T) {
 		master := redistest.Start(t, users...)
 		g := redistest.StartSentinel(t, "main", master, 1)
 		useEverything(t, "redis+sentinel://"+login+strings.Join(g.Addrs(), ",")+"/0?master=main", master.Client(), nil)
+		useEverything(t, "redis+sentinel://"+login+strings.Join(g.Addrs(), ",")+"/0?master=main", master.Client(), nil, "SSE_REDIS_READ=replica")
 		requireNothingDenied(t, append(g.Servers(), g.Nodes()...)...)
+		if n := g.Servers()[1].Commandstats()["xrange"]; n == 0 {
+			t.Error("the replica was not read from")
+		}
+	})
+	t.Run("replicas of a Cluster", func(t *testing.T) {
+		c := redistest.StartCluster(t, 3, 1, users...)
+		// A replica that has never had anything is not named.
+		for i := range 12 {
+			c.XAdd(fmt.Sprint("sse:filler", i), "data", "x")
+		}
+		redistest.Eventually(t, time.Minute, "the cluster to name its replicas", func() bool {
+			ranges, _ := c.Nodes()[0].Do("CLUSTER", "SLOTS").([]any)
+			for _, r := range ranges {
+				if nodes := r.([]any)[2:]; len(nodes) < 2 {
+					return false
+				}
+			}
+			return len(ranges) == 3
+		})
+		useEverything(t, "redis+cluster://"+login+strings.Join(c.Addrs(), ","), c.Client(), nil, "SSE_REDIS_READ=replica")
+		requireNothingDenied(t, c.Nodes()...)
+		if n := c.Replicas(c.NodeFor("sse:orders"))[0].Commandstats()["xrange"]; n == 0 {
+			t.Error("the replica was not read from")
+		}
 	})
 	t.Run("Cluster", func(t *testing.T) {
 		c := redistest.StartCluster(t, 3, 0, users...)
@@ -63,7 +88,7 @@ func requireNothingDenied(t *testing.T, servers ...*redistest.Server) {
 // resume, find out about trimmed, deleted and moved streams, and other types.
 // Everything but the last needs only that it goes on; what it delivers is tested
 // elsewhere.
-func useEverything(t *testing.T, redisURL string, c redis.UniversalClient, move func()) {
+func useEverything(t *testing.T, redisURL string, c redis.UniversalClient, move func(), env ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -76,7 +101,7 @@ func useEverything(t *testing.T, redisURL string, c redis.UniversalClient, move 
 		return fmt.Sprint(reply)
 	}
 	// Two windows of four events: most is read from Redis.
-	url := "http://" + startOneGateway(t, redisURL, "SSE_WINDOW_EVENTS=4", "SSE_SWEEP_INTERVAL=1s") + "/events?channel="
+	url := "http://" + startOneGateway(t, redisURL, append(env, "SSE_WINDOW_EVENTS=4", "SSE_SWEEP_INTERVAL=1s")...) + "/events?channel="
 	first := do("XADD", "sse:orders", "*", "data", "first")
 	for i := range 20 {
 		do("XADD", "sse:orders", "*", "data", fmt.Sprint("old ", i))

@@ -46,6 +46,8 @@ type Store struct {
 	WindowEvictions   *prometheus.CounterVec // by limit: events, memory
 	TailUp            prometheus.Gauge
 	TailNodes         prometheus.Gauge
+	TailReplicas      prometheus.Gauge
+	ReplicaLag        prometheus.Gauge // seconds
 	TailSessions      prometheus.Counter
 	TailLag           prometheus.Gauge // seconds
 	SweepFinds        prometheus.Counter
@@ -65,7 +67,9 @@ func newStore(f factory) Store {
 		WindowEvictions:   f.counterVec("window_evictions_total", "Events that left a window, by the limit that made them leave.", "limit", "events", "memory"),
 		TailUp:            f.gauge("tail_up", "1 while the tail of every Redis node has proved itself alive within 5 s."),
 		TailNodes:         f.gauge("tail_nodes", "Redis nodes that are tailed."),
-		TailSessions:      f.counter("tail_sessions_total", "Tail sessions that were opened; more than one per node means that a connection was lost."),
+		TailReplicas:      f.gauge("tail_replicas", "Redis nodes of those that are read from a replica (SSE_REDIS_READ=replica); the rest are read from their master."),
+		ReplicaLag:        f.gauge("replica_lag_seconds", "How long ago the most backward replica that is read from was known to have all that its master had; about 1 when all is well, 0 without replicas."),
+		TailSessions:      f.counter("tail_sessions_total", "Tail sessions that were opened; more than one per node means that a connection was lost, or that another server is read from."),
 		TailLag:           f.gauge("tail_lag_seconds", "How long the oldest channel that is known to have changed has been waiting to be read."),
 		SweepFinds:        f.counter("sweep_finds_total", "Entries that only the safety sweep found; anything but 0 is a defect."),
 		HistoryInFlight:   f.gauge("history_reads_in_flight", "Reads of older entries that are under way."),

@@ -17,6 +17,9 @@ const leastPrivilege = "resetkeys resetchannels -@all %R~sse:* &__redis__:invali
 const (
 	sentinelPrivilege = leastPrivilege + " +role"
 	clusterPrivilege  = leastPrivilege + " +cluster|slots +cluster|nodes +asking"
+
+	sentinelReplicaPrivilege = sentinelPrivilege + " +info"
+	clusterReplicaPrivilege  = clusterPrivilege + " +info +readonly"
 )
 
 func TestLeastPrivilege(t *testing.T) {

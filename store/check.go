@@ -117,8 +117,13 @@ func (s *session) finishCheck(ctx context.Context, r *tailRead) error {
 		s.n.enqueue(r.w, r.why|readChecked) // the others have taken all the room
 		return nil
 	}
-	switch v := r.verdict(look); v.outcome {
+	v := r.verdict(look)
+	if v.outcome != follows && !s.certain(r.w) {
+		return nil
+	}
+	switch v.outcome {
 	case follows:
+		s.settle(r.w)
 		s.commit(r, look.entries, look.full, &look)
 	case trimmed:
 		gap := Gap{Channel: r.w.channel, After: r.head, Resumed: v.resumed, Reason: metrics.GapTrimmed}

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,13 +29,14 @@ const (
 )
 
 // clusterTopology is a Redis Cluster: a node per master, each with a session of
-// its own.
+// its own, with the master or with a replica of it.
 type clusterTopology struct {
 	store    *Store
 	endpoint *endpoint
-	client   *redis.ClusterClient
-	changed  chan struct{} // capacity 1: something is due
-	stale    atomic.Bool   // ask for the slots again
+	client   *redis.ClusterClient // for reads of history
+	masters  *redis.ClusterClient // the same, unless that reads from replicas
+	changed  chan struct{}        // capacity 1: something is due
+	stale    atomic.Bool          // ask for the slots again
 
 	askers map[string]*redis.Client // by address; owned by run
 	ranges atomic.Pointer[[]redis.ClusterSlot]
@@ -59,13 +62,20 @@ func newClusterTopology(s *Store, e *endpoint) *clusterTopology {
 		nodes:   make(map[string]*clusterNode),
 		pending: make(map[*window]bool),
 	}
-	t.client = redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs: e.addrs, Username: e.username, Password: e.password, Protocol: 2, DisableIdentity: true,
+	o := redis.ClusterOptions{
+		Addrs: slices.Clone(e.addrs), Username: e.username, Password: e.password, Protocol: 2, DisableIdentity: true,
 		DialTimeout: dialTimeout, ReadTimeout: replyTimeout, WriteTimeout: replyTimeout,
 		ContextTimeoutEnabled: true, PoolSize: historyConns, PipelinePoolSize: historyConns, TLSConfig: e.tls,
 		// By itself go-redis would go on asking a master that died, for a minute.
 		ClusterSlots: t.known,
-	})
+	}
+	if t.masters = redis.NewClusterClient(&o); e.replicas {
+		o.Addrs = slices.Clone(e.addrs) // to which the client appends
+		o.ClusterSlots, o.OnConnect = t.read, readOnly
+		t.client = redis.NewClusterClient(&o)
+	} else {
+		t.client = t.masters
+	}
 	return t
 }
 
@@ -78,7 +88,12 @@ func (t *clusterTopology) known(context.Context) ([]redis.ClusterSlot, error) {
 }
 
 func (t *clusterTopology) historyClient() redis.UniversalClient { return t.client }
-func (t *clusterTopology) close() error                         { return t.client.Close() }
+func (t *clusterTopology) close() error {
+	if t.client == t.masters {
+		return t.client.Close()
+	}
+	return errors.Join(t.client.Close(), t.masters.Close())
+}
 
 func (t *clusterTopology) suspectChange() {
 	t.stale.Store(true)
@@ -174,7 +189,7 @@ func (t *clusterTopology) refresh(ctx context.Context, wg *sync.WaitGroup) error
 		return err
 	}
 	if old := t.ranges.Swap(&ranges); old == nil || !reflect.DeepEqual(*old, ranges) {
-		t.client.ReloadState(ctx)
+		t.reload(ctx)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -224,6 +239,9 @@ func (t *clusterTopology) start(ctx context.Context, wg *sync.WaitGroup, addr st
 	ctx, stop := context.WithCancel(ctx)
 	n := &clusterNode{newNode(t.store, t.endpoint, addr, func(context.Context) (string, error) { return addr, nil }), stop}
 	n.verify = n.watchSlots
+	if t.endpoint.replicas {
+		t.readReplicas(n)
+	}
 	t.nodes[addr] = n
 	wg.Go(func() { runNode(ctx, n.node) })
 	return n
@@ -277,7 +295,7 @@ func (t *clusterTopology) retryPending(ctx context.Context) {
 			continue
 		}
 		if ask {
-			s := &session{n: n, conn: t.client}
+			s := &session{n: n, conn: t.masters}
 			if err := s.readVia(ctx, w); err != nil {
 				n.log.Debug("a stream could not be read while its slot moves", "error", err)
 			}

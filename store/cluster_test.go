@@ -16,9 +16,13 @@ import (
 // subscribers on every node throughout.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	c := redistest.StartCluster(t, 3, 1, redistest.WithUser("default off"), redistest.WithUser("gateway on >pass "+clusterPrivilege))
+	testCluster(t, clusterPrivilege, nil)
+}
+
+func testCluster(t *testing.T, privilege string, change func(*Config)) {
+	c := redistest.StartCluster(t, 3, 1, redistest.WithUser("default off"), redistest.WithUser("gateway on >pass "+privilege))
 	url := strings.Replace(c.URL(), "redis+cluster://", "redis+cluster://gateway:pass@", 1)
-	s := openHealthy(t, url, nil)
+	s := openHealthy(t, url, change)
 	for _, key := range []string{"", "a", "sse:orders", "x{tag}y{other}", "x{}y", "x{open", "{tag}", "sse:é", strings.Repeat("k", 200)} {
 		if want := c.Nodes()[0].Do("CLUSTER", "KEYSLOT", key); want != int64(slotOf(key)) {
 			t.Errorf("slotOf(%q) = %d, Redis says %v", key, slotOf(key), want)

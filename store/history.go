@@ -128,7 +128,10 @@ func (h *history) persist(ctx context.Context, f func(context.Context) (any, err
 // info looks at a stream. A key that is no stream gives ErrWrongType.
 func (h *history) info(ctx context.Context, key string) (streamInfo, error) {
 	v, err := h.do(ctx, &h.flights, "info "+key, func(ctx context.Context) (any, error) {
-		info, _, err := h.look(ctx, key, MaxID, 0, nil, nil)
+		info, _, err := h.look(ctx, h.client(), key, MaxID, 0, nil, nil)
+		if err == nil && !info.exists {
+			info = h.lookForMissing(ctx, key)
+		}
 		return info, err
 	})
 	if err != nil {
@@ -158,8 +161,26 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID,
 	if count == 0 {
 		count = min(w.pageSize(), firstEntries)
 	}
+	p, err := h.pageFrom(ctx, h.client(), w, pos, count)
+	if err == nil && p.gapReason != "" {
+		p, err = h.confirm(ctx, w, pos, p, count)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h.store.countRead(metrics.SourceHistory, p.entries)
+	if p.last.Less(v.head) {
+		return p, nil // not the stream that the window is of
+	}
+	c := w.prepend(epoch, p.resumed, p.upTo, p.entries, h.store.cfg.WindowEvents, h.store.budget.share())
+	h.store.budget.account(w, c)
+	return p, nil
+}
+
+// pageFrom reads a page with one client.
+func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, w *window, pos ID, count int) (*page, error) {
 	p := &page{resumed: pos, entries: []Entry{}}
-	info, got, err := h.look(ctx, w.key, pos.Next(), count, h.store.keeper(ID{}, nil), func(e rawEntry) {
+	info, got, err := h.look(ctx, client, w.key, pos.Next(), count, h.store.keeper(ID{}, nil), func(e rawEntry) {
 		p.entries = append(p.entries, h.store.encode(w.channel, e))
 	})
 	if isWrongType(err) { // the stream gave way to something else under its subscribers
@@ -174,7 +195,6 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID,
 	learn(&w.avgPage, got)
 	p.next = nextPage(count, got)
 	n := len(p.entries)
-	h.store.countRead(metrics.SourceHistory, p.entries)
 	switch {
 	case info.last.Less(pos): // a stream that does not exist has 0-0
 		p.resumed, p.gapReason = info.last, metrics.GapReset
@@ -187,11 +207,6 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID,
 	if got.cut || n >= count {
 		p.upTo = p.entries[n-1].ID
 	}
-	if p.last.Less(v.head) {
-		return p, nil // not the stream that the window is of
-	}
-	c := w.prepend(epoch, p.resumed, p.upTo, p.entries, h.store.cfg.WindowEvents, h.store.budget.share())
-	h.store.budget.account(w, c)
 	return p, nil
 }
 
@@ -213,18 +228,18 @@ func (i *streamInfo) lostBetween(pos, next ID) bool {
 
 // look reads, at one moment, what the stream is and up to count entries from
 // id from on, of which k keeps the reply. f is called with each entry.
-func (h *history) look(ctx context.Context, key string, from ID, count int, k *keeper, f func(rawEntry)) (streamInfo, reading, error) {
+func (h *history) look(ctx context.Context, client redis.UniversalClient, key string, from ID, count int, k *keeper, f func(rawEntry)) (streamInfo, reading, error) {
 	var entries []any
 	if count > 0 {
 		entries = []any{"XRANGE", key, from.String(), "+", "COUNT", strconv.Itoa(count)}
 	}
-	reply, err := lookAt(ctx, h.client(), key, entries, k)
+	reply, err := lookAt(ctx, client, key, entries, k)
 	if err != nil {
 		return streamInfo{}, reading{}, err
 	}
 	info, err := reply.info.streamInfo()
 	if err == nil && info.partial && info.exists {
-		err = h.completeInfo(ctx, key, &info)
+		err = h.completeInfo(ctx, client, key, &info)
 	}
 	if err != nil || count == 0 {
 		return info, reading{}, err
@@ -234,8 +249,8 @@ func (h *history) look(ctx context.Context, key string, from ID, count int, k *k
 }
 
 // completeInfo finds what the embedded server's XINFO STREAM does not tell.
-func (h *history) completeInfo(ctx context.Context, key string, info *streamInfo) error {
-	r, err := rawReply(ctx, h.client(), "XRANGE", key, "-", "+", "COUNT", "1")
+func (h *history) completeInfo(ctx context.Context, client redis.UniversalClient, key string, info *streamInfo) error {
+	r, err := rawReply(ctx, client, "XRANGE", key, "-", "+", "COUNT", "1")
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -28,6 +29,8 @@ type node struct {
 	addr  func(context.Context) (string, error) // where the server is now
 	opts  *endpoint
 	log   *slog.Logger
+	// replicas, if set, are those of the master, to read from instead of it.
+	replicas *replicaSet
 	// verify, if set, checks on a live connection that this is still the
 	// server to tail.
 	verify func(context.Context, querier) error
@@ -175,6 +178,10 @@ func (n *node) run(ctx context.Context) {
 		n.acquit()
 		if ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, errMoving) {
+			n.log.Info("the tail moves to another server", "error", err)
+			continue // which is there
 		}
 		n.store.metrics.RedisErrors.WithLabelValues(errorKind(err)).Inc()
 		n.denied.Store(isDenied(err))

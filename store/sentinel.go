@@ -21,15 +21,16 @@ var (
 	errNotMaster = errors.New("the server is not the master any more")
 )
 
-// sentinelTopology is one master that sentinels name. The tail and the reads
-// of history use the same server, so that they never see two different copies
-// of a stream; which one it is, is decided when a session is opened, and asked
-// again with every probe.
+// sentinelTopology is one master that sentinels name, or a replica of it. The
+// tail and the reads of history use the same server, so that they never see two
+// different copies of a stream; which one it is, is decided when a session is
+// opened, and asked again with every probe.
 type sentinelTopology struct {
 	oneServer
 	endpoint  *endpoint
 	sentinels []*redis.SentinelClient
-	master    atomic.Pointer[redis.Client] // for reads of history; nil at first
+	server    atomic.Pointer[redis.Client] // for reads of history; nil at first
+	master    atomic.Pointer[redis.Client] // for what a replica may not have yet; nil until needed
 }
 
 func newSentinelTopology(s *Store, e *endpoint) *sentinelTopology {
@@ -42,32 +43,35 @@ func newSentinelTopology(s *Store, e *endpoint) *sentinelTopology {
 	}
 	t.node = newNode(s, e, e.master, t.resolve)
 	t.node.verify = t.verify
+	if e.replicas {
+		t.readReplicas()
+	}
 	return t
 }
 
-// historyClient returns the client of the current master. Before there is one,
+// historyClient returns the client of the server that is read from. Before there is one,
 // a client that fails at once.
 func (t *sentinelTopology) historyClient() redis.UniversalClient {
-	if c := t.master.Load(); c != nil {
+	if c := t.server.Load(); c != nil {
 		return c
 	}
 	addr, err := t.ask(context.Background())
 	if err != nil {
 		addr = t.endpoint.addrs[0] // a sentinel: it answers that it knows no such command
 	}
-	return t.follow(addr)
+	return t.follow(&t.server, addr)
 }
 
-// follow makes the server at addr the one that history is read from.
-func (t *sentinelTopology) follow(addr string) *redis.Client {
-	old := t.master.Load()
+// follow makes a client one of the server at addr.
+func (t *sentinelTopology) follow(client *atomic.Pointer[redis.Client], addr string) *redis.Client {
+	old := client.Load()
 	if old != nil && old.Options().Addr == addr {
 		return old
 	}
 	c := redis.NewClient(t.endpoint.historyOptions(addr))
-	if !t.master.CompareAndSwap(old, c) {
+	if !client.CompareAndSwap(old, c) {
 		_ = c.Close()
-		return t.master.Load()
+		return client.Load()
 	}
 	if old != nil {
 		_ = old.Close() // reads under way fail, and are tried again on the new one
@@ -80,8 +84,10 @@ func (t *sentinelTopology) close() error {
 	for _, s := range t.sentinels {
 		errs = append(errs, s.Close())
 	}
-	if c := t.master.Load(); c != nil {
-		errs = append(errs, c.Close())
+	for _, c := range []*redis.Client{t.server.Load(), t.master.Load()} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -92,23 +98,31 @@ func (t *sentinelTopology) resolve(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	t.follow(addr)
+	t.follow(&t.server, addr)
 	return addr, nil
 }
 
 // verify ends a session with a server that is no longer the master, be it that
 // the sentinels chose another one or that it was made a replica.
 func (t *sentinelTopology) verify(ctx context.Context, conn querier) error {
+	if err := requireMaster(ctx, conn); err != nil {
+		return err
+	}
+	// When no sentinel answers, the master that is there is better than none.
+	if addr, err := t.ask(ctx); err == nil && addr != t.server.Load().Options().Addr {
+		return fmt.Errorf("%w: the sentinels name %s", errNotMaster, addr)
+	}
+	return nil
+}
+
+// requireMaster asks a server whether it is a master.
+func requireMaster(ctx context.Context, conn querier) error {
 	role := redis.NewSliceCmd(ctx, "ROLE")
 	if err := conn.Process(ctx, role); err != nil {
 		return err
 	}
 	if v := role.Val(); len(v) == 0 || v[0] != "master" {
 		return errNotMaster
-	}
-	// When no sentinel answers, the master that is there is better than none.
-	if addr, err := t.ask(ctx); err == nil && addr != t.master.Load().Options().Addr {
-		return fmt.Errorf("%w: the sentinels name %s", errNotMaster, addr)
 	}
 	return nil
 }

@@ -11,10 +11,14 @@ import (
 // everything: nothing may be lost, and nobody may be told of a gap.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
-	first := redistest.Start(t, redistest.WithTLS(), redistest.WithUser("default off"), redistest.WithUser("gateway on >pass "+sentinelPrivilege))
+	testSentinelFailover(t, sentinelPrivilege, nil)
+}
+
+func testSentinelFailover(t *testing.T, privilege string, change func(*Config)) {
+	first := redistest.Start(t, redistest.WithTLS(), redistest.WithUser("default off"), redistest.WithUser("gateway on >pass "+privilege))
 	g := redistest.StartSentinel(t, "m", first, 1)
 	url := sentinelURL(g, first)
-	s := openHealthy(t, url, nil)
+	s := openHealthy(t, url, change)
 	r, quiet := s.subscribe(t, "a"), s.subscribe(t, "quiet")
 	quiet.awaitID(first.XAdd("sse:quiet", "data", "x"))
 	p := startPour(first, "a")
@@ -62,10 +66,14 @@ func sentinelURL(g *redistest.Sentinel, master *redistest.Server) string {
 // entries come, whether their ids are before or after those that were lost.
 func TestFailoverLosesEntries(t *testing.T) {
 	t.Parallel()
+	testFailoverLosesEntries(t, nil)
+}
+
+func testFailoverLosesEntries(t *testing.T, change func(*Config)) {
 	first := redistest.Start(t)
 	g := redistest.StartSentinel(t, "m", first, 1)
 	replica := g.Servers()[1]
-	s := openHealthy(t, g.URL(), nil)
+	s := openHealthy(t, g.URL(), change)
 	lost, lower, kept, gone := s.subscribe(t, "lost"), s.subscribe(t, "lower"), s.subscribe(t, "kept"), s.subscribe(t, "gone")
 	all := []*reader{lost, lower, kept}
 	for i, r := range all {

@@ -57,6 +57,9 @@ type session struct {
 	pinged   time.Time     // when it was last asked; owned by loop
 	missing  time.Time     // when the answer was first found not to be there; owned by loop
 	broken   chan error    // capacity 1: why receive ended
+	leave    chan error    // capacity 1: why another server is to be read from
+	addr     string        // of the server
+	doubts   *doubts       // nil if the server is a master
 	over     chan struct{} // closed when receive has returned
 
 	// mu guards the connection that reads, and so the windows of the node,
@@ -93,11 +96,20 @@ func (n *node) runSession(ctx context.Context) error {
 	n.log.Debug("tail session opened", "addr", addr, "tracking", s.tracking)
 	// What happened before tracking was on is unknown.
 	n.resync()
+	if n.replicas != nil {
+		var watch sync.WaitGroup
+		defer watch.Wait()
+		defer cancel()
+		watch.Go(func() { s.watch(ctx) })
+	}
 	return s.loop(ctx)
 }
 
 func (n *node) openSession(ctx context.Context, addr string) (_ *session, err error) {
-	s := &session{n: n, broken: make(chan error, 1), over: make(chan struct{})}
+	s := &session{n: n, addr: addr, broken: make(chan error, 1), leave: make(chan error, 1), over: make(chan struct{})}
+	if n.replicas != nil && n.replicas.fromReplica() {
+		s.doubts = newDoubts()
+	}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -120,6 +132,9 @@ func (n *node) openSession(ctx context.Context, addr string) (_ *session, err er
 	s.inval = redis.NewClient(&invalOpts)
 	readOpts := *opts
 	readOpts.Dialer = dialOnce(opts, &s.conns[1])
+	if n.replicas != nil && n.opts.topology == cluster {
+		readOpts.OnConnect = readOnly
+	}
 	s.read = redis.NewClient(&readOpts)
 
 	s.pubsub = s.inval.Subscribe(ctx) // which would keep the error to itself
@@ -332,6 +347,8 @@ func (s *session) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-s.broken:
+			return err
+		case err := <-s.leave:
 			return err
 		case <-sweep.C:
 			n.enqueueAll(readSwept)

@@ -15,6 +15,10 @@
 //	+subscribe +ping +client|id +client|tracking
 //	+role                                   with Sentinel
 //	+cluster|slots +cluster|nodes +asking   with Redis Cluster
+//	+info +readonly                         to read from replicas, the latter on a cluster
+//
+// On the sentinels it needs +sentinel|master, and +sentinel|replicas to read
+// from replicas.
 //
 // Without +client|id or +client|tracking it polls, as it does with a server
 // that has no CLIENT TRACKING.
@@ -47,6 +51,7 @@ type Config struct {
 	WindowLinger  time.Duration
 	PollInterval  time.Duration // between reads of a Redis without CLIENT TRACKING
 	SweepInterval time.Duration // between safety reads of every channel
+	ReadReplicas  bool          // read from replicas rather than masters; see HasReplicas
 	Encoder       Encoder
 	Metrics       *metrics.Store
 	Log           *slog.Logger
@@ -93,6 +98,9 @@ func Open(cfg Config) (*Store, error) {
 	e, err := parseURL(cfg.RedisURL)
 	if err != nil {
 		return nil, err
+	}
+	if e.replicas = cfg.ReadReplicas; e.replicas && e.topology == single {
+		return nil, errOneServer
 	}
 	s := &Store{cfg: cfg, metrics: *cfg.Metrics, log: cfg.Log, windows: make(map[string]*window)}
 	redisLogger.Do(func() { redis.SetLogger(debugLogger{cfg.Log}) })

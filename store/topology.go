@@ -17,6 +17,9 @@ type topologyManager interface {
 	close() error
 	// historyClient returns the client for reads that are not the tail's.
 	historyClient() redis.UniversalClient
+	// authority returns a client of the masters if historyClient's is one of
+	// replicas, which may be behind; nil otherwise.
+	authority(ctx context.Context) (redis.UniversalClient, error)
 	// assign gives an open window to the node that has its key.
 	assign(w *window) error
 	// moved takes note that a node answered MOVED or ASK for a window's key.
@@ -80,6 +83,8 @@ type singleTopology struct {
 func (t *singleTopology) close() error                         { return t.client.Close() }
 func (t *singleTopology) historyClient() redis.UniversalClient { return t.client }
 
+func (t *singleTopology) authority(context.Context) (redis.UniversalClient, error) { return nil, nil }
+
 // runNode keeps a node's session open and its stalled state true until ctx
 // ends.
 func runNode(ctx context.Context, n *node) {
@@ -103,7 +108,12 @@ func runNode(ctx context.Context, n *node) {
 func observeNodes(m *metrics.Store, nodes []*node) {
 	now := time.Now()
 	up, lag := len(nodes) > 0, time.Duration(0)
+	replicas, replicaLag := 0, time.Duration(0)
 	for _, n := range nodes {
+		if n.replicas != nil && n.replicas.fromReplica() {
+			replicas++
+			replicaLag = max(replicaLag, n.replicas.lag(now))
+		}
 		up = up && n.isAlive(now)
 		lag = max(lag, n.lag(now))
 	}
@@ -112,6 +122,8 @@ func observeNodes(m *metrics.Store, nodes []*node) {
 		m.TailUp.Set(1)
 	}
 	m.TailNodes.Set(float64(len(nodes)))
+	m.TailReplicas.Set(float64(replicas))
+	m.ReplicaLag.Set(replicaLag.Seconds())
 	m.TailLag.Set(lag.Seconds())
 }
 

@@ -32,6 +32,7 @@ type endpoint struct {
 	password string
 	db       int
 	tls      *tls.Config // nil: plain
+	replicas bool        // read from replicas; not of the URL
 
 	// Sentinel only.
 	master           string
@@ -47,6 +48,16 @@ const urlForms = "redis://[user:password@]host:port[/db], rediss://… (TLS), un
 func ValidateURL(url string) error {
 	_, err := parseURL(url)
 	return err
+}
+
+var errOneServer = errors.New("the URL names one server, whose replicas are not known: accepted is redis+sentinel:// or redis+cluster://, " +
+	"or the address of the replica itself as the server")
+
+// HasReplicas reports whether a URL that ValidateURL accepts is one by which
+// replicas can be found: of sentinels or a cluster.
+func HasReplicas(url string) bool {
+	e, err := parseURL(url)
+	return err == nil && e.topology != single
 }
 
 // params are the query parameters of a Redis URL.

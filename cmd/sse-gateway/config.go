@@ -26,6 +26,7 @@ type config struct {
 	// envconfig looks for the name in the tag without the prefix, too, which
 	// is wanted for this variable and no other.
 	RedisURL  access.Secret `envconfig:"REDIS_URL" desc:"redis://, rediss://, unix://, redis+sentinel://…?master=NAME or redis+cluster://h1:p,h2:p (each also as rediss+…) with user, password and database; ca=, cert= and key= name PEM files; REDIS_URL is read as well"`
+	RedisRead role          `split_words:"true" default:"master" desc:"master or replica: which servers of redis+sentinel:// and redis+cluster:// are read from; replica falls back to the master while no replica is fit"`
 	KeyPrefix string        `split_words:"true" default:"sse:" desc:"a channel's stream key is this prefix and its name"`
 
 	PublicChannels list `split_words:"true" dev:"**" desc:"comma-separated globs (* within one segment between colons, ** anything) of channels that need no token"`
@@ -142,6 +143,8 @@ func accepted(typeName string) string {
 		return "a size in bytes, or with a unit such as 64KiB, 256MiB or 1GiB"
 	case "main.logLevel":
 		return "debug, info, warn or error"
+	case "main.role":
+		return "master or replica"
 	case "main.format":
 		return "text or json"
 	}

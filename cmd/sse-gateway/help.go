@@ -57,7 +57,7 @@ func kindOf(t reflect.Type) string {
 		return "size"
 	case "Secret":
 		return "secret"
-	case "logLevel", "format":
+	case "logLevel", "format", "role":
 		return "word"
 	case "int":
 		return "number"

@@ -59,6 +59,21 @@ func (l *logLevel) Decode(s string) error {
 	return errors.New("not a level")
 }
 
+// role is the kind of Redis server to read from.
+type role string
+
+// readReplica is the role that is not the default.
+const readReplica role = "replica"
+
+// Decode implements envconfig.Decoder.
+func (r *role) Decode(s string) error {
+	if s != "master" && s != string(readReplica) {
+		return errors.New("not a kind of server")
+	}
+	*r = role(s)
+	return nil
+}
+
 // format is the form of the log.
 type format string
 

@@ -69,6 +69,9 @@ func TestWrongValues(t *testing.T) {
 		{"SSE_LOG_LEVEL", "verbose", "debug, info, warn or error"},
 		{"SSE_LOG_LEVEL", "INFO", "debug, info, warn or error"},
 		{"SSE_LOG_FORMAT", "xml", "text or json"},
+		{"SSE_REDIS_READ", "slave", "master or replica"},
+		{"SSE_REDIS_READ", "", "master or replica"},
+		{"SSE_REDIS_READ", "replica", "redis+sentinel:// or redis+cluster://"},
 	}
 	for _, name := range []string{"SSE_HEARTBEAT", "SSE_RETRY", "SSE_WRITE_TIMEOUT", "SSE_POLL_INTERVAL", "SSE_SWEEP_INTERVAL"} {
 		for value, accepted := range map[string]string{"0s": "from 1ms", "-1s": "from 1ms", "1ns": "from 1ms", "15": duration, "soon": duration, "": duration, "9000h0m0s": "to 8760h0m0s"} {
@@ -98,6 +101,7 @@ func TestWrongCombinations(t *testing.T) {
 		"no Redis":            {[]string{"SSE_PUBLIC_CHANNELS=**"}, []string{"SSE_REDIS_URL is not set", "set it", "sse-gateway dev"}},
 		"nobody may":          {[]string{"SSE_REDIS_URL=redis://h"}, []string{"SSE_PUBLIC_CHANNELS", "SSE_JWT_SECRET", "SSE_JWKS_URL", "SSE_AUTH_URL"}},
 		"same address":        {with("SSE_ADDR=127.0.0.1:8080", "SSE_ADMIN_ADDR=127.0.0.1:8080"), []string{"SSE_ADMIN_ADDR", "127.0.0.1:8080", "SSE_ADDR"}},
+		"replicas of dev":     {[]string{"SSE_REDIS_URL=unix:///r.sock", "SSE_PUBLIC_CHANNELS=**", "SSE_REDIS_READ=replica"}, []string{"SSE_REDIS_READ", "replica", "SSE_REDIS_URL"}},
 		"half of TLS":         {with("SSE_TLS_CERT_FILE=/x"), []string{"SSE_TLS_CERT_FILE", "SSE_TLS_KEY_FILE", "both or none"}},
 		"other half of TLS":   {with("SSE_TLS_KEY_FILE=/x"), []string{"SSE_TLS_CERT_FILE", "SSE_TLS_KEY_FILE", "both or none"}},
 		"no certificate":      {with("SSE_TLS_CERT_FILE=/nonexistent/c", "SSE_TLS_KEY_FILE=/nonexistent/k"), []string{"SSE_TLS_CERT_FILE", "/nonexistent/c", "PEM"}},
