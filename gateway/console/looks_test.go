@@ -24,7 +24,7 @@ func TestLooks(t *testing.T) {
 	trickle(t, gateway)
 	tb.until(`document.querySelectorAll("#events .row.event").length >= 20`)
 	// Three seconds of figures make a line; the gateway's come every two.
-	for _, chart := range []string{"rate", "latency", "deliveries"} {
+	for _, chart := range []string{"rate", "latency", "connections", "deliveries", "p99"} {
 		tb.until(fmt.Sprintf(`document.querySelector("#chart-%s .line").getAttribute("d").includes("L")`, chart))
 	}
 	eval[bool](tb, `(document.querySelectorAll("#events .row.event")[3].click(), true)`)
