@@ -14,7 +14,7 @@ import (
 )
 
 // TestLooks shows every view in both themes and on a phone, and checks that
-// none is wider than its screen. With -artifacts the pictures are kept, to be
+// none is wider than its screen and that every text can be read. With -artifacts the pictures are kept, to be
 // looked at.
 func TestLooks(t *testing.T) {
 	url, gateway := serve(t, lively())
@@ -48,6 +48,9 @@ func TestLooks(t *testing.T) {
 			}
 			if over := eval[int](tb, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 				t.Errorf("%s, %s: %d px wider than the screen", screen.name, view, over)
+			}
+			for _, text := range eval[[]string](tb, faintTexts) {
+				t.Errorf("%s, %s: hard to read: %s", screen.name, view, text)
 			}
 			shoot(tb, filepath.Join(t.ArtifactDir(), fmt.Sprintf("%s-%s.png", screen.name, view)))
 		}
