@@ -116,3 +116,28 @@ func testKeyboard(t *testing.T, tb *tab) {
 		t.Errorf("controls without a name: %q", nameless)
 	}
 }
+
+// The longest names that there can be take nothing else away: neither the
+// columns beside them nor, on a phone, the channel beside the event's name.
+func testLongNames(t *testing.T, tb *tab) {
+	long := strings.Repeat("Wide", 50)
+	url, gateway := serve(t, Options{Stats: func() Stats {
+		return Stats{Channels: []Channel{{Name: long, Subscribers: 1, LastID: "1-1"}}}
+	}})
+	tb.open(url)
+	tb.connect(long)
+	gateway.add(long, long, long)
+	tb.until(rows("event") + ` === 1`)
+	tb.click("#tab-channels")
+	tb.until(`document.querySelector("#channel-rows button") !== null`)
+	beyond := eval[int](tb, `(() => { const right = (s) => document.querySelector(s).getBoundingClientRect().right;
+		return Math.round(right("#channel-rows button") - right("#panel-channels")) })()`)
+	if beyond > 0 {
+		t.Errorf("the last column ends %d px beyond the table's edge", beyond)
+	}
+	tb.run(chromedp.EmulateViewport(360, 740))
+	tb.click("#tab-events")
+	if width := eval[int](tb, `document.querySelector(".row.event .channel-name").clientWidth`); width < 40 {
+		t.Errorf("on a phone %d px are left for the channel", width)
+	}
+}
