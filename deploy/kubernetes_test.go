@@ -61,10 +61,14 @@ type podSpec struct {
 		Env []struct {
 			Name string `yaml:"name"`
 		} `yaml:"env"`
-		Startup   probe   `yaml:"startupProbe"`
-		Live      probe   `yaml:"livenessProbe"`
-		Ready     probe   `yaml:"readinessProbe"`
-		Lifecycle yamlMap `yaml:"lifecycle"`
+		Startup   probe `yaml:"startupProbe"`
+		Live      probe `yaml:"livenessProbe"`
+		Ready     probe `yaml:"readinessProbe"`
+		Lifecycle struct {
+			PreStop struct {
+				Sleep struct{ Seconds int }
+			} `yaml:"preStop"`
+		} `yaml:"lifecycle"`
 		Security  yamlMap `yaml:"securityContext"`
 		Resources struct {
 			Limits map[string]string `yaml:"limits"`
@@ -138,10 +142,11 @@ func TestKubernetesDeployment(t *testing.T) {
 		set[e.Name] = ""
 	}
 	requireGatewayVariables(t, "kustomization", set)
-	requireTimeToDrain(t, "deployment", set, time.Duration(pod.Grace)*time.Second)
-
-	if c.Lifecycle != nil {
-		t.Error("a preStop hook only delays what the gateway does itself")
+	// The grace period runs from before the hook, the drain from after it.
+	preStop := c.Lifecycle.PreStop.Sleep.Seconds
+	requireTimeToDrain(t, "deployment", set, time.Duration(pod.Grace-preStop)*time.Second)
+	if preStop < 5 {
+		t.Errorf("preStop sleeps %d s: clients that still come while the pod is taken out would be refused", preStop)
 	}
 	if d.Replicas != nil {
 		t.Error("the number of replicas is the autoscaler's")
