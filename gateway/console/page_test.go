@@ -35,6 +35,7 @@ func TestPage(t *testing.T) {
 		"bounded and paused":           testBounded,
 		"keyboard":                     testKeyboard,
 		"long names":                   testLongNames,
+		"focus":                        testFocus,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newTab(t, chromium)) })
 	}
