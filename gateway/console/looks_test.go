@@ -27,6 +27,7 @@ func TestLooks(t *testing.T) {
 	for _, chart := range []string{"rate", "latency", "connections", "deliveries", "p99"} {
 		tb.until(fmt.Sprintf(`document.querySelector("#chart-%s .line").getAttribute("d").includes("L")`, chart))
 	}
+	tb.until(`/^of [\d,.]+ events\/s read$/.test(document.querySelector("#gateway-reads").innerText)`)
 	eval[bool](tb, `(document.querySelectorAll("#events .row.event")[3].click(), true)`)
 	for _, screen := range []struct {
 		name          string

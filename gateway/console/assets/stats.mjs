@@ -28,12 +28,14 @@ export function startStats(onReading, onFailure) {
   function take(now, time) {
     const seconds = (time - at) / 1000;
     connections.push(now.connections);
+    let reads = null; // events/s from Redis
     if (before) {
+      reads = rateBetween(before.events_read, now.events_read, seconds);
       deliveries.push(rateBetween(before.deliveries, now.deliveries, seconds));
       p99s.push(milliseconds(quantile(0.99, before.latency, now.latency)));
     }
     const p50 = before ? milliseconds(quantile(0.5, before.latency, now.latency)) : null;
-    onReading({ now, connections, deliveries, p99s, p50 });
+    onReading({ now, connections, deliveries, reads, p99s, p50 });
     before = now;
     at = time;
   }

@@ -52,12 +52,13 @@ export class Tiles {
 
   // stats shows a reading of the gateway's figures. Between deliveries the last
   // latency stays; its line breaks.
-  stats({ now, connections, deliveries, p99s, p50 }) {
+  stats({ now, connections, deliveries, reads, p99s, p50 }) {
     this.lines.connections.draw(connections);
     this.lines.deliveries.draw(deliveries);
     this.lines.p99.draw(p99s, 5);
     setText(byId("value-connections"), count(now.connections));
     setText(byId("value-deliveries"), count(deliveries.last));
+    if (reads !== null) setText(byId("gateway-reads"), `of ${count(reads)} events/s read`);
     if (p50 === null) return;
     setText(byId("value-p99"), duration(p99s.last));
     setText(byId("gateway-latency"), `p99, p50 ${duration(p50)}`);
@@ -65,6 +66,6 @@ export class Tiles {
 
   statsFailed() {
     for (const name of ["connections", "deliveries", "p99"]) setText(byId(`value-${name}`), "–");
-    setText(byId("gateway-latency"), "this replica");
+    for (const name of ["reads", "latency"]) setText(byId(`gateway-${name}`), "this replica");
   }
 }
