@@ -1,7 +1,10 @@
 package deploy_test
 
 import (
+	"bytes"
+	"io"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,10 +64,14 @@ type podSpec struct {
 		Env []struct {
 			Name string `yaml:"name"`
 		} `yaml:"env"`
-		Startup   probe   `yaml:"startupProbe"`
-		Live      probe   `yaml:"livenessProbe"`
-		Ready     probe   `yaml:"readinessProbe"`
-		Lifecycle yamlMap `yaml:"lifecycle"`
+		Startup   probe `yaml:"startupProbe"`
+		Live      probe `yaml:"livenessProbe"`
+		Ready     probe `yaml:"readinessProbe"`
+		Lifecycle struct {
+			PreStop struct {
+				Sleep struct{ Seconds int }
+			} `yaml:"preStop"`
+		} `yaml:"lifecycle"`
 		Security  yamlMap `yaml:"securityContext"`
 		Resources struct {
 			Limits map[string]string `yaml:"limits"`
@@ -138,10 +145,11 @@ func TestKubernetesDeployment(t *testing.T) {
 		set[e.Name] = ""
 	}
 	requireGatewayVariables(t, "kustomization", set)
-	requireTimeToDrain(t, "deployment", set, time.Duration(pod.Grace)*time.Second)
-
-	if c.Lifecycle != nil {
-		t.Error("a preStop hook only delays what the gateway does itself")
+	// The grace period runs from before the hook, the drain from after it.
+	preStop := c.Lifecycle.PreStop.Sleep.Seconds
+	requireTimeToDrain(t, "deployment", set, time.Duration(pod.Grace-preStop)*time.Second)
+	if preStop < 5 {
+		t.Errorf("preStop sleeps %d s: clients that still come while the pod is taken out would be refused", preStop)
 	}
 	if d.Replicas != nil {
 		t.Error("the number of replicas is the autoscaler's")
@@ -233,30 +241,58 @@ func annotations(t *testing.T, path string) map[string]string {
 	return ingress.Metadata.Annotations
 }
 
-// The snippets are read by the programs that they are for.
+// The programs that the snippets are for read them, and, without a gateway, tell
+// an EventSource to come back after a random time, and others 503.
 func TestIngressSnippets(t *testing.T) {
 	snippet := annotations(t, "kubernetes/ingress-haproxy.example.yaml")["haproxy.org/backend-config-snippet"]
 	if snippet == "" {
 		t.Error("no snippet for HAProxy")
 	}
-	check(t, nil, tool(t, "haproxy", "haproxy"), "-c", "-f", writeTemp(t, "haproxy.cfg", `
+	addr := freeAddr(t)
+	start(t, nil, tool(t, "haproxy", "haproxy"), "-db", "-f", writeTemp(t, "haproxy.cfg", `
 defaults
  mode http
  timeout connect 1s
  timeout client 1s
  timeout server 1s
 listen gateways
- bind 127.0.0.1:8080
+ bind `+addr+`
 `+snippet))
+	requirePassingAnswers(t, addr)
 
 	all := annotations(t, "kubernetes/ingress-nginx.example.yaml")
 	server, location := all["nginx.ingress.kubernetes.io/server-snippet"], all["nginx.ingress.kubernetes.io/configuration-snippet"]
 	if server == "" || location == "" {
 		t.Error("no snippets for nginx")
 	}
-	check(t, nil, tool(t, "nginx", "nginx"), "-e", "stderr", "-t", "-c", writeTemp(t, "nginx.conf", `
+	addr, nobody := freeAddr(t), freeAddr(t)
+	start(t, nil, tool(t, "nginx", "nginx"), "-e", "stderr", "-g", "daemon off;", "-c", writeTemp(t, "nginx.conf", `
 pid `+filepath.Join(t.TempDir(), "pid")+`;
 events {}
-http { server { listen 127.0.0.1:8080; `+server+` location / { `+location+` proxy_pass http://127.0.0.1:8081; } } }
+http { access_log off; server { listen `+addr+`; `+server+` location / { `+location+` proxy_pass http://`+nobody+`; } } }
 `))
+	requirePassingAnswers(t, addr)
+}
+
+// requirePassingAnswers asks a load balancer that has no gateway.
+func requirePassingAnswers(t *testing.T, addr string) {
+	t.Helper()
+	waitListening(t, addr)
+	retries := map[string]bool{}
+	for range 5 {
+		res := get(t, "http://"+addr, 1, "text/event-stream")
+		body, err := io.ReadAll(res.Body)
+		kind := res.Header.Get("Content-Type")
+		if err != nil || res.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") {
+			t.Fatalf("%s, %s, %v", res.Status, kind, err)
+		}
+		requireRetry(t, bytes.NewReader(body))
+		retries[string(body)] = true
+	}
+	if len(retries) < 2 {
+		t.Errorf("all clients are told to come back at one time: %v", retries)
+	}
+	if res := get(t, "http://"+addr, 1, "*/*"); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("who is no EventSource gets %s, want 503", res.Status)
+	}
 }

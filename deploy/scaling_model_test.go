@@ -76,7 +76,7 @@ type plan struct {
 	memory      float64 // of all gateways, with the kernel's
 	deliveries  float64 // per second, of all gateways
 	lastOfAll   float64 // seconds, as of machine
-	balancers   float64 // memory of all load balancers, with the kernel\'s
+	balancers   float64 // memory of all load balancers, with the kernel's
 	masters     float64
 	redisCores  float64 // of the busiest master
 	redisMemory float64 // of all masters

@@ -67,14 +67,15 @@ func dev(ctx, force context.Context, cfg *config, p program) error {
 	return serveWith(ctx, force, cfg, p, log, page)
 }
 
-// publish is what the console's form does.
+// publish is what the console's form does. It trims nothing: the stream may be
+// one of an application's, and nobody fills a memory by hand.
 func publish(c *redis.Client, keyPrefix string) func(ctx context.Context, channel, event, data string) (string, error) {
 	return func(ctx context.Context, channel, event, data string) (string, error) {
 		values := []any{"data", data}
 		if event != "" {
 			values = append(values, "event", event)
 		}
-		return c.XAdd(ctx, &redis.XAddArgs{Stream: keyPrefix + channel, MaxLen: demoLength, Approx: true, Values: values}).Result()
+		return c.XAdd(ctx, &redis.XAddArgs{Stream: keyPrefix + channel, Values: values}).Result()
 	}
 }
 

@@ -162,6 +162,32 @@ func TestDevWithRedis(t *testing.T) {
 	p.stop(t)
 }
 
+// In a Redis of its own a developer may have streams that matter: publishing
+// from the console adds to one and takes nothing away.
+func TestDevPublishTrimsNothing(t *testing.T) {
+	leaveNothing(t)
+	r := redistest.Start(t)
+	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_REDIS_URL="+r.URL())
+	p := startRun(t, "dev")
+	const entries = 3 * demoLength
+	pipe := r.Client().Pipeline()
+	for range entries {
+		pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: "sse:orders", Values: []string{"data", "x"}})
+	}
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.Post("http://"+p.public+"/console/publish", "application/json", strings.NewReader(`{"channel":"orders","event":"","data":"y"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if n := r.Client().XLen(t.Context(), "sse:orders").Val(); res.StatusCode != http.StatusOK || n != entries+1 {
+		t.Errorf("published with %s, the stream has %d entries, want %d", res.Status, n, entries+1)
+	}
+	p.stop(t)
+}
+
 // A cluster cannot be published to, but it is served.
 func TestDevWithoutPublisher(t *testing.T) {
 	leaveNothing(t)

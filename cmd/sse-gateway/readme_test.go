@@ -3,13 +3,16 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
@@ -90,8 +93,8 @@ func TestReadmeVariables(t *testing.T) {
 	compareRows(t, tableRows(readme(t), "SSE_"), want)
 }
 
-// README's table of metrics is what a gateway exports, and README speaks of no
-// other series.
+// README's table of metrics is what a gateway exports, README speaks of no other
+// series, and it explains every value of a label.
 func TestReadmeMetrics(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	metrics.New(registry, metrics.Build{})
@@ -99,6 +102,7 @@ func TestReadmeMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	text := readme(t)
 	var want [][]string
 	names := map[string]bool{}
 	for _, f := range families {
@@ -111,17 +115,85 @@ func TestReadmeMetrics(t *testing.T) {
 		}
 		want = append(want, []string{f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp()})
 		names[f.GetName()] = true
+		for _, value := range labelValues(f) {
+			if !strings.Contains(text, "`"+value+"`") {
+				t.Errorf("README.md does not explain %q, a label value of %s", value, f.GetName())
+			}
+		}
 	}
 	if *update {
 		rewrite(t, "metrics", markdownTable([]string{"series", "type", "labels", "meaning"}, want))
 	}
-	text := readme(t)
+	text = readme(t)
 	compareRows(t, tableRows(text, "sse_gateway_"), want)
 	for _, name := range regexp.MustCompile(`\bsse_gateway_[a-z0-9_]+`).FindAllString(text, -1) {
 		base := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
 		if !names[name] && !names[base] {
 			t.Errorf("README.md speaks of %s, which does not exist", name)
 		}
+	}
+}
+
+// labelValues returns those of a family's series. The build's are no categories.
+func labelValues(f *dto.MetricFamily) []string {
+	if f.GetName() == "sse_gateway_build_info" {
+		return nil
+	}
+	var values []string
+	for _, m := range f.GetMetric() {
+		for _, l := range m.GetLabel() {
+			values = append(values, l.GetValue())
+		}
+	}
+	return values
+}
+
+// A row with a cell more than its table's head loses that cell where it is shown.
+func TestReadmeTables(t *testing.T) {
+	code := regexp.MustCompile("`[^`]*`")
+	cells := func(line string) int { return strings.Count(code.ReplaceAllString(line, ""), "|") }
+	head, rows := 0, 0
+	for line := range strings.Lines(readme(t)) {
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			head = 0
+		case head == 0:
+			head = cells(line)
+		case cells(strings.ReplaceAll(line, `\|`, "")) != head:
+			t.Errorf("%d cells, the head has %d: %s", cells(line)-1, head-1, line)
+		default:
+			rows++
+		}
+	}
+	if rows < 100 {
+		t.Errorf("only %d rows: the test looks in the wrong place", rows)
+	}
+}
+
+// What README calls a proof is a test that there is.
+func TestReadmeNamesTestsThatExist(t *testing.T) {
+	defined := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllSubmatch(source, -1) {
+			defined[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`").FindAllStringSubmatch(readme(t), -1)
+	for _, m := range named {
+		if !defined[m[1]] {
+			t.Errorf("README.md names %s, which does not exist", m[1])
+		}
+	}
+	if len(named) < 50 {
+		t.Errorf("only %d names: the test looks in the wrong place", len(named))
 	}
 }
 

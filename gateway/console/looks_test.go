@@ -14,7 +14,7 @@ import (
 )
 
 // TestLooks shows every view in both themes and on a phone, and checks that
-// none is wider than its screen. With -artifacts the pictures are kept, to be
+// none is wider than its screen and that every text can be read. With -artifacts the pictures are kept, to be
 // looked at.
 func TestLooks(t *testing.T) {
 	url, gateway := serve(t, lively())
@@ -24,9 +24,10 @@ func TestLooks(t *testing.T) {
 	trickle(t, gateway)
 	tb.until(`document.querySelectorAll("#events .row.event").length >= 20`)
 	// Three seconds of figures make a line; the gateway's come every two.
-	for _, chart := range []string{"rate", "latency", "deliveries"} {
+	for _, chart := range []string{"rate", "latency", "connections", "deliveries", "p99"} {
 		tb.until(fmt.Sprintf(`document.querySelector("#chart-%s .line").getAttribute("d").includes("L")`, chart))
 	}
+	tb.until(`/^of [\d,.]+ events\/s read$/.test(document.querySelector("#gateway-reads").innerText)`)
 	eval[bool](tb, `(document.querySelectorAll("#events .row.event")[3].click(), true)`)
 	for _, screen := range []struct {
 		name          string
@@ -48,6 +49,9 @@ func TestLooks(t *testing.T) {
 			}
 			if over := eval[int](tb, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 				t.Errorf("%s, %s: %d px wider than the screen", screen.name, view, over)
+			}
+			for _, text := range eval[[]string](tb, faintTexts) {
+				t.Errorf("%s, %s: hard to read: %s", screen.name, view, text)
 			}
 			shoot(tb, filepath.Join(t.ArtifactDir(), fmt.Sprintf("%s-%s.png", screen.name, view)))
 		}

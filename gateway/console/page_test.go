@@ -34,6 +34,8 @@ func TestPage(t *testing.T) {
 		"publish":                      testPublish,
 		"bounded and paused":           testBounded,
 		"keyboard":                     testKeyboard,
+		"long names":                   testLongNames,
+		"focus":                        testFocus,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newTab(t, chromium)) })
 	}

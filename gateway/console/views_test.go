@@ -116,3 +116,55 @@ func testKeyboard(t *testing.T, tb *tab) {
 		t.Errorf("controls without a name: %q", nameless)
 	}
 }
+
+// The longest names that there can be take nothing else away: neither the
+// columns beside them nor, on a phone, the channel beside the event's name.
+func testLongNames(t *testing.T, tb *tab) {
+	long := strings.Repeat("Wide", 50)
+	url, gateway := serve(t, Options{Stats: func() Stats {
+		return Stats{Channels: []Channel{{Name: long, Subscribers: 1, LastID: "1-1"}}}
+	}})
+	tb.open(url)
+	tb.connect(long)
+	gateway.add(long, long, long)
+	tb.until(rows("event") + ` === 1`)
+	tb.click("#tab-channels")
+	tb.until(`document.querySelector("#channel-rows button") !== null`)
+	beyond := eval[int](tb, `(() => { const right = (s) => document.querySelector(s).getBoundingClientRect().right;
+		return Math.round(right("#channel-rows button") - right("#panel-channels")) })()`)
+	if beyond > 0 {
+		t.Errorf("the last column ends %d px beyond the table's edge", beyond)
+	}
+	tb.run(chromedp.EmulateViewport(360, 740))
+	tb.click("#tab-events")
+	if width := eval[int](tb, `document.querySelector(".row.event .channel-name").clientWidth`); width < 40 {
+		t.Errorf("on a phone %d px are left for the channel", width)
+	}
+}
+
+// Who goes through the lab, or publishes, by keyboard finds the focus on the next
+// step's button each time; a disabled one would drop it to the page's top.
+func testFocus(t *testing.T, tb *tab) {
+	url, gateway := serve(t, Options{Dev: true, Publish: func(context.Context, string, string, string) (string, error) { return "1-1", nil }})
+	tb.open(url)
+	tb.fill("#channels", "demo")
+	tb.click("#tab-lab")
+	enter := func() { tb.run(chromedp.KeyEvent(kb.Enter)) }
+	tb.run(chromedp.Focus(chromedp.CSS("#lab-start")))
+	enter()
+	tb.until(`document.activeElement.id === "lab-leave"`)
+	tb.until(`document.querySelector("#announcer").textContent.startsWith("Both are connected.")`)
+	enter()
+	tb.until(`document.activeElement.id === "lab-return"`)
+	gateway.add("demo", "", "missed")
+	tb.until(`document.querySelector("#lab-verdict").innerText.includes("has seen 1 event ")`)
+	enter()
+	tb.until(`document.activeElement.id === "lab-leave"`)
+	tb.until(`document.querySelector("#announcer").textContent.startsWith("1 of 1 missed events came back")`)
+	tb.run(chromedp.Focus(chromedp.CSS("#publish-form button")))
+	enter()
+	tb.until(`document.querySelector("#publish-result").innerText === "Written as 1-1"`)
+	if !eval[bool](tb, `document.activeElement.matches("#publish-form button")`) {
+		t.Error("publishing took the focus from its button")
+	}
+}

@@ -22,11 +22,17 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-// hue is a colour angle for a name, the same each time.
+// What hue remembers, in names: far more than anybody tells apart by colour.
+const MAX_HUES = 1000;
+const hues = new Map();
+
+// hue is a colour angle for a name, the same while the page is open. It goes
+// round by the golden angle, in the order in which names come: so the few that
+// somebody looks at differ clearly, which those of a hash need not.
 export function hue(name) {
-  let h = 7;
-  for (const c of name) h = (h * 31 + c.codePointAt(0)) % 360;
-  return h;
+  if (hues.size >= MAX_HUES) hues.clear();
+  if (!hues.has(name)) hues.set(name, Math.round(170 + hues.size * 137.508) % 360);
+  return hues.get(name);
 }
 
 // channelTag is a channel's name with its dot of colour.

@@ -31,13 +31,21 @@ export class Lab {
     this.phase("idle");
   }
 
+  // phase sets what can be pressed. A button that is disabled loses the focus, and
+  // the keyboard its place: so it goes to the next step's, by way of Stop while
+  // that is not there yet.
   phase(phase) {
     this.now = phase;
+    const focused = document.activeElement;
     for (const name of ["start", "leave", "return", "gap", "stop"]) {
       const button = byId(`lab-${name}`);
       button.disabled = !BUTTONS[phase].includes(name);
       button.classList.toggle("primary", BUTTONS[phase][0] === name && name !== "stop");
     }
+    if (!focused.disabled && focused !== this.lent) return;
+    const next = byId(`lab-${BUTTONS[phase][0]}`);
+    next.focus();
+    this.lent = phase === "starting" ? next : null;
   }
 
   start() {
@@ -46,7 +54,7 @@ export class Lab {
     this.channels = this.choice.channels;
     this.names = new Set([...GATEWAY_EVENTS, ...this.choice.names]);
     this.comparison = new Comparison();
-    this.lastId = "";
+    this.lastId = this.told = "";
     this.witnessList.clear();
     this.readerList.clear();
     this.phase("starting");
@@ -71,6 +79,7 @@ export class Lab {
   refused(detail) {
     this.phase("idle");
     this.say(detail, "problem");
+    this.tell(detail);
   }
 
   witnessed(record) {
@@ -78,6 +87,7 @@ export class Lab {
       // Both begin at one position, so that they must see the same events.
       this.join(record.position);
       this.say("Both are connected. Disconnect, wait for some events, reconnect.");
+      this.tell("Both are connected.");
     }
     this.witnessList.add(record);
     if (record.kind !== "event") return;
@@ -124,6 +134,7 @@ export class Lab {
     this.left = Date.now();
     this.returning = this.forced = false;
     this.note("Disconnected");
+    this.tell("Disconnected.");
     this.phase("away");
     this.clock = setInterval(() => this.showAbsence(), 250);
     this.showAbsence();
@@ -148,6 +159,11 @@ export class Lab {
     this.say(text, done ? (ok ? "good" : "problem") : "");
     if (!done) return;
     this.returning = this.comparison.missed === 0 ? false : this.returning;
+    this.tell(text);
+  }
+
+  // tell announces what say shows, once, and not its every change.
+  tell(text) {
     if (this.told !== text) announce((this.told = text));
   }
 
@@ -162,6 +178,7 @@ export class Lab {
     this.forced = true;
     this.note(`Resumed at ${position}, an id older than anything`);
     this.say("Resuming from before everything.");
+    this.told = "";
     this.join(position);
   }
 
@@ -169,10 +186,11 @@ export class Lab {
     if (record.kind === "gap") {
       this.forced = false;
       this.say(`The gateway said so: ${record.gap.reason} on ${visible(record.gap.channel)}. What is left followed.`, "good");
-      announce("A gap was reported.");
+      this.tell("A gap was reported.");
     } else if (record.kind === "event") {
       const key = shellWord(this.settings.keyPrefix + this.channels[0]);
       this.say(`No gap: nothing was ever trimmed, so everything came back. Trim with: ${this.settings.redisHint} XTRIM ${key} MAXLEN 5`);
+      this.tell("No gap: everything came back.");
     }
   }
 

@@ -8,16 +8,17 @@ export function startPublish(settings) {
   if (!settings.publish) return;
   const form = byId("publish-form");
   form.hidden = false;
+  let busy = false; // rather than a disabled button, which would lose the focus
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
-    const button = form.querySelector("button");
-    button.disabled = true;
+    if (busy) return;
+    busy = true;
     const result = await publish({
       channel: byId("publish-channel").value.trim(),
       event: byId("publish-event").value,
       data: byId("publish-data").value,
     });
-    button.disabled = false;
+    busy = false;
     const node = byId("publish-result");
     setText(node, visible(result.text));
     node.classList.toggle("problem", !result.ok);

@@ -9,6 +9,7 @@ const PERIOD = 2000; // milliseconds
 export function startStats(onReading, onFailure) {
   const connections = new Series(60_000 / PERIOD);
   const deliveries = new Series(60_000 / PERIOD);
+  const p99s = new Series(60_000 / PERIOD); // in ms, null while nothing was delivered
   let before = null;
   let at = 0;
 
@@ -27,16 +28,20 @@ export function startStats(onReading, onFailure) {
   function take(now, time) {
     const seconds = (time - at) / 1000;
     connections.push(now.connections);
-    if (before) deliveries.push(rateBetween(before.deliveries, now.deliveries, seconds));
-    onReading({
-      now,
-      connections,
-      deliveries,
-      p50: before ? quantile(0.5, before.latency, now.latency) : null,
-      p99: before ? quantile(0.99, before.latency, now.latency) : null,
-    });
+    let reads = null; // events/s from Redis
+    if (before) {
+      reads = rateBetween(before.events_read, now.events_read, seconds);
+      deliveries.push(rateBetween(before.deliveries, now.deliveries, seconds));
+      p99s.push(milliseconds(quantile(0.99, before.latency, now.latency)));
+    }
+    const p50 = before ? milliseconds(quantile(0.5, before.latency, now.latency)) : null;
+    onReading({ now, connections, deliveries, reads, p99s, p50 });
     before = now;
     at = time;
+  }
+
+  function milliseconds(seconds) {
+    return seconds === null ? null : seconds * 1000;
   }
 
   async function loop() {

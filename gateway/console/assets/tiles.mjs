@@ -14,11 +14,10 @@ export class Tiles {
     this.gaps = 0;
     this.at = performance.now();
     this.lines = {};
-    for (const name of ["rate", "latency", "connections", "deliveries"]) {
+    for (const name of ["rate", "latency", "connections", "deliveries", "p99"]) {
       this.lines[name] = new Sparkline(byId(`chart-${name}`));
     }
     for (const node of document.querySelectorAll(".tile.gateway")) node.hidden = !withStats;
-    byId("tiles").classList.toggle("with-stats", withStats);
   }
 
   record(record) {
@@ -51,19 +50,22 @@ export class Tiles {
     setText(byId("value-latency"), this.lastLatency === undefined ? "–" : duration(latency.last || this.lastLatency));
   }
 
-  stats({ now, connections, deliveries, p50, p99 }) {
+  // stats shows a reading of the gateway's figures. Between deliveries the last
+  // latency stays; its line breaks.
+  stats({ now, connections, deliveries, reads, p99s, p50 }) {
     this.lines.connections.draw(connections);
     this.lines.deliveries.draw(deliveries);
+    this.lines.p99.draw(p99s, 5);
     setText(byId("value-connections"), count(now.connections));
     setText(byId("value-deliveries"), count(deliveries.last));
-    const ms = (seconds) => duration(seconds * 1000);
-    setText(byId("gateway-latency"), p50 === null ? "" : `p99 ${ms(p99)}`);
-    byId("gateway-latency").title = p50 === null ? "" : `From the id’s time to the write: p50 ${ms(p50)}, p99 ${ms(p99)}`;
+    if (reads !== null) setText(byId("gateway-reads"), `of ${count(reads)} events/s read`);
+    if (p50 === null) return;
+    setText(byId("value-p99"), duration(p99s.last));
+    setText(byId("gateway-latency"), `p99, p50 ${duration(p50)}`);
   }
 
   statsFailed() {
-    setText(byId("value-connections"), "–");
-    setText(byId("value-deliveries"), "–");
-    setText(byId("gateway-latency"), "");
+    for (const name of ["connections", "deliveries", "p99"]) setText(byId(`value-${name}`), "–");
+    for (const name of ["reads", "latency"]) setText(byId(`gateway-${name}`), "this replica");
   }
 }

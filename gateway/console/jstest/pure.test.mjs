@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 
+import { hue } from "../assets/dom.mjs";
 import { median, Meter, quantile, rateBetween, Series } from "../assets/meter.mjs";
 import { checkStart, eventNames, eventsUrl } from "../assets/request.mjs";
 import { LANGUAGES, shellWord, xadd } from "../assets/snippets.mjs";
@@ -68,4 +69,14 @@ test("quantiles of a histogram's increase", () => {
   assert.ok(Math.abs(quantile(0.75, h(0, 0, 0, 0), h(10, 5, 10, 10)) - 0.0055) < 1e-9);
   assert.equal(quantile(0.99, h(0, 0, 0, 0), h(10, 0, 0, 0)), 0.1); // above the last bound
   assert.equal(quantile(0.5, h(100, 100, 100, 100), h(10, 10, 10, 10)), 0.0005); // restarted
+});
+
+test("the first channels have colours that differ clearly", () => {
+  const names = ["demo", "orders", "alerts", "sensors", "news", "orders:1", "orders:2"];
+  const angles = names.map(hue);
+  assert.deepEqual(names.map(hue), angles);
+  angles.forEach((a, i) => angles.slice(i + 1).forEach((b, k) => {
+    const apart = Math.min(Math.abs(a - b), 360 - Math.abs(a - b));
+    assert.ok(apart >= 30, `${names[i]} and ${names[i + 1 + k]} are ${apart} degrees apart`);
+  }));
 });
