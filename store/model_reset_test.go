@@ -89,8 +89,9 @@ func TestModelResets(t *testing.T) {
 	}
 	t.Logf("go test -run TestModelResets -model.seed=%d", seed)
 	srv := redistest.Start(t)
-	tiny := func(c *Config) { c.WindowEvents, c.WindowMemory = 8, 3000 }
-	stores := []*testStore{openHealthy(t, srv.URL(), tiny), openHealthy(t, srv.URL(), tiny)}
+	// Behind the one window readers soon go by pages; in the other they dawdle.
+	window := func(events int) func(*Config) { return func(c *Config) { c.WindowEvents = events } }
+	stores := []*testStore{openHealthy(t, srv.URL(), window(8)), openHealthy(t, srv.URL(), window(100))}
 	var readers sync.WaitGroup
 	got := make([][]item, 12)
 	for i := range got {
@@ -119,7 +120,7 @@ func (r *reader) readSlowly(rng *rand.Rand) []item {
 	deadline := time.Now().Add(*modelTime + 3*patience)
 	speed := 1 + rng.IntN(8_000) // pauses, in microseconds
 	for time.Now().Before(deadline) {
-		more, err := r.step(context.Background(), 1+rng.IntN(300))
+		more, err := r.step(context.Background(), 1+rng.IntN(30))
 		if err != nil {
 			r.t.Errorf("Fetch: %v", err)
 			break
