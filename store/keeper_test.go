@@ -256,7 +256,7 @@ func TestHostileSizes(t *testing.T) {
 func TestRoundIsBounded(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
-	const channels, each = 24, 900_000 // more than a round keeps
+	const channels, each = 32, 900_000 // more than a round keeps
 	got := replies{room: roundBytes}
 	armed := make(chan *node, 1)
 	s := openHealthy(t, srv.URL(), func(c *Config) {

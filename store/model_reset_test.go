@@ -103,7 +103,7 @@ func TestModelResets(t *testing.T) {
 	for _, s := range stores {
 		p.watchers = append(p.watchers, s.subscribe(t, "a"))
 	}
-	for range 25 {
+	for range 60 {
 		p.round()
 	}
 	p.add("end")
@@ -118,7 +118,7 @@ func TestModelResets(t *testing.T) {
 // readSlowly reads until the end, with pauses.
 func (r *reader) readSlowly(rng *rand.Rand) []item {
 	deadline := time.Now().Add(*modelTime + 3*patience)
-	speed := 1 + rng.IntN(8_000) // pauses, in microseconds
+	speed := 1 + rng.IntN(4_000) // pauses, in microseconds
 	for time.Now().Before(deadline) {
 		more, err := r.step(context.Background(), 1+rng.IntN(30))
 		if err != nil {
@@ -157,7 +157,7 @@ func (p *resetter) round() {
 	}
 	now := p.all[len(p.all)-1]
 	next := &incarnation{data: map[ID]string{}}
-	copied := len(now.ids) > 0 && p.rng.IntN(3) > 0
+	copied := len(now.ids) > 0 && p.rng.IntN(8) > 0 // after a DEL, all who had anything are told
 	if copied {
 		p.srv.Do("COPY", "sse:a", "sse:copy", "REPLACE")
 		next.ids = slices.Clone(now.ids)
@@ -170,6 +170,7 @@ func (p *resetter) round() {
 		p.add("")
 	}
 	last := now.ids[len(now.ids)-1]
+	pause(context.Background(), time.Duration(p.rng.IntN(15))*time.Millisecond)
 	p.watch("the last of a stream", func(it item) bool { return it.id == last && it.gap == nil })
 	if copied {
 		p.srv.Do("COPY", "sse:copy", "sse:a", "REPLACE")
