@@ -89,8 +89,9 @@ func TestModelResets(t *testing.T) {
 	}
 	t.Logf("go test -run TestModelResets -model.seed=%d", seed)
 	srv := redistest.Start(t)
-	tiny := func(c *Config) { c.WindowEvents, c.WindowMemory = 8, 3000 }
-	stores := []*testStore{openHealthy(t, srv.URL(), tiny), openHealthy(t, srv.URL(), tiny)}
+	// Behind the one window readers soon go by pages; in the other they dawdle.
+	window := func(events int) func(*Config) { return func(c *Config) { c.WindowEvents = events } }
+	stores := []*testStore{openHealthy(t, srv.URL(), window(8)), openHealthy(t, srv.URL(), window(100))}
 	var readers sync.WaitGroup
 	got := make([][]item, 12)
 	for i := range got {
@@ -102,7 +103,7 @@ func TestModelResets(t *testing.T) {
 	for _, s := range stores {
 		p.watchers = append(p.watchers, s.subscribe(t, "a"))
 	}
-	for range 25 {
+	for range 60 {
 		p.round()
 	}
 	p.add("end")
@@ -117,9 +118,9 @@ func TestModelResets(t *testing.T) {
 // readSlowly reads until the end, with pauses.
 func (r *reader) readSlowly(rng *rand.Rand) []item {
 	deadline := time.Now().Add(*modelTime + 3*patience)
-	speed := 1 + rng.IntN(8_000) // pauses, in microseconds
+	speed := 1 + rng.IntN(4_000) // pauses, in microseconds
 	for time.Now().Before(deadline) {
-		more, err := r.step(context.Background(), 1+rng.IntN(300))
+		more, err := r.step(context.Background(), 1+rng.IntN(30))
 		if err != nil {
 			r.t.Errorf("Fetch: %v", err)
 			break
@@ -156,7 +157,7 @@ func (p *resetter) round() {
 	}
 	now := p.all[len(p.all)-1]
 	next := &incarnation{data: map[ID]string{}}
-	copied := len(now.ids) > 0 && p.rng.IntN(3) > 0
+	copied := len(now.ids) > 0 && p.rng.IntN(8) > 0 // after a DEL, all who had anything are told
 	if copied {
 		p.srv.Do("COPY", "sse:a", "sse:copy", "REPLACE")
 		next.ids = slices.Clone(now.ids)
@@ -169,6 +170,7 @@ func (p *resetter) round() {
 		p.add("")
 	}
 	last := now.ids[len(now.ids)-1]
+	pause(context.Background(), time.Duration(p.rng.IntN(15))*time.Millisecond)
 	p.watch("the last of a stream", func(it item) bool { return it.id == last && it.gap == nil })
 	if copied {
 		p.srv.Do("COPY", "sse:copy", "sse:a", "REPLACE")
