@@ -134,6 +134,7 @@ func (s *shard) post(st *stream) {
 
 // run serves the shard's streams until ctx ends.
 func (s *shard) run(ctx context.Context) {
+	s.lot.open()
 	defer s.lot.close()
 	tick := time.NewTicker(wheelTick)
 	defer tick.Stop()

@@ -77,8 +77,6 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		return err
 	}
 	defer admin.Close()
-	// From here on nothing fails before Run, with which the gateway's own
-	// goroutines end.
 	g, err := newGateway(cfg, gc, m, page)
 	if err != nil {
 		return usageError{err}
