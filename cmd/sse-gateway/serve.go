@@ -82,7 +82,9 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		return usageError{err}
 	}
 	publicServer.Handler = g.Handler()
-	publicServer.ConnState = newWaiting(descriptorCeiling(), cfg.MaxConnectionsPerIP, gc.TrustedProxies, g.TakenOver).state
+	queue := newWaiting(descriptorCeiling(), cfg.MaxConnectionsPerIP, gc.TrustedProxies, g.TakenOver)
+	publicServer.ConnState = queue.state
+	public = &publicListener{Listener: public, trusted: gc.TrustedProxies, throttled: m.Gateway.ConnectionsThrottled}
 	adminServer := newServer(log)
 	adminServer.Handler = g.AdminHandler(registry)
 	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, public: publicServer, admin: adminServer}

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
@@ -78,10 +77,6 @@ func (w *waiting) leave(c net.Conn) {
 // address returns the peer's address, unless that is a proxy, which speaks for
 // many.
 func (w *waiting) address(c net.Conn) (netip.Addr, bool) {
-	peer, err := netip.ParseAddrPort(c.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	addr := peer.Addr().Unmap()
-	return addr, !slices.ContainsFunc(w.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+	addr := addrOf(c.RemoteAddr())
+	return addr, addr.IsValid() && !isTrusted(w.trusted, addr)
 }
