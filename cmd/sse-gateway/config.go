@@ -37,6 +37,7 @@ type config struct {
 	MaxConnections      int           `split_words:"true" default:"0" shown:"from the file limit" desc:"connections per replica; 0 is about nine tenths of the limit of open files (ulimit -n)"`
 	MaxConnectionsPerIP int           `split_words:"true" default:"0" desc:"connections per client address (IPv6: per /64); 0 is off"`
 	TrustedProxies      list          `split_words:"true" desc:"comma-separated addresses and CIDRs of the proxies whose X-Forwarded-For counts"`
+	ProxyProtocol       bool          `split_words:"true" default:"false" desc:"the trusted proxies begin each connection with a PROXY header (version 1 or 2), which names the client"`
 	MaxConnectionAge    time.Duration `split_words:"true" default:"0s" desc:"a stream is ended after that long, jittered ±20 %, to rebalance after a roll-out; 0 is off"`
 	MaxEventBytes       size          `split_words:"true" default:"1048576" desc:"a larger entry becomes a gap (too_large)"`
 

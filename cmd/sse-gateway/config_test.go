@@ -58,6 +58,7 @@ var contractDefaults = map[string]string{
 	"SSE_MAX_CONNECTIONS":        "from the file limit",
 	"SSE_MAX_CONNECTIONS_PER_IP": "0",
 	"SSE_TRUSTED_PROXIES":        "none",
+	"SSE_PROXY_PROTOCOL":         "false",
 	"SSE_MAX_CONNECTION_AGE":     "0s",
 	"SSE_MAX_EVENT_BYTES":        "1048576",
 	"SSE_WINDOW_EVENTS":          "256",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -15,7 +16,10 @@ import (
 type publicListener struct {
 	net.Listener
 	trusted   []netip.Prefix     // proxies
+	proxied   bool               // they begin each connection with a PROXY header
+	waiting   *waiting           // where clients that such a header names are counted
 	throttled prometheus.Counter // connections
+	log       *slog.Logger
 }
 
 // Accept returns proxies' connections as they are: they carry the requests of
@@ -30,7 +34,11 @@ func (l *publicListener) Accept() (net.Conn, error) {
 		return conn, nil
 	}
 	c := &clientConn{TCPConn: tcp, listener: l, meter: newMeter(time.Now())}
-	if isTrusted(l.trusted, addrOf(tcp.RemoteAddr())) {
+	switch {
+	case !isTrusted(l.trusted, addrOf(tcp.RemoteAddr())):
+	case l.proxied:
+		c.header = newProxyHeader(tcp)
+	default:
 		return tcp, nil
 	}
 	return c, nil
@@ -42,6 +50,8 @@ func (l *publicListener) Accept() (net.Conn, error) {
 type clientConn struct {
 	*net.TCPConn
 	listener *publicListener
+	header   *proxyHeader // nil: there is none to be expected
+	exempt   bool         // a trusted proxy's, behind another one
 
 	meter    meter                         // owned by the reader
 	deadline atomic.Int64                  // of reads, in Unix nanoseconds; 0: none
@@ -51,11 +61,32 @@ type clientConn struct {
 
 // Unwrap returns the bare connection, on which what the client sends is not
 // limited. The gateway calls it when it has taken the connection over: it reads
-// no more than it has to.
+// no more than it has to, and a PROXY header has been taken off by then, with
+// nothing held back behind it.
 func (c *clientConn) Unwrap() net.Conn { return c.TCPConn }
 
+// RemoteAddr returns the client's address. It waits for the PROXY header if
+// there is to be one, so nobody who must not wait may call it; they have peer.
+func (c *clientConn) RemoteAddr() net.Addr {
+	if c.header != nil {
+		if addr := c.header.source(c); addr != nil {
+			return addr
+		}
+	}
+	return c.peer()
+}
+
+// peer returns the address of the other end, which may be a proxy.
+func (c *clientConn) peer() net.Addr { return c.TCPConn.RemoteAddr() }
+
 func (c *clientConn) Read(p []byte) (int, error) {
-	if c.meter.empty() {
+	if c.header != nil {
+		if n, err := c.header.read(c, p); n > 0 || err != nil {
+			c.meter.take(n)
+			return n, err
+		}
+	}
+	if c.meter.empty() && !c.exempt {
 		c.pause()
 	}
 	n, err := c.TCPConn.Read(p)

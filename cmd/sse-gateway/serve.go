@@ -84,7 +84,8 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	publicServer.Handler = g.Handler()
 	queue := newWaiting(descriptorCeiling(), cfg.MaxConnectionsPerIP, gc.TrustedProxies, g.TakenOver)
 	publicServer.ConnState = queue.state
-	public = &publicListener{Listener: public, trusted: gc.TrustedProxies, throttled: m.Gateway.ConnectionsThrottled}
+	public = &publicListener{Listener: public, trusted: gc.TrustedProxies, proxied: cfg.ProxyProtocol,
+		waiting: queue, throttled: m.Gateway.ConnectionsThrottled, log: log}
 	adminServer := newServer(log)
 	adminServer.Handler = g.AdminHandler(registry)
 	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, public: publicServer, admin: adminServer}
