@@ -23,11 +23,11 @@ var past = time.Unix(1, 0)
 // the read's deadline.
 type takenConn struct {
 	net.Conn
-	chunk   int  // the most that is written at once, in bytes
-	park    bool // it is plain TCP, on a system that has a poller for it
-	failed  bool // a write has failed
-	woken   atomic.Bool
-	hurried atomic.Bool
+	chunk    int  // the most that is written at once, in bytes
+	park     bool // it is plain TCP, on a system that has a poller for it
+	failed   bool // a write has failed
+	woken    atomic.Bool
+	lastCall lastCall
 
 	patience  *time.Timer  // runs while a write does; nil before the first
 	impatient atomic.Int64 // the TCP_USER_TIMEOUT that is off because of a slow write, in ms
@@ -53,21 +53,18 @@ func (c *takenConn) wake() {
 }
 
 func (c *takenConn) hurry() {
-	c.hurried.Store(true)
-	_ = c.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	_ = c.SetWriteDeadline(c.lastCall.set())
 	c.wake()
 }
 
 func (c *takenConn) write(p []byte, timeout time.Duration, end time.Time) error {
 	c.restoreUserTimeout()
 	for len(p) > 0 {
-		if c.hurried.Load() {
-			timeout = min(timeout, farewellTimeout)
-		}
-		if err := c.SetWriteDeadline(writeDeadline(timeout, end)); err != nil {
+		deadline, hurried := c.lastCall.limit(writeDeadline(timeout, end))
+		if err := c.SetWriteDeadline(deadline); err != nil {
 			return err
 		}
-		if timeout > farewellTimeout && c.hurried.Load() {
+		if !hurried && c.lastCall.called() {
 			continue // hurried between the two: its deadline was overwritten
 		}
 		c.holdUserTimeout()
@@ -75,7 +72,7 @@ func (c *takenConn) write(p []byte, timeout time.Duration, end time.Time) error 
 		c.patience.Stop()
 		p = p[n:]
 		// A client that has taken some of it is slow, not gone.
-		if err != nil && (n == 0 || isOver(end) || c.hurried.Load() || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		if err != nil && (n == 0 || isOver(end) || c.lastCall.called() || !errors.Is(err, os.ErrDeadlineExceeded)) {
 			c.failed = true
 			return err
 		}
@@ -103,6 +100,11 @@ func (c *takenConn) restoreUserTimeout() {
 		c.impatient.Store(0)
 		_, _ = userTimeout(c.Conn, int(was))
 	}
+}
+
+func (c *takenConn) farewell(p []byte) {
+	c.lastCall.postpone()
+	_ = c.write(p, farewellTimeout, time.Time{})
 }
 
 // maxIgnored is how much a client may send at a time on an event stream, where
@@ -143,6 +145,8 @@ func (c *takenConn) close() {
 		// Its Close would wait for a client that takes nothing to take the
 		// end of the session.
 		_ = t.NetConn().Close()
+	} else if ok {
+		defer time.AfterFunc(farewellTimeout, func() { _ = t.NetConn().Close() }).Stop()
 	}
 	_ = c.Conn.Close()
 }
@@ -150,11 +154,12 @@ func (c *takenConn) close() {
 // responseConn is a stream of an HTTP/2 connection, or any other response that
 // cannot be taken over. The goroutine that drives it is the request's.
 type responseConn struct {
-	w       http.ResponseWriter
-	rc      *http.ResponseController
-	ctx     context.Context // ends when the client goes
-	woken   chan struct{}   // capacity 1
-	hurried atomic.Bool
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	ctx   context.Context // ends when the client goes
+	woken chan struct{}   // capacity 1
+
+	lastCall lastCall
 
 	// mu guards over. Invariant: nothing of w is used by another goroutine
 	// once the request's has left it, which net/http asks for.
@@ -179,8 +184,7 @@ func (c *responseConn) hurry() {
 	if c.over {
 		return
 	}
-	c.hurried.Store(true)
-	_ = c.rc.SetWriteDeadline(time.Now().Add(farewellTimeout))
+	_ = c.rc.SetWriteDeadline(c.lastCall.set())
 	c.wake()
 }
 
@@ -190,13 +194,11 @@ const responseChunk = 16 << 10
 
 func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) error {
 	for len(p) > 0 {
-		if c.hurried.Load() {
-			timeout = min(timeout, farewellTimeout)
-		}
-		if err := c.rc.SetWriteDeadline(writeDeadline(timeout, end)); err != nil {
+		deadline, hurried := c.lastCall.limit(writeDeadline(timeout, end))
+		if err := c.rc.SetWriteDeadline(deadline); err != nil {
 			return err
 		}
-		if timeout > farewellTimeout && c.hurried.Load() {
+		if !hurried && c.lastCall.called() {
 			continue // hurried between the two: its deadline was overwritten
 		}
 		start := time.Now()
@@ -221,6 +223,11 @@ func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) err
 	return c.rc.SetWriteDeadline(time.Time{})
 }
 
+func (c *responseConn) farewell(p []byte) {
+	c.lastCall.postpone()
+	_ = c.write(p, farewellTimeout, time.Time{})
+}
+
 func (c *responseConn) wait(until time.Time) error {
 	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
@@ -239,6 +246,33 @@ func (c *responseConn) close() {
 	c.mu.Lock()
 	c.over = true
 	c.mu.Unlock()
+}
+
+// lastCall is when a stream that was told to end has to have written the event
+// that it is in the middle of, whatever its size and however the client doles
+// out its progress; its farewell then has as long again. It may be used
+// concurrently.
+type lastCall struct{ at atomic.Int64 } // Unix nanoseconds; 0: not called
+
+// set calls, if nobody has yet, and returns for when.
+func (l *lastCall) set() time.Time {
+	l.at.CompareAndSwap(0, time.Now().Add(farewellTimeout).UnixNano())
+	return time.Unix(0, l.at.Load())
+}
+
+// postpone gives the farewell its time, for the goroutine may be late.
+func (l *lastCall) postpone() { l.at.Store(time.Now().Add(farewellTimeout).UnixNano()) }
+
+func (l *lastCall) called() bool { return l.at.Load() != 0 }
+
+// limit returns the deadline, or the last call if that was called and is
+// earlier.
+func (l *lastCall) limit(deadline time.Time) (_ time.Time, called bool) {
+	at := l.at.Load()
+	if at == 0 {
+		return deadline, false
+	}
+	return earlier(deadline, time.Unix(0, at)), true
 }
 
 // writeDeadline returns when a write that begins now has to be done.

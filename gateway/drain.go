@@ -67,10 +67,12 @@ func (g *Gateway) stop(ctx context.Context, reason string) {
 	}()
 	select {
 	case <-done:
+		return
+	case <-time.After(farewellTimeout):
 	case <-ctx.Done():
-		g.cancel()
-		<-done
 	}
+	g.cancel() // a read of history that a stream waits for
+	<-done
 }
 
 func sleep(ctx context.Context, d time.Duration) {

@@ -17,6 +17,9 @@ type conn interface {
 	// write writes all of p. It fails if the client takes nothing for timeout,
 	// or has not taken all of it by end, unless that is zero.
 	write(p []byte, timeout time.Duration, end time.Time) error
+	// farewell writes all of p, the last bytes of the stream, if the client
+	// takes them within farewellTimeout.
+	farewell(p []byte)
 	// wait returns when the connection was woken, when the moment has come, or
 	// with an error when the client has gone.
 	wait(until time.Time) error
@@ -36,7 +39,8 @@ const (
 	fetchRetry = 500 * time.Millisecond
 	// slowWrite is how long a write takes for its client to count as slow.
 	slowWrite = time.Second
-	// farewellTimeout bounds the last write of a stream that is ended.
+	// farewellTimeout bounds what a stream that is told to end still writes:
+	// what it is writing, and then as long again its last bytes.
 	farewellTimeout = time.Second
 )
 
@@ -155,7 +159,7 @@ func (s *stream) fetchSoon() bool {
 // farewell tells the client when to come back: each at another time.
 func (s *stream) farewell(c conn, reason string) {
 	if b := s.appendFarewell(nil, reason); len(b) > 0 {
-		_ = c.write(b, farewellTimeout, time.Time{})
+		c.farewell(b)
 	}
 }
 

@@ -1,11 +1,15 @@
 package gateway
 
 import (
+	"log/slog"
 	"os"
+	"runtime"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -31,4 +35,17 @@ func countDescriptors(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(names)
+}
+
+// A gateway that is made and never run has nothing that would have to end.
+func TestNewWithoutRun(t *testing.T) {
+	gateways := make([]*Gateway, 10)
+	// After the check: the collector closes descriptors that nobody has, too.
+	t.Cleanup(func() { runtime.KeepAlive(gateways) })
+	checkLeaks(t)
+	log := slog.New(slog.DiscardHandler)
+	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
+	for i := range gateways {
+		gateways[i] = New(Config{Metrics: &m.Gateway, Log: log})
+	}
 }

@@ -39,6 +39,7 @@ func newSinks(t testing.TB, n, events, size int) *sinks {
 	cfg := k.e.g.cfg
 	g := New(cfg)
 	k.shard = g.hub.shards[0]
+	k.shard.lot.open()
 	t.Cleanup(k.close)
 	for range n {
 		k.addStream(g)
@@ -117,9 +118,7 @@ func (k *sinks) close() {
 			k.shard.lot.end(s, metrics.EndClient)
 		}
 	}
-	for _, s := range k.streams[0].g.hub.shards {
-		s.lot.close()
-	}
+	k.shard.lot.close()
 }
 
 // A wake-up writes the same events to every parked stream that is up to date.

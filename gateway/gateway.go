@@ -130,7 +130,7 @@ func (g *Gateway) Handler() http.Handler {
 // serveEvents answers GET /events: with a stream, or with a refusal.
 func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", "GET, OPTIONS")
+		w.Header().Set("Allow", g.allowed())
 		writeProblem(w, http.StatusMethodNotAllowed, "event streams are read with GET")
 		return
 	}
@@ -157,6 +157,15 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 	g.metrics.Refusals.WithLabelValues(p.reason).Inc()
 	g.log.Debug("refused", "status", p.status, "reason", p.reason, "error", p)
 	p.write(w, r)
+}
+
+// allowed are the methods of /events. Preflights are answered before a request
+// comes here, if there is somebody to answer them.
+func (g *Gateway) allowed() string {
+	if g.cfg.CORS == nil {
+		return "GET"
+	}
+	return "GET, OPTIONS"
 }
 
 // openTimeout bounds how long a client waits for its first byte.

@@ -151,6 +151,14 @@ func TestCORS(t *testing.T) {
 			h.Get("Access-Control-Allow-Headers") != "authorization,cache-control,last-event-id" || h.Get("Access-Control-Allow-Credentials") != "true" || h.Get("Access-Control-Max-Age") == "" {
 			t.Errorf("preflight: %s %v", c.resp.Status, h)
 		}
+		for _, method := range []string{http.MethodPost, http.MethodOptions} { // not a preflight
+			req := r.request("channel=a", "Origin", appPage)
+			req.Method = method
+			c = r.do(proto, req)
+			if checkProblem(t, c, 405); c.resp.Header.Get("Allow") != "GET, OPTIONS" {
+				t.Errorf("%s: Allow is %q", method, c.resp.Header.Get("Allow"))
+			}
+		}
 		preflight.Header.Set("Origin", "https://evil.example")
 		if c = r.do(proto, preflight); c.resp.Header.Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("preflight of a stranger: %v", c.resp.Header)

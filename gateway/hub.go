@@ -174,6 +174,9 @@ func (s *shard) post(st *stream) {
 
 // run serves the shard's streams until ctx ends.
 func (s *shard) run(ctx context.Context) {
+	s.turn.Lock()
+	s.lot.open()
+	s.turn.Unlock()
 	defer func() {
 		s.turn.Lock()
 		s.closed = true

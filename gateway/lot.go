@@ -20,19 +20,23 @@ const canPark = true
 // be parked again. The goroutine that has the shard's turn uses it.
 type lot struct {
 	g      *Gateway
-	poller *poller
+	poller *poller // nil before open, and if there is none to be had
 	wheel  *wheel
 	byFD   []*stream // indexed by descriptor
 	ignore [4096]byte
 }
 
-func newLot(g *Gateway) *lot {
+func newLot(g *Gateway) *lot { return &lot{g: g, wheel: newWheel(time.Now())} }
+
+// open starts the poller: not newLot, because a gateway that is made and never
+// run would leave its goroutine and its descriptor behind.
+func (l *lot) open() {
 	p, err := newPoller()
 	if err != nil {
-		g.log.Warn("connections will not be parked", "error", err)
-		return nil
+		l.g.log.Warn("connections will not be parked", "error", err)
+		return
 	}
-	return &lot{g: g, poller: p, wheel: newWheel(time.Now())}
+	l.poller = p
 }
 
 // parked is a stream's place in a lot.
@@ -46,20 +50,24 @@ type parked struct {
 
 // ready returns the channel on which the poller reports.
 func (l *lot) ready() <-chan []unix.EpollEvent {
-	if l == nil {
+	if l.poller == nil {
 		return nil
 	}
 	return l.poller.ready
 }
 
 func (l *lot) close() {
-	if l != nil {
+	if l.poller != nil {
 		l.poller.close()
 	}
 }
 
 // park takes in a stream that is up to date, or was a moment ago.
 func (l *lot) park(s *stream) {
+	if l.poller == nil {
+		go s.g.driveFD(s, nil, false)
+		return
+	}
 	fd := int(s.parked.fd)
 	if err := l.poller.add(fd); err != nil {
 		l.g.log.Warn("a connection could not be parked", "error", err)
@@ -165,9 +173,6 @@ func (l *lot) hasGone(s *stream) bool {
 
 // advance serves the streams whose heartbeat or end is due.
 func (l *lot) advance(now time.Time) {
-	if l == nil {
-		return
-	}
 	l.wheel.advance(now, func(s *stream) {
 		soon := now.Add(wheelTick).UnixNano()
 		quiet := s.parked.beat <= soon

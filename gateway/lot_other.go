@@ -25,6 +25,7 @@ type parked struct {
 }
 
 func newLot(*Gateway) *lot               { return nil }
+func (*lot) open()                       {}
 func (*lot) ready() <-chan []struct{}    { return nil }
 func (*lot) handle([]struct{})           {}
 func (*lot) close()                      {}

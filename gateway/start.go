@@ -29,6 +29,9 @@ func (g *Gateway) start(w http.ResponseWriter, r *http.Request, s *stream, unkno
 		head := responseHead(w.Header())
 		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			_ = c.SetDeadline(time.Time{})
+			if around, ok := c.(interface{ Unwrap() net.Conn }); ok {
+				c = around.Unwrap() // the listener's part is over; unlike TLS, it leaves the bytes as they are
+			}
 			s.taken = true
 			g.takenOver.Add(1)
 			g.startTaken(c, s, s.opening(head, unknown))

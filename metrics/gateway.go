@@ -28,19 +28,20 @@ const (
 
 // Gateway holds the series of package gateway.
 type Gateway struct {
-	Connections       prometheus.Gauge
-	ConnectionsMax    prometheus.Gauge
-	ConnectionsParked prometheus.Gauge
-	ConnectionsOpened prometheus.Counter
-	Disconnects       *prometheus.CounterVec // by reason
-	Refusals          *prometheus.CounterVec // by reason
-	Deliveries        prometheus.Counter
-	DeliveryBytes     prometheus.Counter
-	Writes            prometheus.Counter
-	DeliveryLatency   *Latency
-	Resumes           *prometheus.CounterVec
-	Gaps              *prometheus.CounterVec // by reason
-	Draining          prometheus.Gauge
+	Connections          prometheus.Gauge
+	ConnectionsMax       prometheus.Gauge
+	ConnectionsParked    prometheus.Gauge
+	ConnectionsOpened    prometheus.Counter
+	ConnectionsThrottled prometheus.Counter
+	Disconnects          *prometheus.CounterVec // by reason
+	Refusals             *prometheus.CounterVec // by reason
+	Deliveries           prometheus.Counter
+	DeliveryBytes        prometheus.Counter
+	Writes               prometheus.Counter
+	DeliveryLatency      *Latency
+	Resumes              *prometheus.CounterVec
+	Gaps                 *prometheus.CounterVec // by reason
+	Draining             prometheus.Gauge
 }
 
 // latencyBuckets reach from a fast LAN delivery to a client that is a minute
@@ -58,11 +59,12 @@ func newGateway(f factory) Gateway {
 		}
 	}
 	return Gateway{
-		Connections:       f.gauge("connections", "Open event streams."),
-		ConnectionsMax:    f.gauge("connections_max", "The limit for connections (SSE_MAX_CONNECTIONS)."),
-		ConnectionsParked: f.gauge("connections_parked", "Open event streams that wait in the poller, without a goroutine."),
-		ConnectionsOpened: f.counter("connections_opened_total", "Event streams that were opened."),
-		Disconnects:       f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown),
+		Connections:          f.gauge("connections", "Open event streams."),
+		ConnectionsMax:       f.gauge("connections_max", "The limit for connections (SSE_MAX_CONNECTIONS)."),
+		ConnectionsParked:    f.gauge("connections_parked", "Open event streams that wait in the poller, without a goroutine."),
+		ConnectionsOpened:    f.counter("connections_opened_total", "Event streams that were opened."),
+		ConnectionsThrottled: f.counter("connections_throttled_total", "Connections of clients that sent more than a subscriber has reason to, and were read from slowly."),
+		Disconnects:          f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown),
 		Refusals: f.counterVec("refusals_total", "Requests for a stream that were refused, by reason.", "reason",
 			RefusedBadRequest, RefusedUnauthorized, RefusedForbidden, RefusedWrongType, RefusedMaxConnections, RefusedPerIP, RefusedDraining, RefusedRedis, RefusedAuth),
 		Deliveries:      f.counter("deliveries_total", "Events written to clients."),

@@ -38,6 +38,7 @@ type config struct {
 	MaxConnections      int           `split_words:"true" default:"0" shown:"from the file limit" desc:"connections per replica; 0 is about nine tenths of the limit of open files (ulimit -n)"`
 	MaxConnectionsPerIP int           `split_words:"true" default:"0" desc:"connections per client address (IPv6: per /64); 0 is off"`
 	TrustedProxies      list          `split_words:"true" desc:"comma-separated addresses and CIDRs of the proxies whose X-Forwarded-For counts"`
+	ProxyProtocol       bool          `split_words:"true" default:"false" desc:"the trusted proxies begin each connection with a PROXY header (version 1 or 2), which names the client"`
 	MaxConnectionAge    time.Duration `split_words:"true" default:"0s" desc:"a stream is ended after that long, jittered ±20 %, to rebalance after a roll-out; 0 is off"`
 	MaxEventBytes       size          `split_words:"true" default:"1048576" desc:"a larger entry becomes a gap (too_large)"`
 
@@ -47,8 +48,8 @@ type config struct {
 	FlushInterval time.Duration `split_words:"true" default:"0s" desc:"0 writes at once; more lets a connection collect events that long and send them in one write"`
 	PollInterval  time.Duration `split_words:"true" default:"50ms" desc:"only for a Redis without CLIENT TRACKING"`
 	SweepInterval time.Duration `split_words:"true" default:"30s" desc:"safety re-read of every active channel, jittered ±20 %"`
-	DrainDelay    time.Duration `split_words:"true" default:"3s" desc:"after SIGTERM: not ready, and wait that long"`
-	DrainWindow   time.Duration `split_words:"true" default:"20s" desc:"then end the streams evenly over that long"`
+	DrainDelay    time.Duration `split_words:"true" default:"3s" dev:"0s" desc:"after SIGTERM: not ready, and wait that long"`
+	DrainWindow   time.Duration `split_words:"true" default:"20s" dev:"1s" desc:"then end the streams evenly over that long"`
 
 	CORSOrigins      list          `split_words:"true" desc:"comma-separated exact origins, or * (then without credentials)"`
 	JWTSecret        access.Secret `split_words:"true" desc:"shared secret of tokens (HS256, HS384, HS512), at least 32 bytes"`
@@ -104,6 +105,12 @@ func (c *config) applyDev() error {
 			*field = f.devDefault
 		case *bool:
 			*field = f.devDefault == "true"
+		case *time.Duration:
+			d, err := time.ParseDuration(f.devDefault)
+			if err != nil {
+				return fmt.Errorf("%s: dev default: %w", f.name, err)
+			}
+			*field = d
 		case *list:
 			if err := field.Decode(f.devDefault); err != nil {
 				return err

@@ -59,6 +59,7 @@ var contractDefaults = map[string]string{
 	"SSE_MAX_CONNECTIONS":        "from the file limit",
 	"SSE_MAX_CONNECTIONS_PER_IP": "0",
 	"SSE_TRUSTED_PROXIES":        "none",
+	"SSE_PROXY_PROTOCOL":         "false",
 	"SSE_MAX_CONNECTION_AGE":     "0s",
 	"SSE_MAX_EVENT_BYTES":        "1048576",
 	"SSE_WINDOW_EVENTS":          "256",
@@ -67,8 +68,8 @@ var contractDefaults = map[string]string{
 	"SSE_FLUSH_INTERVAL":         "0s",
 	"SSE_POLL_INTERVAL":          "50ms",
 	"SSE_SWEEP_INTERVAL":         "30s",
-	"SSE_DRAIN_DELAY":            "3s",
-	"SSE_DRAIN_WINDOW":           "20s",
+	"SSE_DRAIN_DELAY":            "3s (dev: 0s)",
+	"SSE_DRAIN_WINDOW":           "20s (dev: 1s)",
 	"SSE_CORS_ORIGINS":           "none",
 	"SSE_JWT_SECRET":             "none",
 	"SSE_JWT_SECRET_FILE":        "none",
@@ -133,14 +134,15 @@ func TestDevDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Addr != "127.0.0.1:8080" || c.AdminAddr != "127.0.0.1:9090" || !reflect.DeepEqual(c.PublicChannels, list{"**"}) || !c.Console || c.RedisURL != "" {
+	if c.Addr != "127.0.0.1:8080" || c.AdminAddr != "127.0.0.1:9090" || !reflect.DeepEqual(c.PublicChannels, list{"**"}) || !c.Console || c.RedisURL != "" ||
+		c.DrainDelay != 0 || c.DrainWindow != time.Second {
 		t.Errorf("dev: %+v", c)
 	}
-	setEnv(t, "SSE_ADDR=:1", "SSE_PUBLIC_CHANNELS=a", "SSE_CONSOLE=false")
+	setEnv(t, "SSE_ADDR=:1", "SSE_PUBLIC_CHANNELS=a", "SSE_CONSOLE=false", "SSE_DRAIN_DELAY=3s", "SSE_DRAIN_WINDOW=20s")
 	if c, err = loadConfig(true); err != nil {
 		t.Fatal(err)
 	}
-	if c.Addr != ":1" || !reflect.DeepEqual(c.PublicChannels, list{"a"}) || c.Console {
+	if c.Addr != ":1" || !reflect.DeepEqual(c.PublicChannels, list{"a"}) || c.Console || c.DrainDelay != 3*time.Second || c.DrainWindow != 20*time.Second {
 		t.Errorf("dev with variables set: %+v", c)
 	}
 }

@@ -77,14 +77,15 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		return err
 	}
 	defer admin.Close()
-	// From here on nothing fails before Run, with which the gateway's own
-	// goroutines end.
 	g, err := newGateway(cfg, gc, m, page)
 	if err != nil {
 		return usageError{err}
 	}
 	publicServer.Handler = g.Handler()
-	publicServer.ConnState = newWaiting(descriptorCeiling(), cfg.MaxConnectionsPerIP, gc.TrustedProxies, g.TakenOver).state
+	queue := newWaiting(descriptorCeiling(), cfg.MaxConnectionsPerIP, gc.TrustedProxies, g.TakenOver)
+	publicServer.ConnState = queue.state
+	public = &publicListener{Listener: public, trusted: gc.TrustedProxies, proxied: cfg.ProxyProtocol,
+		waiting: queue, throttled: m.Gateway.ConnectionsThrottled, log: log}
 	adminServer := newServer(log)
 	adminServer.Handler = g.AdminHandler(registry)
 	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, public: publicServer, admin: adminServer}

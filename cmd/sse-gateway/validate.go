@@ -28,6 +28,9 @@ func (c *config) validate(dev bool) error {
 	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
 		return errors.New("SSE_TLS_CERT_FILE and SSE_TLS_KEY_FILE: one is set and the other is not; accepted is both or none")
 	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		return &valueError{"SSE_PROXY_PROTOCOL", "true", "true only with SSE_TRUSTED_PROXIES, which says whose headers count"}
+	}
 	return c.validateAccess()
 }
 

@@ -1,10 +1,10 @@
 package main
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
-	"slices"
 	"sync"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
@@ -38,6 +38,9 @@ func newWaiting(ceiling, perIP int, trusted []netip.Prefix, taken func() int64) 
 // state is an http.Server.ConnState. A connection over a limit is closed
 // before anything is read from it.
 func (w *waiting) state(c net.Conn, s http.ConnState) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
 	switch s {
 	case http.StateNew:
 		if !w.enter(c) {
@@ -75,13 +78,31 @@ func (w *waiting) leave(c net.Conn) {
 	}
 }
 
-// address returns the peer's address, unless that is a proxy, which speaks for
-// many.
-func (w *waiting) address(c net.Conn) (netip.Addr, bool) {
-	peer, err := netip.ParseAddrPort(c.RemoteAddr().String())
-	if err != nil {
-		return netip.Addr{}, false
+// identify counts a connection, which has entered as its proxy's, as one of the
+// client that the proxy names. It is false if that has too many, or has gone.
+func (w *waiting) identify(c net.Conn, client netip.Addr) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.keys[c]; !ok {
+		return false
 	}
-	addr := peer.Addr().Unmap()
-	return addr, !slices.ContainsFunc(w.trusted, func(p netip.Prefix) bool { return p.Contains(addr) })
+	if w.perIP == nil || isTrusted(w.trusted, client) {
+		return true
+	}
+	key, ok := w.perIP.Acquire(client)
+	if ok {
+		w.keys[c] = key
+	}
+	return ok
+}
+
+// address returns the peer's address, unless that is a proxy, which speaks for
+// many. It does not wait: the server accepts nobody else meanwhile.
+func (w *waiting) address(c net.Conn) (netip.Addr, bool) {
+	peer := c.RemoteAddr
+	if client, ok := c.(*clientConn); ok {
+		peer = client.peer
+	}
+	addr := addrOf(peer())
+	return addr, addr.IsValid() && !isTrusted(w.trusted, addr)
 }

@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"net"
+	"testing"
+	"time"
+)
+
+// A connection that is detached and attached again looks for a vanished host
+// as its listener was told to, with or without keep-alive probes.
+func TestAttachKeepsKeepAlive(t *testing.T) {
+	for name, want := range map[string]keepAlive{
+		"on":  {1, 7, 3, 4},
+		"off": {0, 7, 3, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			client, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			c, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := net.KeepAliveConfig{Enable: true, Idle: 7 * time.Second, Interval: 3 * time.Second, Count: 4}
+			if err := c.(*net.TCPConn).SetKeepAliveConfig(config); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.(*net.TCPConn).SetKeepAlive(want[0] == 1); err != nil {
+				t.Fatal(err)
+			}
+			fd, ok := detach(c)
+			if !ok {
+				t.Fatal("the connection cannot be detached")
+			}
+			again, err := attach(fd)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close()
+			var got keepAlive
+			if err := control(again, func(fd int) error { got = keepAliveOf(fd); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			if got != want {
+				t.Errorf("%v, want %v", got, want)
+			}
+		})
+	}
+}
