@@ -106,8 +106,13 @@ type fakeServer struct {
 	mangle func(conn int64, n int, frame string) []string
 	// refuse may answer a request itself.
 	refuse func(conn int64, w http.ResponseWriter) bool
-	conns  atomic.Int64
-	resume atomic.Int64 // requests with Last-Event-ID
+	// late may hold up a stream whose position is fixed.
+	late func(ctx context.Context, c *redis.Client, key string)
+	// before says that a stream begins one event too early.
+	before  func() bool
+	earlier atomic.Int64 // how many did
+	conns   atomic.Int64
+	resume  atomic.Int64 // requests with Last-Event-ID
 }
 
 func startFake(t *testing.T, r *redisServer, faults ...func(*fakeServer)) *fakeServer {
@@ -148,10 +153,20 @@ func (f *fakeServer) serve(w http.ResponseWriter, req *http.Request, channel str
 			last = e[0].ID
 		}
 	}
+	start := last
+	if f.late != nil {
+		f.late(req.Context(), f.redis, key)
+	}
+	if f.before != nil && f.before() {
+		if e, err := f.redis.XRevRangeN(req.Context(), key, last, "-", 2).Result(); err == nil && len(e) == 2 {
+			last = e[1].ID
+			f.earlier.Add(1)
+		}
+	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
 	if !f.plain {
-		fmt.Fprintf(w, "retry: 20\nid: %s\nevent: gateway.ready\ndata: {}\n\n", last)
+		fmt.Fprintf(w, "retry: 20\nid: %s\nevent: gateway.ready\ndata: {}\n\n", start)
 	}
 	w.(http.Flusher).Flush()
 	for n := 0; ; {

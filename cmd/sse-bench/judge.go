@@ -39,16 +39,17 @@ func (v *verdict) judge(s *subscriber, name string, c *channelState, published i
 	}
 	v.Lost += lost
 	v.Gapped += gapped
-	v.Repeated += int64(c.repeated)
+	repeated := int64(c.repeated) + c.early()
+	v.Repeated += repeated
 	v.Disorder += int64(c.disorder)
-	if lost == 0 && c.repeated == 0 && c.disorder == 0 {
+	if lost == 0 && repeated == 0 && c.disorder == 0 {
 		return
 	}
 	v.Affected++
 	if len(v.Examples) >= maxExamples {
 		return
 	}
-	text := fmt.Sprintf("subscriber %d, channel %s: lost %d, repeated %d, out of order %d", s.index, name, lost, c.repeated, c.disorder)
+	text := fmt.Sprintf("subscriber %d, channel %s: lost %d, repeated %d, out of order %d", s.index, name, lost, repeated, c.disorder)
 	if lost > 0 {
 		text += fmt.Sprintf(" (first lost %d to %d of %d)", firstLost.from, firstLost.to, published)
 	}

@@ -62,13 +62,13 @@ func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 // An event is due by the clock, however long the one before took.
 func TestPublisherIsAnOpenLoop(t *testing.T) {
 	var got []payload
-	slow := sinkFunc(func(ctx context.Context, batch []payload, accepted func(payload)) error {
+	slow := sinkFunc(func(ctx context.Context, batch []payload, accepted func(payload, string)) error {
 		if len(got) == 0 {
 			wait(ctx, 50*time.Millisecond)
 		}
 		for _, m := range batch {
 			got = append(got, m)
-			accepted(m)
+			accepted(m, "")
 		}
 		return nil
 	})
@@ -91,9 +91,9 @@ func TestPublisherIsAnOpenLoop(t *testing.T) {
 	}
 }
 
-type sinkFunc func(context.Context, []payload, func(payload)) error
+type sinkFunc func(context.Context, []payload, func(payload, string)) error
 
-func (f sinkFunc) send(ctx context.Context, b []payload, accepted func(payload)) error {
+func (f sinkFunc) send(ctx context.Context, b []payload, accepted func(payload, string)) error {
 	return f(ctx, b, accepted)
 }
 func (f sinkFunc) close() error { return nil }

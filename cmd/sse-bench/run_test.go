@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -307,29 +306,6 @@ func TestScenarios(t *testing.T) {
 				t.Errorf("%d came back to the address for it, %d with an id", cold.conns.Load(), cold.resume.Load())
 			}
 		})
-	}
-}
-
-// Subscribers that come late are judged from where they came.
-func TestJoin(t *testing.T) {
-	r := startRedis(t)
-	var drop atomic.Bool
-	f := startFake(t, r, func(f *fakeServer) {
-		f.mangle = func(conn int64, n int, frame string) []string {
-			if drop.Load() && n <= 30 {
-				return []string{}
-			}
-			return []string{frame}
-		}
-	})
-	args := small(r, f.URL, "-join", "400ms", "-duration", "1s", "-settle", "2s")
-	if code, rep := bench1(t, args...); code != exitOK || rep.Deliver.Events == 0 || rep.Deliver.Events >= 1200 {
-		t.Errorf("exit %d, %+v, %+v", code, rep.Deliver, rep.Integrity)
-	}
-	drop.Store(true)
-	// Who notices late that it is connected, on a busy machine, expects less.
-	if code, rep := bench1(t, args...); code != exitFail || rep.Integrity.Affected < 1 || rep.Integrity.Lost > 12*30 {
-		t.Errorf("exit %d, %+v", code, rep.Integrity)
 	}
 }
 
