@@ -105,8 +105,9 @@ func (s *stage) freeAddr() string {
 	return fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(s.t))
 }
 
-// startReplicas starts gateways and waits until they are ready.
-func (s *stage) startReplicas(n int, redisURL string) {
+// startReplicas starts gateways, with these variables over the usual ones, and
+// waits until they are ready.
+func (s *stage) startReplicas(n int, redisURL string, env ...string) {
 	s.t.Helper()
 	path, err := gatewayBinary()
 	if err != nil {
@@ -115,7 +116,7 @@ func (s *stage) startReplicas(n int, redisURL string) {
 	for i := range n {
 		r := &replica{name: fmt.Sprintf("gateway-%d", i+1), public: s.freeAddr(), admin: s.freeAddr()}
 		r.path, r.logPath = path, filepath.Join(s.dir, r.name+".log")
-		r.env = replicaEnv(redisURL, r.public, r.admin)
+		r.env = append(replicaEnv(redisURL, r.public, r.admin), env...)
 		s.replicas = append(s.replicas, r)
 		s.t.Cleanup(func() { s.end(r.kill) })
 	}
