@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -33,65 +33,6 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(gatewayDir)
 	}
 	os.Exit(code)
-}
-
-// redisServer is a real redis-server on a free port.
-type redisServer struct {
-	t    *testing.T
-	addr string
-	dir  string
-	cmd  *exec.Cmd
-}
-
-func startRedis(t *testing.T) *redisServer {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &redisServer{t: t, addr: l.Addr().String(), dir: t.TempDir()}
-	l.Close()
-	r.start()
-	t.Cleanup(r.kill)
-	return r
-}
-
-func (r *redisServer) url() string { return "redis://" + r.addr }
-
-func (r *redisServer) start() {
-	r.t.Helper()
-	_, port, _ := net.SplitHostPort(r.addr)
-	r.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", r.dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	c := redis.NewClient(&redis.Options{Addr: r.addr})
-	defer c.Close()
-	eventually(r.t, "redis-server answers", func() bool { return c.Ping(context.Background()).Err() == nil })
-}
-
-func (r *redisServer) kill() {
-	_ = r.cmd.Process.Kill()
-	_ = r.cmd.Wait()
-}
-
-func (r *redisServer) client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: r.addr, PoolSize: 300, MaxRetries: -1})
-	r.t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// eventually polls a condition that only other processes can bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
 
 // fakeServer serves streams from Redis in the gateway's words, one blocking read
@@ -115,9 +56,11 @@ type fakeServer struct {
 	resume  atomic.Int64 // requests with Last-Event-ID
 }
 
-func startFake(t *testing.T, r *redisServer, faults ...func(*fakeServer)) *fakeServer {
+func startFake(t *testing.T, r *redistest.Server, faults ...func(*fakeServer)) *fakeServer {
 	t.Helper()
-	f := &fakeServer{redis: r.client()}
+	// A pool of its own, for every stream holds a connection.
+	f := &fakeServer{redis: redis.NewClient(&redis.Options{Addr: r.Addr(), PoolSize: 300, MaxRetries: -1})}
+	t.Cleanup(func() { f.redis.Close() })
 	for _, set := range faults {
 		set(f)
 	}

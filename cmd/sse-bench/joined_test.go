@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 func TestEntryIDs(t *testing.T) {
@@ -77,7 +79,7 @@ func TestSplitPosition(t *testing.T) {
 }
 
 // joinArgs let subscribers come while 100 events are published per channel.
-func joinArgs(r *redisServer, gateways string, more ...string) []string {
+func joinArgs(r *redistest.Server, gateways string, more ...string) []string {
 	return small(r, gateways, append([]string{"-join", "400ms", "-duration", "1s"}, more...)...)
 }
 
@@ -88,7 +90,7 @@ const joinEvents = 100
 // none before, however late they notice that they are ready: here each stream's
 // position is fixed 20 events before the subscriber hears of it.
 func TestJoin(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	notice := func(ctx context.Context, c *redis.Client, key string) {
 		from, err := c.XLen(ctx, key).Result()
 		for n := from; err == nil && n < min(from+20, joinEvents); {
@@ -141,9 +143,9 @@ func TestJoin(t *testing.T) {
 
 // The gateway's own words for where a stream starts, of one channel and of two.
 func TestJoinGateway(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	s := newStage(t)
-	s.startReplicas(1, r.url())
+	s.startReplicas(1, r.URL())
 	for _, each := range []string{"1", "2"} {
 		code, rep := bench1(t, joinArgs(r, s.urls(), "-channels-each", each)...)
 		if i := &rep.Integrity; code != exitOK || !i.Checked || rep.Deliver.Events == 0 {

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // bench1 runs the whole tool with -json and returns its exit code and report.
@@ -31,13 +33,13 @@ func bench1(t *testing.T, args ...string) (int, *Report) {
 	return code, &r
 }
 
-func small(r *redisServer, gateways string, more ...string) []string {
-	return append([]string{"-gateway", gateways, "-redis", r.url(), "-subscribers", "12", "-channels", "3",
+func small(r *redistest.Server, gateways string, more ...string) []string {
+	return append([]string{"-gateway", gateways, "-redis", r.URL(), "-subscribers", "12", "-channels", "3",
 		"-rate", "300", "-duration", "600ms", "-settle", "8s"}, more...)
 }
 
 func TestCleanRunOnEveryEngine(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	f := startFake(t, r)
 	for _, args := range [][]string{
 		{"-engine", "epoll"}, {"-engine", "goroutine"}, {"-processes", "2"},
@@ -57,13 +59,13 @@ func TestCleanRunOnEveryEngine(t *testing.T) {
 			}
 		})
 	}
-	if keys := r.client().Keys(context.Background(), "*").Val(); len(keys) != 0 {
+	if keys := r.Client().Keys(context.Background(), "*").Val(); len(keys) != 0 {
 		t.Errorf("the runs left %v", keys)
 	}
 }
 
 func TestFaultyServersAreFound(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	var held sync.Map // frames that are written late, by connection
 	tests := []struct {
 		name   string
@@ -138,7 +140,7 @@ func TestFaultyServersAreFound(t *testing.T) {
 // Streams that end again and again, also in the middle of an event, resume by
 // Last-Event-ID at the next address, and nothing is lost by that.
 func TestReconnects(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	for _, engine := range []string{engineEpoll, engineGoroutine} {
 		t.Run(engine, func(t *testing.T) {
 			cut := func(f *fakeServer) {
@@ -169,7 +171,7 @@ func TestReconnects(t *testing.T) {
 
 // What an EventSource comes back from, and what not.
 func TestRefusals(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	var first sync.Once
 	tests := []struct {
 		name   string
@@ -233,7 +235,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	for _, engine := range []string{engineEpoll, engineGoroutine} {
@@ -249,7 +251,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestOtherServer(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	args := func(f *fakeServer) []string {
 		return []string{"-url", f.URL + "/sub/{channel}", "-publish", "http", "-publish-url", f.URL + "/pub/{channel}",
 			"-channel", "other-{run}-{n}", "-subscribers", "6", "-channels", "2", "-rate", "200", "-duration", "500ms"}
@@ -273,9 +275,9 @@ func TestOtherServer(t *testing.T) {
 }
 
 func TestScenarios(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	f, cold := startFake(t, r), startFake(t, r)
-	base := []string{"-gateway", f.URL, "-redis", r.url(), "-pid", strconv.Itoa(os.Getpid())}
+	base := []string{"-gateway", f.URL, "-redis", r.URL(), "-pid", strconv.Itoa(os.Getpid())}
 	short := map[string][]string{
 		"broadcast": {"-subscribers", "20", "-rate", "50", "-duration", "400ms"},
 		"many":      {"-subscribers", "20", "-rate", "200", "-duration", "400ms"},
@@ -310,7 +312,7 @@ func TestScenarios(t *testing.T) {
 }
 
 func TestTableAndInterrupt(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	f := startFake(t, r)
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()
