@@ -80,7 +80,7 @@ func TestSplitPosition(t *testing.T) {
 
 // joinArgs let subscribers come while 100 events are published per channel.
 func joinArgs(r *redistest.Server, gateways string, more ...string) []string {
-	return small(r, gateways, append([]string{"-join", "400ms", "-duration", "1s"}, more...)...)
+	return small(r, gateways, append([]string{"-join", "400ms", "-duration", "1s", "-settle", "60s"}, more...)...)
 }
 
 // joinEvents is how many events joinArgs publish on each channel.
@@ -124,7 +124,7 @@ func TestJoin(t *testing.T) {
 		t.Run("dropped "+strconv.Itoa(len(args)), func(t *testing.T) {
 			drop.Store(true)
 			defer drop.Store(false)
-			code, rep := bench1(t, joinArgs(r, f.URL, append(args, "-settle", "500ms")...)...)
+			code, rep := bench1(t, joinArgs(r, f.URL, args...)...)
 			i := &rep.Integrity
 			if code != exitFail || dropped.Load() == 0 || i.Lost != dropped.Load() || i.Affected != hurt.Load() || i.Repeated != 0 || i.OutOfOrder != 0 {
 				t.Errorf("exit %d, dropped %d of %d subscribers, %+v", code, dropped.Load(), hurt.Load(), i)
