@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 type probe struct {
@@ -239,7 +241,7 @@ func TestIngressSnippets(t *testing.T) {
 	if snippet == "" {
 		t.Error("no snippet for HAProxy")
 	}
-	check(t, nil, tool(t, "haproxy", "haproxy"), "-c", "-f", writeTemp(t, "haproxy.cfg", `
+	check(t, nil, redistest.Command(t, "haproxy", "haproxy"), "-c", "-f", writeTemp(t, "haproxy.cfg", `
 defaults
  mode http
  timeout connect 1s
@@ -254,7 +256,7 @@ listen gateways
 	if server == "" || location == "" {
 		t.Error("no snippets for nginx")
 	}
-	check(t, nil, tool(t, "nginx", "nginx"), "-e", "stderr", "-t", "-c", writeTemp(t, "nginx.conf", `
+	check(t, nil, redistest.Command(t, "nginx", "nginx"), "-e", "stderr", "-t", "-c", writeTemp(t, "nginx.conf", `
 pid `+filepath.Join(t.TempDir(), "pid")+`;
 events {}
 http { server { listen 127.0.0.1:8080; `+server+` location / { `+location+` proxy_pass http://127.0.0.1:8081; } } }
