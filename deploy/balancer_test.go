@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // balancer is a load balancer that was started with its shipped configuration.
@@ -149,7 +151,7 @@ func testClientLeaves(t *testing.T, start starter) {
 	s.Body.Close()
 	for _, g := range stubs {
 		if g.name == name {
-			eventually(t, 5*time.Second, "the gateway sees that its client left", func() bool { return g.open() == 0 })
+			redistest.Eventually(t, 5*time.Second, "the gateway sees that its client left", func() bool { return g.open() == 0 })
 		}
 	}
 }
@@ -186,7 +188,7 @@ func testSlowClient(t *testing.T, start starter) {
 	}
 	res := get(t, start(t, stubs, time.Minute).http1, 1, "text/event-stream")
 	// Nothing is read. What fits into the buffers on the way is taken, no more.
-	eventually(t, 10*time.Second, "the gateway can write no more", func() bool {
+	redistest.Eventually(t, 10*time.Second, "the gateway can write no more", func() bool {
 		before := flooded()
 		time.Sleep(500 * time.Millisecond)
 		return before > 0 && flooded() == before
@@ -197,7 +199,7 @@ func testSlowClient(t *testing.T, start starter) {
 	}
 	// And once the client reads, it goes on.
 	go func() { _, _ = io.Copy(io.Discard, res.Body) }()
-	eventually(t, 10*time.Second, "the gateway goes on", func() bool { return flooded() > taken })
+	redistest.Eventually(t, 10*time.Second, "the gateway goes on", func() bool { return flooded() > taken })
 }
 
 func testPassedBy(t *testing.T, start starter) {

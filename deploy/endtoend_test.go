@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // TestTopology starts what docker-compose.yml describes and uses it as its users
@@ -24,7 +26,7 @@ func TestTopology(t *testing.T) {
 
 	// The health check of Redis's container, with its port.
 	probe := top.compose.Services["redis"].Healthcheck.Test[1:]
-	check(t, nil, tool(t, probe[0], "redis-tools"), append([]string{"-p", port(t, top.redisAddr)}, probe[1:]...)...)
+	check(t, nil, redistest.Command(t, probe[0], "redis-tools"), append([]string{"-p", port(t, top.redisAddr)}, probe[1:]...)...)
 
 	// The console, through the load balancer.
 	res, err := http.Get(top.url + "/")
@@ -69,7 +71,7 @@ func TestTopology(t *testing.T) {
 		t.Errorf("Redis has denied something: %v %v", denied, err)
 	}
 	for i, admin := range top.admin {
-		eventually(t, 5*time.Second, "the streams are gone", func() bool { return scrape(t, admin, "sse_gateway_connections") == "0" })
+		redistest.Eventually(t, 5*time.Second, "the streams are gone", func() bool { return scrape(t, admin, "sse_gateway_connections") == "0" })
 		if n := scrape(t, admin, "sse_gateway_sweep_finds_total"); n != "0" {
 			t.Errorf("gateway %d: the sweep found %s entries", i+1, n)
 		}
@@ -130,10 +132,10 @@ func testScraped(t *testing.T, top *topology) {
 		`job:sse_gateway_connections:sum >= 3`:   1,
 		`sum(sse_gateway_deliveries_total) >= 3`: 1,
 	} {
-		eventually(t, 20*time.Second, "Prometheus finds "+query, func() bool { return len(top.query(t, query)) == want })
+		redistest.Eventually(t, 20*time.Second, "Prometheus finds "+query, func() bool { return len(top.query(t, query)) == want })
 	}
 	// One that waited for the first scrape is gone again.
-	eventually(t, 20*time.Second, "no alert is pending or fires", func() bool { return len(top.query(t, "ALERTS")) == 0 })
+	redistest.Eventually(t, 20*time.Second, "no alert is pending or fires", func() bool { return len(top.query(t, "ALERTS")) == 0 })
 	var rules struct {
 		Data struct {
 			Groups []struct {

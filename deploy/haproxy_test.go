@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 const haproxyConfig = "haproxy/haproxy.cfg"
@@ -14,12 +16,12 @@ const haproxyConfig = "haproxy/haproxy.cfg"
 // metrics are at metricsAddr.
 func startHAProxy(t *testing.T, stubs []*stub, idle time.Duration, metricsAddr string) balancer {
 	t.Helper()
-	addr := freeAddr(t)
+	addr := redistest.FreeAddr(t)
 	env := []string{"SSE_LB_BIND=" + addr, "SSE_LB_METRICS_BIND=" + metricsAddr, "SSE_LB_IDLE_TIMEOUT=" + milliseconds(idle)}
 	for name, value := range stubEnv(t, stubs) {
 		env = append(env, name+"="+value)
 	}
-	start(t, env, tool(t, "haproxy", "haproxy"), "-db", "-f", haproxyConfig)
+	start(t, env, redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", haproxyConfig)
 	waitListening(t, addr)
 	return balancer{"http://" + addr, "http://" + addr}
 }
@@ -29,7 +31,7 @@ func TestHAProxyConfig(t *testing.T) {
 	for _, n := range []string{"1", "2", "3"} {
 		env = append(env, "SSE_GATEWAY_"+n+"=127.0.0.1:8080", "SSE_GATEWAY_"+n+"_ADMIN=9090")
 	}
-	out := check(t, env, tool(t, "haproxy", "haproxy"), "-c", "-f", haproxyConfig)
+	out := check(t, env, redistest.Command(t, "haproxy", "haproxy"), "-c", "-f", haproxyConfig)
 	if strings.Contains(out, "WARNING") {
 		t.Errorf("haproxy warns:\n%s", out)
 	}
@@ -37,7 +39,7 @@ func TestHAProxyConfig(t *testing.T) {
 
 func TestHAProxy(t *testing.T) {
 	testBalancer(t, func(t *testing.T, stubs []*stub, idle time.Duration) balancer {
-		return startHAProxy(t, stubs, idle, freeAddr(t))
+		return startHAProxy(t, stubs, idle, redistest.FreeAddr(t))
 	})
 }
 
@@ -45,7 +47,7 @@ func TestHAProxy(t *testing.T) {
 // on, while those it has go on; and is back when it is ready.
 func TestHAProxyTakesDrainingOut(t *testing.T) {
 	stubs := startStubs(t, 0)
-	lb := startHAProxy(t, stubs, time.Minute, freeAddr(t))
+	lb := startHAProxy(t, stubs, time.Minute, redistest.FreeAddr(t))
 
 	// leastconn: one stream on each.
 	var kept *stream
@@ -60,7 +62,7 @@ func TestHAProxyTakesDrainingOut(t *testing.T) {
 
 	stubs[0].notReady.Store(true)
 	// As long as it is in the pool, leastconn chooses it when it has the fewest.
-	eventually(t, 3*time.Second, "gateway-1 is out of the pool", func() bool {
+	redistest.Eventually(t, 3*time.Second, "gateway-1 is out of the pool", func() bool {
 		hasFewest := stubs[0].open() < min(stubs[1].open(), stubs[2].open())
 		_, name := subscribe(t, lb.http1, 1)
 		return hasFewest && name != "gateway-1"
@@ -71,14 +73,14 @@ func TestHAProxyTakesDrainingOut(t *testing.T) {
 	}
 
 	stubs[0].notReady.Store(false)
-	eventually(t, 5*time.Second, "gateway-1 is back", func() bool {
+	redistest.Eventually(t, 5*time.Second, "gateway-1 is back", func() bool {
 		_, name := subscribe(t, lb.http1, 1)
 		return name == "gateway-1"
 	})
 }
 
 func TestHAProxyMetrics(t *testing.T) {
-	addr := freeAddr(t)
+	addr := redistest.FreeAddr(t)
 	startHAProxy(t, startStubs(t, 0), time.Minute, addr)
 	waitListening(t, addr)
 	for path, want := range map[string]string{"/metrics": `haproxy_server_status{proxy="gateways",server="gateway-1"`, "/healthz": "200 OK"} {

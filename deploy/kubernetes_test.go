@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 type probe struct {
@@ -248,8 +250,8 @@ func TestIngressSnippets(t *testing.T) {
 	if snippet == "" {
 		t.Error("no snippet for HAProxy")
 	}
-	addr := freeAddr(t)
-	start(t, nil, tool(t, "haproxy", "haproxy"), "-db", "-f", writeTemp(t, "haproxy.cfg", `
+	addr := redistest.FreeAddr(t)
+	start(t, nil, redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", writeTemp(t, "haproxy.cfg", `
 defaults
  mode http
  timeout connect 1s
@@ -265,8 +267,8 @@ listen gateways
 	if server == "" || location == "" {
 		t.Error("no snippets for nginx")
 	}
-	addr, nobody := freeAddr(t), freeAddr(t)
-	start(t, nil, tool(t, "nginx", "nginx"), "-e", "stderr", "-g", "daemon off;", "-c", writeTemp(t, "nginx.conf", `
+	addr, nobody := redistest.FreeAddr(t), redistest.FreeAddr(t)
+	start(t, nil, redistest.Command(t, "nginx", "nginx"), "-e", "stderr", "-g", "daemon off;", "-c", writeTemp(t, "nginx.conf", `
 pid `+filepath.Join(t.TempDir(), "pid")+`;
 events {}
 http { access_log off; server { listen `+addr+`; `+server+` location / { `+location+` proxy_pass http://`+nobody+`; } } }

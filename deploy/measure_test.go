@@ -13,6 +13,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // meter measures one gateway from outside.
@@ -26,10 +28,10 @@ type meter struct {
 // without the race detector.
 func startMeter(t *testing.T, redisURL string, env ...string) *meter {
 	t.Helper()
-	m := &meter{t: t, public: freeAddr(t), admin: freeAddr(t)}
+	m := &meter{t: t, public: redistest.FreeAddr(t), admin: redistest.FreeAddr(t)}
 	m.process = startExactly(t, append(env, "SSE_REDIS_URL="+redisURL, "SSE_ADDR="+m.public, "SSE_ADMIN_ADDR="+m.admin,
 		"SSE_PUBLIC_CHANNELS=**", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_HEARTBEAT=10m"), gatewayProgram(t))
-	eventually(t, 20*time.Second, "the gateway is ready", func() bool { return status("http://"+m.admin+"/readyz") == 200 })
+	redistest.Eventually(t, 20*time.Second, "the gateway is ready", func() bool { return status("http://"+m.admin+"/readyz") == 200 })
 	return m
 }
 

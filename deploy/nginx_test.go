@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // renderNginx fills the template in as the nginx image does, and returns the
@@ -32,13 +34,13 @@ func renderNginx(t *testing.T, env map[string]string) string {
 
 func startNginx(t *testing.T, stubs []*stub, idle time.Duration) balancer {
 	t.Helper()
-	http1, http2 := freeAddr(t), freeAddr(t)
+	http1, http2 := redistest.FreeAddr(t), redistest.FreeAddr(t)
 	env := stubEnv(t, stubs)
 	env["SSE_LB_BIND"], env["SSE_LB_H2C_BIND"] = http1, http2
 	env["SSE_LB_IDLE_TIMEOUT"] = milliseconds(idle)
 	// The user counts only when the tests run as root: the workers of another one
 	// could not write to the directory of the test.
-	start(t, nil, tool(t, "nginx", "nginx"), "-e", "stderr", "-g", "daemon off; user root;", "-c", renderNginx(t, env))
+	start(t, nil, redistest.Command(t, "nginx", "nginx"), "-e", "stderr", "-g", "daemon off; user root;", "-c", renderNginx(t, env))
 	waitListening(t, http1)
 	waitListening(t, http2)
 	return balancer{"http://" + http1, "http://" + http2}
@@ -49,7 +51,7 @@ func TestNginxConfig(t *testing.T) {
 		"SSE_LB_BIND": "127.0.0.1:8080", "SSE_LB_H2C_BIND": "127.0.0.1:8081", "SSE_LB_IDLE_TIMEOUT": "60s",
 		"SSE_GATEWAY_1": "127.0.0.1:8082", "SSE_GATEWAY_2": "127.0.0.1:8083", "SSE_GATEWAY_3": "127.0.0.1:8084",
 	}
-	check(t, nil, tool(t, "nginx", "nginx"), "-e", "stderr", "-t", "-c", renderNginx(t, env))
+	check(t, nil, redistest.Command(t, "nginx", "nginx"), "-e", "stderr", "-t", "-c", renderNginx(t, env))
 }
 
 func TestNginx(t *testing.T) { testBalancer(t, startNginx) }

@@ -7,12 +7,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // formatFloat writes a number as it stands in a label.
 func formatFloat(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
-func promtool(t *testing.T) string { return tool(t, "promtool", "prometheus") }
+func promtool(t *testing.T) string { return redistest.Command(t, "promtool", "prometheus") }
 
 func glob(t *testing.T, pattern string) []string {
 	t.Helper()

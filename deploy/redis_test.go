@@ -14,14 +14,16 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // startRedis starts Redis with the configuration that is shipped, except for
 // its port and directory, and returns its address.
 func startRedis(t *testing.T) string {
 	t.Helper()
-	server := tool(t, "redis-server", "redis-server")
-	addr := freeAddr(t)
+	server := redistest.Command(t, "redis-server", "redis-server")
+	addr := redistest.FreeAddr(t)
 	users, err := filepath.Abs("redis/users.acl")
 	if err != nil {
 		t.Fatal(err)

@@ -157,7 +157,7 @@ func useEverything(t *testing.T, redisURL string, c redis.UniversalClient, move 
 // test, and returns its public address once it is ready.
 func startOneGateway(t *testing.T, redisURL string, env ...string) string {
 	t.Helper()
-	public, admin := freeAddr(t), freeAddr(t)
+	public, admin := redistest.FreeAddr(t), redistest.FreeAddr(t)
 	startExactly(t, append(env, "SSE_REDIS_URL="+redisURL, "SSE_ADDR="+public, "SSE_ADMIN_ADDR="+admin, "SSE_PUBLIC_CHANNELS=**",
 		"SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s"), gatewayProgram(t))
 	var reason string
@@ -166,7 +166,7 @@ func startOneGateway(t *testing.T, redisURL string, env ...string) string {
 			t.Log("not ready: ", reason)
 		}
 	}()
-	eventually(t, 20*time.Second, "the gateway is ready", func() bool {
+	redistest.Eventually(t, 20*time.Second, "the gateway is ready", func() bool {
 		reason = body("http://" + admin + "/readyz")
 		return status("http://"+admin+"/readyz") == http.StatusOK
 	})

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 const unitPath = "systemd/sse-gateway.service"
@@ -50,7 +52,7 @@ func TestSystemdReadsTheUnit(t *testing.T) {
 	// The program that it starts has to exist.
 	unit := strings.Replace(read(t, unitPath), "ExecStart=/usr/local/bin/sse-gateway", "ExecStart="+self, 1)
 	path := writeTemp(t, filepath.Base(unitPath), unit)
-	out := check(t, []string{"SYSTEMD_LOG_LEVEL=warning"}, tool(t, "systemd-analyze", "systemd"), "verify", "--man=no", path)
+	out := check(t, []string{"SYSTEMD_LOG_LEVEL=warning"}, redistest.Command(t, "systemd-analyze", "systemd"), "verify", "--man=no", path)
 	if strings.Contains(out, filepath.Base(unitPath)) {
 		t.Errorf("systemd complains:\n%s", out)
 	}

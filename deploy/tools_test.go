@@ -4,29 +4,17 @@
 package deploy_test
 
 import (
-	"bytes"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-)
 
-// tool finds a program, or fails the test with the Debian package it is in.
-func tool(t *testing.T, name, debianPackage string) string {
-	t.Helper()
-	for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
-		if path, err := exec.LookPath(candidate); err == nil {
-			return path
-		}
-	}
-	t.Fatalf("%s is needed for this test: apt-get install %s", name, debianPackage)
-	return ""
-}
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
 
 // check runs a program that is expected to succeed and returns what it printed.
 func check(t *testing.T, env []string, name string, args ...string) string {
@@ -40,29 +28,11 @@ func check(t *testing.T, env []string, name string, args ...string) string {
 	return string(out)
 }
 
-// output collects what a process prints. Safe for concurrent use.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // process is a program that runs beside the test.
 type process struct {
 	name  string
 	cmd   *exec.Cmd
-	out   output
+	out   redistest.Output
 	ended chan struct{} // closed when it has ended; cmd.ProcessState is set then
 }
 
@@ -120,17 +90,6 @@ func (p *process) requireEnd(t *testing.T, within time.Duration) {
 	}
 }
 
-// freeAddr returns a loopback address nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func port(t *testing.T, addr string) string {
 	t.Helper()
 	_, p, err := net.SplitHostPort(addr)
@@ -140,23 +99,10 @@ func port(t *testing.T, addr string) string {
 	return p
 }
 
-// eventually waits until ok is true and fails the test if that takes longer
-// than within.
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(within)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", within, what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // waitListening waits until something accepts connections at addr.
 func waitListening(t *testing.T, addr string) {
 	t.Helper()
-	eventually(t, 10*time.Second, addr+" accepts connections", func() bool {
+	redistest.Eventually(t, 10*time.Second, addr+" accepts connections", func() bool {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
 		if err != nil {
 			return false

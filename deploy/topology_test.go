@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // operatorPassword is of the user that the test adds, to look into Redis.
@@ -66,10 +68,10 @@ func (top *topology) startRedis(t *testing.T) {
 	t.Helper()
 	sum := sha256.Sum256([]byte(operatorPassword))
 	users := writeTemp(t, "users.acl", read(t, "redis/users.acl")+"user operator on #"+hex.EncodeToString(sum[:])+" ~* &* +@all\n")
-	top.redisAddr = freeAddr(t)
+	top.redisAddr = redistest.FreeAddr(t)
 	args := top.arguments(t, "redis", map[string]string{"/usr/local/etc/redis/redis.conf": "redis/redis.conf", "/data": t.TempDir()})
 	args = append(args[1:], "--bind", "127.0.0.1", "--port", port(t, top.redisAddr), "--aclfile", users)
-	top.redis = start(t, nil, tool(t, "redis-server", "redis-server"), args...)
+	top.redis = start(t, nil, redistest.Command(t, "redis-server", "redis-server"), args...)
 	waitListening(t, top.redisAddr)
 }
 
@@ -81,33 +83,33 @@ func (top *topology) startGateway(t *testing.T, name string) {
 	env := maps.Clone(top.compose.Services[name].Environment)
 	env["SSE_REDIS_URL"] = strings.Replace(withDefault.ReplaceAllString(env["SSE_REDIS_URL"], "$1"), "redis:6379", top.redisAddr, 1)
 	env["SSE_TRUSTED_PROXIES"] = "127.0.0.1/32" // where this load balancer is
-	env["SSE_ADDR"], env["SSE_ADMIN_ADDR"] = freeAddr(t), freeAddr(t)
+	env["SSE_ADDR"], env["SSE_ADMIN_ADDR"] = redistest.FreeAddr(t), redistest.FreeAddr(t)
 	top.public = append(top.public, env["SSE_ADDR"])
 	top.admin = append(top.admin, env["SSE_ADMIN_ADDR"])
 	p := startExactly(t, assignments(env), gatewayProgram(t))
 	top.gateways = append(top.gateways, p)
-	eventually(t, 10*time.Second, name+" is ready", func() bool { return status("http://"+env["SSE_ADMIN_ADDR"]+"/readyz") == http.StatusOK })
+	redistest.Eventually(t, 10*time.Second, name+" is ready", func() bool { return status("http://"+env["SSE_ADMIN_ADDR"]+"/readyz") == http.StatusOK })
 	// The health check of the container.
 	check(t, []string{"SSE_ADMIN_ADDR=" + env["SSE_ADMIN_ADDR"]}, gatewayProgram(t), top.compose.Services[name].Healthcheck.Test[2:]...)
 }
 
 func (top *topology) startHAProxy(t *testing.T) {
 	t.Helper()
-	addr := freeAddr(t)
-	top.url, top.haproxyOwn = "http://"+addr, freeAddr(t)
+	addr := redistest.FreeAddr(t)
+	top.url, top.haproxyOwn = "http://"+addr, redistest.FreeAddr(t)
 	env := maps.Clone(top.compose.Services["haproxy"].Environment)
 	env["SSE_LB_BIND"], env["SSE_LB_METRICS_BIND"] = addr, top.haproxyOwn
 	for i := range top.gateways {
 		n := fmt.Sprintf("SSE_GATEWAY_%d", i+1)
 		env[n], env[n+"_ADMIN"] = top.public[i], port(t, top.admin[i])
 	}
-	top.haproxy = startExactly(t, assignments(env), tool(t, "haproxy", "haproxy"), "-db", "-f", haproxyConfig)
-	eventually(t, 10*time.Second, "HAProxy is healthy", func() bool { return status("http://"+top.haproxyOwn+"/healthz") == http.StatusOK })
+	top.haproxy = startExactly(t, assignments(env), redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", haproxyConfig)
+	redistest.Eventually(t, 10*time.Second, "HAProxy is healthy", func() bool { return status("http://"+top.haproxyOwn+"/healthz") == http.StatusOK })
 }
 
 func (top *topology) startPrometheus(t *testing.T) {
 	t.Helper()
-	top.scraper = freeAddr(t)
+	top.scraper = redistest.FreeAddr(t)
 	// Only so that the test need not wait: ten times as often.
 	replace := []string{"_interval: 10s", "_interval: 1s"}
 	replace = append(replace, "haproxy:8404", top.haproxyOwn, "localhost:9090", top.scraper)
@@ -123,8 +125,8 @@ func (top *topology) startPrometheus(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := top.arguments(t, "prometheus", map[string]string{"/etc/prometheus/prometheus.yml": config, "=/prometheus": "=" + t.TempDir()})
-	top.prometheus = start(t, nil, tool(t, "prometheus", "prometheus"), append(args, "--web.listen-address="+top.scraper)...)
-	eventually(t, 20*time.Second, "Prometheus is ready", func() bool { return status("http://"+top.scraper+"/-/ready") == http.StatusOK })
+	top.prometheus = start(t, nil, redistest.Command(t, "prometheus", "prometheus"), append(args, "--web.listen-address="+top.scraper)...)
+	redistest.Eventually(t, 20*time.Second, "Prometheus is ready", func() bool { return status("http://"+top.scraper+"/-/ready") == http.StatusOK })
 }
 
 // assignments writes variables as a process gets them.

@@ -3,11 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,107 +203,5 @@ func TestInvalidationOverflow(t *testing.T) {
 	}
 	if s.sweepFinds() != 0 {
 		t.Errorf("%d finds of the sweep", s.sweepFinds())
-	}
-}
-
-// relay is a TCP relay that knows which of its connections are subscribed to
-// invalidations, and meddles with what Redis sends on those.
-type relay struct {
-	addr              string
-	dropInvalidations atomic.Bool
-	bytesPerSecond    atomic.Int64 // of each connection; 0: no limit
-
-	mu    sync.Mutex
-	links []*link
-}
-
-type link struct {
-	client, server net.Conn
-	subscribed     atomic.Bool
-	muted          atomic.Bool
-}
-
-func startRelay(t *testing.T, upstream string) *relay {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &relay{addr: l.Addr().String()}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			client, err := l.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", upstream)
-			if err != nil {
-				client.Close()
-				continue
-			}
-			k := &link{client: client, server: server}
-			r.mu.Lock()
-			r.links = append(r.links, k)
-			r.mu.Unlock()
-			wg.Go(func() { r.up(k) })
-			wg.Go(func() { r.down(k) })
-		}
-	})
-	t.Cleanup(func() {
-		l.Close()
-		r.mu.Lock()
-		for _, k := range r.links {
-			k.client.Close()
-			k.server.Close()
-		}
-		r.mu.Unlock()
-		wg.Wait()
-	})
-	return r
-}
-
-// muteSubscribed silences the subscribed connections that there are, for good.
-func (r *relay) muteSubscribed() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, k := range r.links {
-		k.muted.Store(k.subscribed.Load())
-	}
-}
-
-func (r *relay) up(k *link) {
-	defer k.server.Close()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := k.client.Read(buf)
-		if strings.Contains(strings.ToLower(string(buf[:n])), "__redis__:invalidate") {
-			k.subscribed.Store(true)
-		}
-		if _, werr := k.server.Write(buf[:n]); err != nil || werr != nil {
-			return
-		}
-	}
-}
-
-// down passes on what Redis sends. Invalidations come, to a client that is not
-// overwhelmed, in reads of their own.
-func (r *relay) down(k *link) {
-	defer k.client.Close()
-	buf := make([]byte, 16<<10)
-	for {
-		n, err := k.server.Read(buf)
-		if err == io.EOF || err != nil {
-			return
-		}
-		if k.muted.Load() || k.subscribed.Load() && r.dropInvalidations.Load() && strings.HasPrefix(string(buf[:n]), "*3\r\n$7\r\nmessage\r\n") {
-			continue
-		}
-		if _, err := k.client.Write(buf[:n]); err != nil {
-			return
-		}
-		if rate := r.bytesPerSecond.Load(); rate > 0 {
-			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
-		}
 	}
 }

@@ -114,6 +114,9 @@ func (b *bench) openSink(cfg *workerConfig) error {
 		}
 	}
 	b.pub = newPublisher(b.sink, o.channels, o.publishers, subscribers)
+	if cfg.joining() {
+		b.pub.ids = make([]idLog, o.channels)
+	}
 	return nil
 }
 
@@ -200,7 +203,14 @@ func (b *bench) publish(from, to int64) (schedule, error) {
 // would prove nothing.
 func (b *bench) settle(at schedule) (t tally, all bool, err error) {
 	b.checked = true
-	err = b.fleet.do(request{Op: opExpect, Published: b.pub.published(), Schedule: at})
+	req := request{Op: opExpect, Published: b.pub.published(), Schedule: at}
+	if b.pub.ids != nil {
+		if req.Bases, err = b.fleet.positions(); err != nil {
+			return t, false, err
+		}
+		b.pub.resolve(req.Bases)
+	}
+	err = b.fleet.do(req)
 	if err != nil {
 		return t, false, err
 	}

@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,6 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 func TestMain(m *testing.M) {
@@ -35,65 +35,6 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// redisServer is a real redis-server on a free port.
-type redisServer struct {
-	t    *testing.T
-	addr string
-	dir  string
-	cmd  *exec.Cmd
-}
-
-func startRedis(t *testing.T) *redisServer {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &redisServer{t: t, addr: l.Addr().String(), dir: t.TempDir()}
-	l.Close()
-	r.start()
-	t.Cleanup(r.kill)
-	return r
-}
-
-func (r *redisServer) url() string { return "redis://" + r.addr }
-
-func (r *redisServer) start() {
-	r.t.Helper()
-	_, port, _ := net.SplitHostPort(r.addr)
-	r.cmd = exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", r.dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "always")
-	if err := r.cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	c := redis.NewClient(&redis.Options{Addr: r.addr})
-	defer c.Close()
-	eventually(r.t, "redis-server answers", func() bool { return c.Ping(context.Background()).Err() == nil })
-}
-
-func (r *redisServer) kill() {
-	_ = r.cmd.Process.Kill()
-	_ = r.cmd.Wait()
-}
-
-func (r *redisServer) client() *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: r.addr, PoolSize: 300, MaxRetries: -1})
-	r.t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// eventually polls a condition that only other processes can bring about.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
-
 // fakeServer serves streams from Redis in the gateway's words, one blocking read
 // per connection, and does to them what a test wants.
 type fakeServer struct {
@@ -106,13 +47,20 @@ type fakeServer struct {
 	mangle func(conn int64, n int, frame string) []string
 	// refuse may answer a request itself.
 	refuse func(conn int64, w http.ResponseWriter) bool
-	conns  atomic.Int64
-	resume atomic.Int64 // requests with Last-Event-ID
+	// late may hold up a stream whose position is fixed.
+	late func(ctx context.Context, c *redis.Client, key string)
+	// before says that a stream begins one event too early.
+	before  func() bool
+	earlier atomic.Int64 // how many did
+	conns   atomic.Int64
+	resume  atomic.Int64 // requests with Last-Event-ID
 }
 
-func startFake(t *testing.T, r *redisServer, faults ...func(*fakeServer)) *fakeServer {
+func startFake(t *testing.T, r *redistest.Server, faults ...func(*fakeServer)) *fakeServer {
 	t.Helper()
-	f := &fakeServer{redis: r.client()}
+	// A pool of its own, for every stream holds a connection.
+	f := &fakeServer{redis: redis.NewClient(&redis.Options{Addr: r.Addr(), PoolSize: 300, MaxRetries: -1})}
+	t.Cleanup(func() { f.redis.Close() })
 	for _, set := range faults {
 		set(f)
 	}
@@ -148,10 +96,20 @@ func (f *fakeServer) serve(w http.ResponseWriter, req *http.Request, channel str
 			last = e[0].ID
 		}
 	}
+	start := last
+	if f.late != nil {
+		f.late(req.Context(), f.redis, key)
+	}
+	if f.before != nil && f.before() {
+		if e, err := f.redis.XRevRangeN(req.Context(), key, last, "-", 2).Result(); err == nil && len(e) == 2 {
+			last = e[1].ID
+			f.earlier.Add(1)
+		}
+	}
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
 	if !f.plain {
-		fmt.Fprintf(w, "retry: 20\nid: %s\nevent: gateway.ready\ndata: {}\n\n", last)
+		fmt.Fprintf(w, "retry: 20\nid: %s\nevent: gateway.ready\ndata: {}\n\n", start)
 	}
 	w.(http.Flusher).Flush()
 	for n := 0; ; {

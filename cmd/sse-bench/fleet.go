@@ -69,6 +69,19 @@ func (f *fleet) status() (tally, error) {
 	return t, nil
 }
 
+// positions returns the places at which joining subscribers came.
+func (f *fleet) positions() (positions, error) {
+	p := positions{}
+	rs, err := f.each(func(int) request { return request{Op: opPositions} })
+	if err != nil {
+		return p, err
+	}
+	for _, r := range rs {
+		p.merge(r.Positions)
+	}
+	return p, nil
+}
+
 // cpu returns the processor seconds of this process and, as of the last status,
 // of the worker processes.
 func (f *fleet) cpu() float64 {

@@ -84,20 +84,14 @@ func (g *group) noteGap(channel, reason string) {
 }
 
 // expect tells how many events each channel has, and, for joining subscribers,
-// when they were sent; it may be called again with higher numbers.
-func (g *group) expect(published []int64, at schedule) {
+// how many were before the places at which they came, and when they were sent;
+// it may be called again with higher numbers.
+func (g *group) expect(published []int64, bases positions, at schedule) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.published, g.overdue = published, false
-	if !g.cfg.joining() {
-		return
-	}
-	for i := range g.subs {
-		s := &g.subs[i]
-		for c := range s.channels {
-			ch := g.cfg.channelOf(s.index, c)
-			s.channels[c].base = min(at.sentBy(ch, s.firstAt), published[ch])
-		}
+	if g.cfg.joining() {
+		g.expectFrom(bases, at)
 	}
 }
 

@@ -41,18 +41,19 @@ func (v *verdict) judge(s *subscriber, name string, c *channelState, published i
 	}
 	v.Lost += lost
 	v.Gapped += gapped
+	repeated := int64(c.repeated) + c.early()
+	v.Repeated += repeated
 	v.Late += int64(c.late)
 	v.LateBy = max(v.LateBy, c.lateBy)
-	v.Repeated += int64(c.repeated)
 	v.Disorder += int64(c.disorder)
-	if lost == 0 && c.late == 0 && c.repeated == 0 && c.disorder == 0 {
+	if lost == 0 && c.late == 0 && repeated == 0 && c.disorder == 0 {
 		return
 	}
 	v.Affected++
 	if len(v.Examples) >= maxExamples {
 		return
 	}
-	text := fmt.Sprintf("subscriber %d, channel %s: lost %d, late %d, repeated %d, out of order %d", s.index, name, lost, c.late, c.repeated, c.disorder)
+	text := fmt.Sprintf("subscriber %d, channel %s: lost %d, late %d, repeated %d, out of order %d", s.index, name, lost, c.late, repeated, c.disorder)
 	if lost > 0 {
 		text += fmt.Sprintf(" (first lost %d to %d of %d)", firstLost.from, firstLost.to, published)
 		if s.readyAt == 0 {

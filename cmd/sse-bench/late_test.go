@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // overdueSpy calls found when the tool says that the time for the last events
@@ -29,7 +31,7 @@ func (s overdueSpy) Write(p []byte) (int, error) {
 // and not late, and a stream that was opened anew is told from one that was
 // there all the time.
 func TestLateIsNotLost(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	for _, tt := range []struct {
 		name   string
 		held   func(conn int64) bool // its last event is held back until -settle is over

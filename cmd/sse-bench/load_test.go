@@ -8,8 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // load is a run of the whole tool while a test does its worst.
@@ -25,22 +26,7 @@ type load struct {
 }
 
 // progressLog keeps what the tool says while it runs.
-type progressLog struct {
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
-}
-
-func (p *progressLog) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
-}
-
-func (p *progressLog) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
+type progressLog struct{ redistest.Output }
 
 // last returns the values of the last progress line; ok is false before the
 // first. from is a length of String before which lines do not count.

@@ -22,9 +22,10 @@ const (
 // sink writes events to where subscribers get them from. send is called by
 // several goroutines, each with channels of its own, and returns when every
 // message is in, in order and once. It repeats what fails, until ctx ends.
-// accepted is called for every message as soon as it is known to be in.
+// accepted is called for every message as soon as it is known to be in, with the
+// id that it got in its stream, "" if that is not known.
 type sink interface {
-	send(ctx context.Context, batch []payload, accepted func(payload)) error
+	send(ctx context.Context, batch []payload, accepted func(m payload, id string)) error
 	close() error
 }
 
@@ -41,6 +42,10 @@ type publisher struct {
 	sent     []atomic.Int64 // per channel: highest number accepted
 	total    atomic.Int64   // events accepted
 	expected atomic.Int64   // deliveries that follow from them
+
+	// ids is what subscribers that join are judged by: per channel, nil if none
+	// do. A channel's belongs to its sender while run is under way.
+	ids []idLog
 
 	mu   sync.Mutex
 	late histogram // how long after their time events were sent, ns
@@ -100,7 +105,12 @@ func (p *publisher) own(k int64, i int) int64 {
 	return k
 }
 
-func (p *publisher) accepted(m payload) {
+func (p *publisher) accepted(m payload, id string) {
+	if p.ids != nil {
+		if e, ok := parseEntryID(id); ok {
+			p.ids[m.channel] = append(p.ids[m.channel], noted{e, m.seq})
+		}
+	}
 	p.sent[m.channel].Store(m.seq)
 	p.total.Add(1)
 	p.expected.Add(p.subscribers[m.channel])

@@ -129,7 +129,7 @@ func TestClusterWritesOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	accepted := 0
-	if err := s.send(ctx, []payload{{seq: 1}}, func(payload) { accepted++ }); err != nil {
+	if err := s.send(ctx, []payload{{seq: 1}}, func(payload, string) { accepted++ }); err != nil {
 		t.Fatal(err)
 	}
 	if got := n.commands(); got != "xadd xrevrange xadd xrevrange xadd" || accepted != 1 {

@@ -34,7 +34,7 @@ func newHTTPSink(connections int) *httpSink {
 
 // send implements sink. A POST whose answer is lost is sent again, so that a
 // server that had taken it shows the event as repeated.
-func (h *httpSink) send(ctx context.Context, batch []payload, accepted func(payload)) error {
+func (h *httpSink) send(ctx context.Context, batch []payload, accepted func(payload, string)) error {
 	for _, m := range batch {
 		body := appendPayload(nil, h.run, m, h.size)
 		for {
@@ -47,7 +47,7 @@ func (h *httpSink) send(ctx context.Context, batch []payload, accepted func(payl
 				return fmt.Errorf("publish: an event was not taken: %w", err)
 			}
 		}
-		accepted(m)
+		accepted(m, "")
 	}
 	return nil
 }

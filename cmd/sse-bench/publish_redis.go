@@ -45,7 +45,7 @@ func newRedisSink(url string, connections int) (*redisSink, error) {
 
 // send implements sink with one pipeline per batch. After a failure Redis itself
 // is asked which events are in, because a lost reply does not tell.
-func (r *redisSink) send(ctx context.Context, batch []payload, accepted func(payload)) error {
+func (r *redisSink) send(ctx context.Context, batch []payload, accepted func(payload, string)) error {
 	for len(batch) > 0 {
 		failed, first := r.pipeline(ctx, batch, accepted)
 		if len(failed) == 0 {
@@ -74,7 +74,7 @@ func (r *redisSink) failed(ctx context.Context) {
 
 // pipeline writes a batch and returns what has failed, and why. An error without
 // a failed message is final.
-func (r *redisSink) pipeline(ctx context.Context, batch []payload, accepted func(payload)) (failed []payload, first error) {
+func (r *redisSink) pipeline(ctx context.Context, batch []payload, accepted func(payload, string)) (failed []payload, first error) {
 	pipe := r.client.Pipeline()
 	buf := make([]byte, 0, len(batch)*(max(r.size, minEventSize)+16))
 	for _, m := range batch {
@@ -100,15 +100,16 @@ func (r *redisSink) pipeline(ctx context.Context, batch []payload, accepted func
 			return nil, fmt.Errorf("publish: %s has event %d but not event %d (%w); the order is broken, so this run proves nothing",
 				r.keys[m.channel], m.seq, n, first)
 		}
-		accepted(m)
+		id, _ := c.(onceCmd).Text() // XADD replies with nothing else
+		accepted(m, id)
 	}
 	return failed, first
 }
 
 // missing returns the messages that are not in their streams. It waits for
 // Redis as long as ctx allows.
-func (r *redisSink) missing(ctx context.Context, failed []payload, accepted func(payload)) ([]payload, error) {
-	last := map[int]int64{}
+func (r *redisSink) missing(ctx context.Context, failed []payload, accepted func(payload, string)) ([]payload, error) {
+	last := map[int]*written{}
 	for {
 		err := r.lastWritten(ctx, failed, last)
 		if err == nil {
@@ -121,35 +122,48 @@ func (r *redisSink) missing(ctx context.Context, failed []payload, accepted func
 	}
 	var out []payload
 	for _, m := range failed {
-		if m.seq > last[m.channel] {
+		w := last[m.channel]
+		if m.seq > w.seq {
 			out = append(out, m)
 			continue
 		}
-		accepted(m)
+		accepted(m, w.ids[m.seq])
 	}
 	return out, nil
 }
 
-// lastWritten looks up the number of the last event in each message's stream.
-// Writes are in order, so it tells which of them are in.
-func (r *redisSink) lastWritten(ctx context.Context, of []payload, last map[int]int64) error {
+// written is the end of a stream: the number of its last event, and the ids of
+// those before.
+type written struct {
+	seq int64
+	ids map[int64]string
+}
+
+// lastWritten looks up the end of each message's stream. Writes are in order, so
+// the number of the last event tells which of them are in.
+func (r *redisSink) lastWritten(ctx context.Context, of []payload, last map[int]*written) error {
+	count := map[int]int64{}
+	for _, m := range of {
+		count[m.channel]++
+	}
 	pipe := r.client.Pipeline()
 	cmds := map[int]*redis.XMessageSliceCmd{}
-	for _, m := range of {
-		if cmds[m.channel] == nil {
-			cmds[m.channel] = pipe.XRevRangeN(ctx, r.keys[m.channel], "+", "-", 1)
-		}
+	for channel, n := range count {
+		cmds[channel] = pipe.XRevRangeN(ctx, r.keys[channel], "+", "-", n)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return err
 	}
 	for channel, c := range cmds {
+		w := &written{ids: map[int64]string{}}
 		for _, entry := range c.Val() {
 			text, _ := entry.Values["data"].(string)
 			if p, ok := parsePayload([]byte(text), r.run); ok {
-				last[channel] = p.seq
+				w.seq = max(w.seq, p.seq)
+				w.ids[p.seq] = entry.ID
 			}
 		}
+		last[channel] = w
 	}
 	return nil
 }

@@ -7,19 +7,22 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // A publisher that loses its Redis again and again, with commands on the way,
 // ends with every event in its stream once and in order.
 func TestPublisherSurvivesRedisRestarts(t *testing.T) {
-	r := startRedis(t)
-	s, err := newRedisSink(r.url(), 2)
+	r := redistest.Start(t, redistest.WithAOF())
+	s, err := newRedisSink(r.URL(), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.close()
 	s.run, s.size, s.keys = "0123abcd", 100, []string{"a", "b", "c"}
 	p := newPublisher(s, 3, 2, make([]int64, 3))
+	p.ids = make([]idLog, 3)
 	const events = 6000
 	done := make(chan error, 1)
 	go func() {
@@ -27,9 +30,9 @@ func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 		done <- p.run(context.Background(), at, 0, events)
 	}()
 	for i := range int64(3) {
-		eventually(t, "events go on", func() bool { return p.total.Load() > 1000*(i+1) })
-		r.kill()
-		r.start()
+		redistest.Eventually(t, patience, "events go on", func() bool { return p.total.Load() > 1000*(i+1) })
+		r.Kill()
+		r.Restart()
 	}
 	select {
 	case err := <-done:
@@ -43,7 +46,7 @@ func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 		t.Error("no restart was noticed")
 	}
 	for i, key := range s.keys {
-		entries, err := r.client().XRange(t.Context(), key, "-", "+").Result()
+		entries, err := r.Client().XRange(t.Context(), key, "-", "+").Result()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,6 +58,10 @@ func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 			if !ok || got.seq != int64(n)+1 || got.channel != i {
 				t.Fatalf("%s: entry %d is %+v", key, n, got)
 			}
+			// Also those whose reply was lost.
+			if id, _ := parseEntryID(e.ID); len(p.ids[i]) <= n || p.ids[i][n] != (noted{id, got.seq}) {
+				t.Fatalf("%s: of entry %d, %s, the publisher noted %+v", key, n, e.ID, p.ids[i][min(n, len(p.ids[i])):min(n+1, len(p.ids[i]))])
+			}
 		}
 	}
 }
@@ -62,13 +69,13 @@ func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 // An event is due by the clock, however long the one before took.
 func TestPublisherIsAnOpenLoop(t *testing.T) {
 	var got []payload
-	slow := sinkFunc(func(ctx context.Context, batch []payload, accepted func(payload)) error {
+	slow := sinkFunc(func(ctx context.Context, batch []payload, accepted func(payload, string)) error {
 		if len(got) == 0 {
 			wait(ctx, 50*time.Millisecond)
 		}
 		for _, m := range batch {
 			got = append(got, m)
-			accepted(m)
+			accepted(m, "")
 		}
 		return nil
 	})
@@ -91,9 +98,9 @@ func TestPublisherIsAnOpenLoop(t *testing.T) {
 	}
 }
 
-type sinkFunc func(context.Context, []payload, func(payload)) error
+type sinkFunc func(context.Context, []payload, func(payload, string)) error
 
-func (f sinkFunc) send(ctx context.Context, b []payload, accepted func(payload)) error {
+func (f sinkFunc) send(ctx context.Context, b []payload, accepted func(payload, string)) error {
 	return f(ctx, b, accepted)
 }
 func (f sinkFunc) close() error { return nil }

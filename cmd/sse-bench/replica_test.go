@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // gatewayBinary builds sse-gateway once, with the race detector if this test has
@@ -185,12 +187,11 @@ func probe(ctx context.Context, url string, header http.Header) (*http.Response,
 	return client.RoundTrip(req)
 }
 
-// until waits for a condition that only other processes can bring about.
+// until waits for a condition that only other processes can bring about, on any
+// goroutine.
 func until(within time.Duration, what string, ok func() bool) error {
-	for deadline := time.Now().Add(within); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("not within %v: %s", within, what)
-		}
+	if !redistest.Poll(within, ok) {
+		return fmt.Errorf("not within %v: %s", within, what)
 	}
 	return nil
 }

@@ -12,9 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // bench1 runs the whole tool with -json and returns its exit code and report.
@@ -32,13 +33,13 @@ func bench1(t *testing.T, args ...string) (int, *Report) {
 	return code, &r
 }
 
-func small(r *redisServer, gateways string, more ...string) []string {
-	return append([]string{"-gateway", gateways, "-redis", r.url(), "-subscribers", "12", "-channels", "3",
+func small(r *redistest.Server, gateways string, more ...string) []string {
+	return append([]string{"-gateway", gateways, "-redis", r.URL(), "-subscribers", "12", "-channels", "3",
 		"-rate", "300", "-duration", "600ms", "-settle", "8s"}, more...)
 }
 
 func TestCleanRunOnEveryEngine(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	f := startFake(t, r)
 	for _, args := range [][]string{
 		{"-engine", "epoll"}, {"-engine", "goroutine"}, {"-processes", "2"},
@@ -58,13 +59,13 @@ func TestCleanRunOnEveryEngine(t *testing.T) {
 			}
 		})
 	}
-	if keys := r.client().Keys(context.Background(), "*").Val(); len(keys) != 0 {
+	if keys := r.Client().Keys(context.Background(), "*").Val(); len(keys) != 0 {
 		t.Errorf("the runs left %v", keys)
 	}
 }
 
 func TestFaultyServersAreFound(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	var held sync.Map // frames that are written late, by connection
 	tests := []struct {
 		name   string
@@ -139,7 +140,7 @@ func TestFaultyServersAreFound(t *testing.T) {
 // Streams that end again and again, also in the middle of an event, resume by
 // Last-Event-ID at the next address, and nothing is lost by that.
 func TestReconnects(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	for _, engine := range []string{engineEpoll, engineGoroutine} {
 		t.Run(engine, func(t *testing.T) {
 			cut := func(f *fakeServer) {
@@ -170,7 +171,7 @@ func TestReconnects(t *testing.T) {
 
 // What an EventSource comes back from, and what not.
 func TestRefusals(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	var first sync.Once
 	tests := []struct {
 		name   string
@@ -234,7 +235,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestNobodyThere(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	for _, engine := range []string{engineEpoll, engineGoroutine} {
@@ -250,7 +251,7 @@ func TestNobodyThere(t *testing.T) {
 }
 
 func TestOtherServer(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	args := func(f *fakeServer) []string {
 		return []string{"-url", f.URL + "/sub/{channel}", "-publish", "http", "-publish-url", f.URL + "/pub/{channel}",
 			"-channel", "other-{run}-{n}", "-subscribers", "6", "-channels", "2", "-rate", "200", "-duration", "500ms"}
@@ -274,9 +275,9 @@ func TestOtherServer(t *testing.T) {
 }
 
 func TestScenarios(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	f, cold := startFake(t, r), startFake(t, r)
-	base := []string{"-gateway", f.URL, "-redis", r.url(), "-pid", strconv.Itoa(os.Getpid())}
+	base := []string{"-gateway", f.URL, "-redis", r.URL(), "-pid", strconv.Itoa(os.Getpid())}
 	short := map[string][]string{
 		"broadcast": {"-subscribers", "20", "-rate", "50", "-duration", "400ms"},
 		"many":      {"-subscribers", "20", "-rate", "200", "-duration", "400ms"},
@@ -310,31 +311,8 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// Subscribers that come late are judged from where they came.
-func TestJoin(t *testing.T) {
-	r := startRedis(t)
-	var drop atomic.Bool
-	f := startFake(t, r, func(f *fakeServer) {
-		f.mangle = func(conn int64, n int, frame string) []string {
-			if drop.Load() && n <= 30 {
-				return []string{}
-			}
-			return []string{frame}
-		}
-	})
-	args := small(r, f.URL, "-join", "400ms", "-duration", "1s", "-settle", "2s", "-grace", "0s")
-	if code, rep := bench1(t, args...); code != exitOK || rep.Deliver.Events == 0 || rep.Deliver.Events >= 1200 {
-		t.Errorf("exit %d, %+v, %+v", code, rep.Deliver, rep.Integrity)
-	}
-	drop.Store(true)
-	// Who notices late that it is connected, on a busy machine, expects less.
-	if code, rep := bench1(t, args...); code != exitFail || rep.Integrity.Affected < 1 || rep.Integrity.Lost > 12*30 {
-		t.Errorf("exit %d, %+v", code, rep.Integrity)
-	}
-}
-
 func TestTableAndInterrupt(t *testing.T) {
-	r := startRedis(t)
+	r := redistest.Start(t)
 	f := startFake(t, r)
 	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
 	defer cancel()

@@ -101,21 +101,18 @@ func (s *stage) try(what string, fault func() error) error {
 	return err
 }
 
-func (s *stage) freeAddr() string {
-	return fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(s.t))
-}
-
-// startReplicas starts gateways and waits until they are ready.
-func (s *stage) startReplicas(n int, redisURL string) {
+// startReplicas starts gateways, with these variables over the usual ones, and
+// waits until they are ready.
+func (s *stage) startReplicas(n int, redisURL string, env ...string) {
 	s.t.Helper()
 	path, err := gatewayBinary()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	for i := range n {
-		r := &replica{name: fmt.Sprintf("gateway-%d", i+1), public: s.freeAddr(), admin: s.freeAddr()}
+		r := &replica{name: fmt.Sprintf("gateway-%d", i+1), public: redistest.FreeAddr(s.t), admin: redistest.FreeAddr(s.t)}
 		r.path, r.logPath = path, filepath.Join(s.dir, r.name+".log")
-		r.env = replicaEnv(redisURL, r.public, r.admin)
+		r.env = append(replicaEnv(redisURL, r.public, r.admin), env...)
 		s.replicas = append(s.replicas, r)
 		s.t.Cleanup(func() { s.end(r.kill) })
 	}
@@ -130,7 +127,7 @@ func (s *stage) startReplicas(n int, redisURL string) {
 func (s *stage) startBalancer() {
 	s.t.Helper()
 	path := redistest.Command(s.t, "haproxy", "haproxy")
-	s.balancer = newBalancer(path, filepath.Join(s.dir, "haproxy.log"), s.freeAddr(), s.freeAddr(), s.replicas)
+	s.balancer = newBalancer(path, filepath.Join(s.dir, "haproxy.log"), redistest.FreeAddr(s.t), redistest.FreeAddr(s.t), s.replicas)
 	s.t.Cleanup(func() { s.end(s.balancer.end) })
 	if err := s.balancer.startReady(); err != nil {
 		s.t.Fatal(err)

@@ -36,9 +36,10 @@ type subscriber struct {
 	head     headParser
 	body     bodyReader
 	retryMs  int64
-	target   int   // index of the address in use
-	readyAt  int64 // unix ns at which the current stream was ready, 0 if it is not
-	firstAt  int64 // readyAt of the first stream
+	target   int    // index of the address in use
+	readyAt  int64  // unix ns at which the current stream was ready, 0 if it is not
+	firstAt  int64  // readyAt of the first stream
+	position string // of the first gateway.ready, for those who join
 	phase    phase
 	resumed  bool // uses the addresses for the return
 }
@@ -116,6 +117,9 @@ func (s *subscriber) ready() {
 	t.LastReadyAt = s.g.now
 	if s.firstAt == 0 {
 		s.firstAt = s.g.now
+		if s.g.cfg.joining() {
+			s.position = string(s.sse.lastID)
+		}
 		t.EverReady++
 		return
 	}

@@ -23,6 +23,8 @@ type channelState struct {
 	lateNew  bool  // that one came on a stream that was opened after it was due
 	gapOpen  bool  // a gap was announced and no event has arrived since
 	joined   bool  // first only opened the count: what came before is judged by finish
+	gapFirst bool  // and a gap was announced before it
+	exact    bool  // base is a fact, not an estimate by the time
 }
 
 // arrival is how an event relates to what has arrived before.
@@ -42,7 +44,7 @@ func (c *channelState) take(seq int64, joining bool) arrival {
 	if c.first == 0 {
 		c.first = seq
 		if joining {
-			c.last, c.gapOpen, c.joined = seq, false, true
+			c.last, c.gapFirst, c.gapOpen, c.joined = seq, c.gapOpen, false, true
 			return inOrder
 		}
 	}
@@ -104,12 +106,33 @@ func (c *channelState) behind(published int64) bool {
 	return max(c.last, c.base) < published
 }
 
+// early returns how many events arrived that the subscriber already had when it
+// came: a position stands for everything up to it.
+func (c *channelState) early() int64 {
+	if !c.exact || c.first == 0 || c.first > c.base {
+		return 0
+	}
+	n := min(c.last, c.base) - c.first + 1
+	for _, h := range c.holes {
+		n -= max(min(h.to, c.base)-max(h.from, c.first)+1, 0)
+	}
+	return n
+}
+
 // finish returns the holes that remain once the channel's numbers 1 to
 // published have been published. It does not change the state.
 func (c *channelState) finish(published int64) []hole {
-	holes := append([]hole(nil), c.holes...)
+	var holes []hole
+	for _, h := range c.holes {
+		if c.exact { // what is missing up to there was not owed
+			h.from = max(h.from, c.base+1)
+		}
+		if h.from <= h.to {
+			holes = append(holes, h)
+		}
+	}
 	if c.joined && c.first > c.base+1 {
-		holes = append(holes, hole{c.base + 1, c.first - 1, c.gaps > 0})
+		holes = append(holes, hole{c.base + 1, c.first - 1, c.gapFirst})
 	}
 	if c.behind(published) {
 		holes = append(holes, hole{max(c.last, c.base) + 1, published, c.gapOpen})

@@ -12,6 +12,7 @@ func TestChannelVerdict(t *testing.T) {
 	tests := []struct {
 		name      string
 		joining   bool
+		exact     bool
 		base      int64
 		in        []int64
 		published int64
@@ -41,6 +42,13 @@ func TestChannelVerdict(t *testing.T) {
 		{name: "joins before the first", joining: true, in: []int64{2, 3}, published: 3, lost: 1},
 		{name: "joins and gets nothing", joining: true, base: 4, published: 6, lost: 2},
 		{name: "joins at the end", joining: true, base: 6, published: 6},
+		{name: "joins at a position", joining: true, exact: true, base: 4, in: []int64{5, 6}, published: 6},
+		{name: "gets what its position has", joining: true, exact: true, base: 4, in: []int64{2, 3, 4, 5, 6}, published: 6, repeated: 3},
+		{name: "gets some of what its position has", joining: true, exact: true, base: 4, in: []int64{2, 4, 6}, published: 6, repeated: 2, lost: 1},
+		{name: "is owed nothing before its position", joining: true, exact: true, base: 4, in: []int64{2, 7}, published: 7, repeated: 1, lost: 2},
+		{name: "gets only what its position has", joining: true, exact: true, base: 4, in: []int64{3}, published: 6, repeated: 1, lost: 2},
+		{name: "joins at a gap", joining: true, base: 4, in: []int64{gapHere, 7}, published: 7, gapped: 2},
+		{name: "a gap later excuses nothing", joining: true, base: 4, in: []int64{7, gapHere, 8}, published: 8, lost: 2},
 		{name: "joins, then an older one", joining: true, base: 4, in: []int64{5, 4, 6}, published: 6, disorder: 1},
 	}
 	for _, tt := range tests {
@@ -53,7 +61,7 @@ func TestChannelVerdict(t *testing.T) {
 				}
 				c.take(seq, tt.joining)
 			}
-			c.base = tt.base
+			c.base, c.exact = tt.base, tt.exact
 			var lost, gapped int64
 			for _, h := range c.finish(tt.published) {
 				if h.gapped {
@@ -62,8 +70,8 @@ func TestChannelVerdict(t *testing.T) {
 					lost += h.size()
 				}
 			}
-			if lost != tt.lost || gapped != tt.gapped || c.repeated != tt.repeated || c.disorder != tt.disorder {
-				t.Errorf("lost %d gapped %d repeated %d disorder %d", lost, gapped, c.repeated, c.disorder)
+			if lost != tt.lost || gapped != tt.gapped || c.repeated+int32(c.early()) != tt.repeated || c.disorder != tt.disorder {
+				t.Errorf("lost %d gapped %d repeated %d disorder %d", lost, gapped, c.repeated+int32(c.early()), c.disorder)
 			}
 		})
 	}

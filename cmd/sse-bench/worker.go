@@ -4,15 +4,16 @@ import "fmt"
 
 // Operations of a worker.
 const (
-	opStart   = "start"   // with Config: prepare the subscribers
-	opOpen    = "open"    // connect those that are away
-	opStatus  = "status"  // count
-	opMeasure = "measure" // start the latency histograms anew
-	opLeave   = "leave"   // end every stream
-	opExpect  = "expect"  // with Published and Schedule: what should have arrived
-	opOverdue = "overdue" // what arrives from now on is late
-	opVerdict = "verdict" // judge
-	opClose   = "close"   // end for good
+	opStart     = "start"     // with Config: prepare the subscribers
+	opOpen      = "open"      // connect those that are away
+	opStatus    = "status"    // count
+	opMeasure   = "measure"   // start the latency histograms anew
+	opLeave     = "leave"     // end every stream
+	opPositions = "positions" // where joining subscribers came
+	opExpect    = "expect"    // with Published, Bases and Schedule: what should have arrived
+	opOverdue   = "overdue"   // what arrives from now on is late
+	opVerdict   = "verdict"   // judge
+	opClose     = "close"     // end for good
 )
 
 // request is one line to a worker process.
@@ -20,15 +21,17 @@ type request struct {
 	Op        string        `json:"op"`
 	Config    *workerConfig `json:"config,omitempty"`
 	Published []int64       `json:"published,omitempty"`
+	Bases     positions     `json:"bases,omitempty"` // those that are known
 	Schedule  schedule      `json:"schedule"`
 }
 
 // response is one line from a worker process; it answers one request.
 type response struct {
-	Error   string   `json:"error,omitempty"`
-	Status  *tally   `json:"status,omitempty"`
-	Verdict *verdict `json:"verdict,omitempty"`
-	CPU     float64  `json:"cpu,omitempty"` // of the process so far, seconds
+	Error     string    `json:"error,omitempty"`
+	Status    *tally    `json:"status,omitempty"`
+	Positions positions `json:"positions,omitempty"`
+	Verdict   *verdict  `json:"verdict,omitempty"`
+	CPU       float64   `json:"cpu,omitempty"` // of the process so far, seconds
 }
 
 // worker runs a share of the subscribers. Calls are made one at a time.
@@ -71,7 +74,12 @@ func (c *crew) handle(req request) (r response, err error) {
 		}
 	case opExpect:
 		for _, g := range c.groups {
-			g.expect(req.Published, req.Schedule)
+			g.expect(req.Published, req.Bases, req.Schedule)
+		}
+	case opPositions:
+		r.Positions = positions{}
+		for _, g := range c.groups {
+			r.Positions.merge(g.positions())
 		}
 	case opOverdue:
 		for _, g := range c.groups {

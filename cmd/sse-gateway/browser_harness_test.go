@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"github.com/sse-gateway/sse-gateway/gateway/console/browsertest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -29,7 +29,7 @@ const browserPatience = 15 * time.Second
 // Firefox and Safari; see TestFirstFrameHasIDAndData.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
-	browser := chromium(t)
+	browser := browsertest.Start(t)
 	for name, test := range map[string]func(t *testing.T, browser context.Context){
 		"CORS, named origins with a cookie": testCORSNamed,
 		"CORS, all origins":                 testCORSAll,
@@ -46,28 +46,6 @@ func TestBrowser(t *testing.T) {
 			test(t, browser)
 		})
 	}
-}
-
-// chromium starts one browser for a test and its subtests.
-func chromium(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("this test needs Chromium (Debian: chromium): ", err)
-	}
-	alloc, stop := chromedp.NewExecAllocator(t.Context(),
-		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1360, 900))
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal("Chromium does not start: ", err)
-	}
-	return ctx
 }
 
 // browserTab is one page in the browser. Its methods belong on the test's
@@ -125,11 +103,7 @@ func (tb *browserTab) takeNoise() []string {
 
 func (tb *browserTab) run(steps ...chromedp.Action[chromedp.Void]) {
 	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, browserPatience)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		tb.t.Fatal(err)
-	}
+	browsertest.Do(tb.t, tb.ctx, browserPatience, steps...)
 }
 
 func (tb *browserTab) navigate(url string) {
@@ -140,13 +114,7 @@ func (tb *browserTab) navigate(url string) {
 // evaluate returns the value of a JavaScript expression.
 func evaluate[T any](tb *browserTab, expression string) T {
 	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, browserPatience)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		tb.t.Fatalf("%s: %v", expression, err)
-	}
-	return v
+	return browsertest.Evaluate[T](tb.t, tb.ctx, browserPatience, expression)
 }
 
 // until waits for a JavaScript condition.
@@ -269,8 +237,8 @@ func query(pairs ...string) string {
 // same addresses.
 func fixedPorts(t *testing.T) []string {
 	return []string{
-		"SSE_ADDR=127.0.0.1:" + strconv.Itoa(redistest.FreePort(t)),
-		"SSE_ADMIN_ADDR=127.0.0.1:" + strconv.Itoa(redistest.FreePort(t)),
+		"SSE_ADDR=" + redistest.FreeAddr(t),
+		"SSE_ADMIN_ADDR=" + redistest.FreeAddr(t),
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // inProcess is the program's run on goroutines of the test.
 type inProcess struct {
 	addrs
-	out, err output
+	out, err redistest.Output
 	drain    context.CancelFunc
 	end      context.CancelFunc
 	done     chan error

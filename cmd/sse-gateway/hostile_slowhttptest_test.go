@@ -14,10 +14,7 @@ import (
 // not end, answers that are hardly read. Honest clients do not notice.
 func TestSlowHTTPTest(t *testing.T) {
 	t.Parallel()
-	path, err := exec.LookPath("slowhttptest")
-	if err != nil {
-		t.Fatal("this test needs slowhttptest (Debian: slowhttptest): ", err)
-	}
+	path := redistest.Command(t, "slowhttptest", "slowhttptest")
 	r := redistest.Start(t)
 	p := startGateway(t, append(gatewayEnv(r.URL()), "SSE_WRITE_TIMEOUT=5s")...)
 	p.awaitReady()

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,30 +20,12 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// output collects what is printed. Safe for concurrent use.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
 // gatewayProcess is a gateway in a process of its own, with an environment of
 // its own. Its methods belong on the test's goroutine.
 type gatewayProcess struct {
 	t        *testing.T
 	cmd      *exec.Cmd
-	out, err output
+	out, err redistest.Output
 	public   string        // address
 	admin    string        // address
 	exited   chan struct{} // closed when the process is gone

@@ -52,16 +52,11 @@ func balancerEnv(t *testing.T, idle time.Duration, gateways []*gatewayProcess) m
 	return env
 }
 
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(redistest.FreePort(t)))
-}
-
 func startHAProxy(t *testing.T, idle time.Duration, gateways ...*gatewayProcess) balancer {
 	t.Helper()
 	env := balancerEnv(t, idle, gateways)
-	addr := freeAddr(t)
-	env["SSE_LB_BIND"], env["SSE_LB_METRICS_BIND"] = addr, freeAddr(t)
+	addr := redistest.FreeAddr(t)
+	env["SSE_LB_BIND"], env["SSE_LB_METRICS_BIND"] = addr, redistest.FreeAddr(t)
 	startTool(t, env, addr, redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", "../../deploy/haproxy/haproxy.cfg")
 	return balancer{name: "HAProxy", http1: "http://" + addr, http2: "http://" + addr, checks: true}
 }
@@ -69,7 +64,7 @@ func startHAProxy(t *testing.T, idle time.Duration, gateways ...*gatewayProcess)
 func startNginx(t *testing.T, idle time.Duration, gateways ...*gatewayProcess) balancer {
 	t.Helper()
 	env := balancerEnv(t, idle, gateways)
-	http1, http2 := freeAddr(t), freeAddr(t)
+	http1, http2 := redistest.FreeAddr(t), redistest.FreeAddr(t)
 	env["SSE_LB_BIND"], env["SSE_LB_H2C_BIND"] = http1, http2
 	template, err := os.ReadFile("../../deploy/nginx/nginx.conf.template")
 	if err != nil {
@@ -93,7 +88,7 @@ func startTool(t *testing.T, env map[string]string, addr, name string, args ...s
 	for k := range maps.Keys(env) {
 		cmd.Env = append(cmd.Env, k+"="+env[k])
 	}
-	var out output
+	var out redistest.Output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

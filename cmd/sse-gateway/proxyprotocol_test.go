@@ -17,7 +17,7 @@ import (
 // which tells the gateway of its clients with PROXY headers.
 func startTCPProxy(t *testing.T, option string, p *gatewayProcess) (addr string) {
 	t.Helper()
-	addr = freeAddr(t)
+	addr = redistest.FreeAddr(t)
 	conf := filepath.Join(t.TempDir(), "haproxy.cfg")
 	text := `
 defaults

@@ -7,25 +7,10 @@ import (
 
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-)
 
-// browser starts one Chromium for the test and its subtests.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	alloc, stop := chromedp.NewExecAllocator(t.Context(),
-		chromedp.ExecPath(program(t, "chromium", "chromium")), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-dev-shm-usage", true))
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal("Chromium does not start: ", err)
-	}
-	return ctx
-}
+	"github.com/sse-gateway/sse-gateway/gateway/console/browsertest"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
 
 // page is a page that is open in the browser until the end of the test. A
 // script that fails on it fails the test.
@@ -63,27 +48,17 @@ func open(t *testing.T, browser context.Context, url string) *page {
 
 func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		p.t.Fatal(err)
-	}
+	browsertest.Do(p.t, p.ctx, patience, steps...)
 }
 
 // texts returns what the elements that a selector finds say.
 func (p *page) texts(selector string) []string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
 	quoted, err := json.Marshal(selector)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	texts, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll(`+string(quoted)+`)].map((e) => e.innerText)`))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return texts
+	return browsertest.Evaluate[[]string](p.t, p.ctx, patience, `[...document.querySelectorAll(`+string(quoted)+`)].map((e) => e.innerText)`)
 }
 
 // until waits until what a selector finds satisfies ok.
@@ -95,7 +70,7 @@ func (p *page) until(what, selector string, ok func(texts []string) bool) {
 			p.t.Logf("%s: %q", selector, last)
 		}
 	}()
-	eventually(p.t, what, func() bool {
+	redistest.Eventually(p.t, patience, what, func() bool {
 		last = p.texts(selector)
 		return ok(last)
 	})

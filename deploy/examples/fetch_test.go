@@ -11,15 +11,17 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // printedEvent is a line of subscribe.mjs.
 type printedEvent struct{ Event, Data, ID string }
 
-func printedEvents(t *testing.T, out *output) []printedEvent {
+func printedEvents(t *testing.T, out *redistest.Output) []printedEvent {
 	t.Helper()
 	var events []printedEvent
-	for _, line := range out.lines() {
+	for _, line := range out.Lines() {
 		var e printedEvent
 		if json.Unmarshal([]byte(line), &e) == nil {
 			events = append(events, e)
@@ -38,12 +40,12 @@ func TestFetchClientResumes(t *testing.T) {
 		tokens(secret).ServeHTTP(w, r)
 	}))
 	defer token.Close()
-	out, _ := background(t, []string{"TOKEN_URL=" + token.URL}, program(t, "node", "nodejs"), "subscribe.mjs", a.URL+"/events?channel=private:demo")
+	out, _ := background(t, []string{"TOKEN_URL=" + token.URL}, redistest.Command(t, "node", "nodejs"), "subscribe.mjs", a.URL+"/events?channel=private:demo")
 
 	got := func(n int) []printedEvent {
 		t.Helper()
 		var events []printedEvent
-		eventually(t, "the client prints its events", func() bool {
+		redistest.Eventually(t, patience, "the client prints its events", func() bool {
 			events = nil
 			for _, e := range printedEvents(t, out) {
 				if !strings.HasPrefix(e.Event, "gateway.") {
@@ -54,7 +56,7 @@ func TestFetchClientResumes(t *testing.T) {
 		})
 		return events
 	}
-	eventually(t, "the client is connected", func() bool { return len(printedEvents(t, out)) > 0 })
+	redistest.Eventually(t, patience, "the client is connected", func() bool { return len(printedEvents(t, out)) > 0 })
 	var want []printedEvent
 	add := func(name, data string) {
 		e := printedEvent{Event: name, Data: data}
@@ -103,7 +105,7 @@ func TestFetchClientIsRefused(t *testing.T) {
 		"other channel": {sign("private:other"), "403"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, cmd := background(t, []string{"TOKEN=" + c.token}, program(t, "node", "nodejs"), "subscribe.mjs", a.URL+"/events?channel=private:demo")
+			out, cmd := background(t, []string{"TOKEN=" + c.token}, redistest.Command(t, "node", "nodejs"), "subscribe.mjs", a.URL+"/events?channel=private:demo")
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
 			select {
@@ -132,11 +134,11 @@ func TestFetchClientLeaves(t *testing.T) {
 			for await (const e of events(url, { signal: stop.signal })) { console.log(e.event); stop.abort(); }
 		} catch (error) { console.log(error.name); }
 		setTimeout(() => {}, 60000);`
-	out, _ := background(t, nil, program(t, "node", "nodejs"), "--input-type=module", "-e", script, a.URL+"/events?channel=orders")
-	eventually(t, "it leaves twice", func() bool {
-		return strings.Join(out.lines(), " ") == "gateway.ready left gateway.ready AbortError"
+	out, _ := background(t, nil, redistest.Command(t, "node", "nodejs"), "--input-type=module", "-e", script, a.URL+"/events?channel=orders")
+	redistest.Eventually(t, patience, "it leaves twice", func() bool {
+		return strings.Join(out.Lines(), " ") == "gateway.ready left gateway.ready AbortError"
 	})
-	eventually(t, "no connection is left", func() bool { return connections() == "0" })
+	redistest.Eventually(t, patience, "no connection is left", func() bool { return connections() == "0" })
 }
 
 // metric returns the value of a series of the gateway.
@@ -147,11 +149,11 @@ func (g *gateway) metric(t *testing.T, series string) string {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	var body output
+	var body redistest.Output
 	if _, err := io.Copy(&body, res.Body); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range body.lines() {
+	for _, line := range body.Lines() {
 		if value, ok := strings.CutPrefix(line, series); ok {
 			return value
 		}

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,14 +48,14 @@ type gateway struct {
 	env           []string
 	public, admin string
 	cmd           *exec.Cmd
-	out           output
+	out           redistest.Output
 }
 
 // startGateway starts a gateway that has everything public but private:**, and
 // waits until it is ready.
 func startGateway(t *testing.T, redisURL string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, public: freeAddr(t), admin: freeAddr(t)}
+	g := &gateway{t: t, public: redistest.FreeAddr(t), admin: redistest.FreeAddr(t)}
 	g.env = append(os.Environ(), "SSE_REDIS_URL="+redisURL, "SSE_ADDR="+g.public, "SSE_ADMIN_ADDR="+g.admin,
 		"SSE_PUBLIC_CHANNELS=*", "SSE_JWT_SECRET="+secret, "SSE_RETRY=100ms")
 	g.start()
@@ -79,7 +76,7 @@ func (g *gateway) start() {
 	if err := g.cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
-	eventually(g.t, "the gateway is ready", func() bool {
+	redistest.Eventually(g.t, patience, "the gateway is ready", func() bool {
 		res, err := http.Get("http://" + g.admin + "/readyz")
 		if err != nil {
 			return false
@@ -137,50 +134,13 @@ func startApp(t *testing.T) *app {
 func (a *app) awaitRetry(t *testing.T) {
 	t.Helper()
 	before := a.streams.Load()
-	eventually(t, "the client tries again", func() bool { return a.streams.Load() > before })
-}
-
-// output collects what a process prints. Safe for concurrent use.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer // guarded by mu
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-// lines are the whole lines printed so far.
-func (o *output) lines() []string {
-	text := o.String()
-	if end := strings.LastIndexByte(text, '\n'); end >= 0 {
-		return strings.Split(text[:end], "\n")
-	}
-	return nil
-}
-
-// program finds an interpreter, or fails the test with the package it is in.
-func program(t *testing.T, name, debianPackage string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatalf("%s is needed for this test: apt-get install %s", name, debianPackage)
-	}
-	return path
+	redistest.Eventually(t, patience, "the client tries again", func() bool { return a.streams.Load() > before })
 }
 
 // background runs a program until the end of the test.
-func background(t *testing.T, env []string, name string, args ...string) (printed *output, cmd *exec.Cmd) {
+func background(t *testing.T, env []string, name string, args ...string) (printed *redistest.Output, cmd *exec.Cmd) {
 	t.Helper()
-	printed = &output{}
+	printed = &redistest.Output{}
 	cmd = exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = printed, printed
@@ -197,22 +157,4 @@ func background(t *testing.T, env []string, name string, args ...string) (printe
 		}
 	})
 	return printed, cmd
-}
-
-// eventually waits until ok is true.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !ok(); <-tick.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
-		}
-	}
-}
-
-// freeAddr returns a loopback address nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	return fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t))
 }

@@ -9,11 +9,14 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/sse-gateway/sse-gateway/gateway/console/browsertest"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // TestPages opens the examples in a browser.
 func TestPages(t *testing.T) {
-	b := browser(t)
+	b := browsertest.Start(t)
 	a := startApp(t)
 	redisURL := "REDIS_URL=" + a.redis.URL()
 
@@ -43,7 +46,7 @@ func TestPages(t *testing.T) {
 		})
 	})
 	t.Run("pings", func(t *testing.T) {
-		background(t, []string{redisURL, "INTERVAL=0.05"}, program(t, "python3", "python3"), "publish/pings.py")
+		background(t, []string{redisURL, "INTERVAL=0.05"}, redistest.Command(t, "python3", "python3"), "publish/pings.py")
 		p := open(t, b, a.URL+"/pings.html")
 		p.until("pings", "li.ping", func(s []string) bool { return len(s) >= 3 && strings.HasPrefix(s[2], "ping at 20") })
 		p.until("messages", "li.message", func(s []string) bool { return len(s) >= 2 && strings.HasPrefix(s[1], "message: ") })

@@ -72,11 +72,11 @@ func next(t *testing.T, events <-chan event) event {
 // publishers are the examples, as commands that CHANNEL DATA [EVENT] follow.
 func publishers(t *testing.T) map[string][]string {
 	t.Helper()
-	program(t, "redis-cli", "redis-tools")
+	redistest.Command(t, "redis-cli", "redis-tools")
 	return map[string][]string{
 		"Go":     {publishProgram},
-		"Python": {program(t, "python3", "python3"), "publish/publish.py"},
-		"Node":   {program(t, "node", "nodejs"), "publish/publish.mjs"},
+		"Python": {redistest.Command(t, "python3", "python3"), "publish/publish.py"},
+		"Node":   {redistest.Command(t, "node", "nodejs"), "publish/publish.mjs"},
 		"shell":  {"publish/publish.sh"},
 	}
 }
@@ -135,7 +135,7 @@ func TestPublishFails(t *testing.T) {
 		}{
 			"not allowed":    {server.URLAs("publisher", "secret"), []string{"other", "hello"}, 1},
 			"wrong password": {server.URLAs("publisher", "wrong"), []string{"orders", "hello"}, 1},
-			"no Redis":       {"redis://" + freeAddr(t), []string{"orders", "hello"}, 1},
+			"no Redis":       {"redis://" + redistest.FreeAddr(t), []string{"orders", "hello"}, 1},
 			"no data":        {server.URLAs("publisher", "secret"), []string{"orders"}, -1},
 		} {
 			t.Run(language+", "+what, func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -14,32 +13,13 @@ import (
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"github.com/sse-gateway/sse-gateway/gateway/console/browsertest"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // patience is how long a test waits for what must come.
 const patience = 10 * time.Second
-
-// browser starts one Chromium for the test and its subtests.
-func browser(t *testing.T) context.Context {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("these tests need Chromium: ", err)
-	}
-	alloc, stop := chromedp.NewExecAllocator(t.Context(),
-		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(1360, 900))
-	t.Cleanup(stop)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(cancel)
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal("Chromium does not start: ", err)
-	}
-	return ctx
-}
 
 // tab is one page in the browser. Whatever it writes to its console, an error,
 // a warning or a refusal by the policy, fails the test at its end.
@@ -113,11 +93,7 @@ func (tb *tab) expectNoise() {
 
 func (tb *tab) run(steps ...chromedp.Action[chromedp.Void]) {
 	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, patience)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		tb.t.Fatal(err)
-	}
+	browsertest.Do(tb.t, tb.ctx, patience, steps...)
 }
 
 // open loads the page and waits until its script has run. The tab is closed at
@@ -133,27 +109,15 @@ func (tb *tab) open(url string, before ...chromedp.Action[chromedp.Void]) {
 // policy forbids a script that would evaluate text inside it.
 func (tb *tab) until(condition string) {
 	tb.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.Now().Add(patience)
-	for !eval[bool](tb, condition) {
-		if time.Now().After(deadline) {
-			tb.t.Fatalf("never true: %s\nthe page says: %s", condition, tb.text("body"))
-		}
-		<-tick.C
+	if !redistest.Poll(patience, func() bool { return eval[bool](tb, condition) }) {
+		tb.t.Fatalf("never true: %s\nthe page says: %s", condition, tb.text("body"))
 	}
 }
 
 // eval returns the value of a JavaScript expression.
 func eval[T any](tb *tab, expression string) T {
 	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, patience)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		tb.t.Fatalf("%s: %v", expression, err)
-	}
-	return v
+	return browsertest.Evaluate[T](tb.t, tb.ctx, patience, expression)
 }
 
 func (tb *tab) text(selector string) string {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // ask sends one request to a handler.
@@ -203,10 +205,7 @@ func TestPublish(t *testing.T) {
 }
 
 func TestScripts(t *testing.T) {
-	node, err := exec.LookPath("node")
-	if err != nil {
-		t.Fatal("this test needs node: ", err)
-	}
+	node := redistest.Command(t, "node", "nodejs")
 	files, err := filepath.Glob("jstest/*.test.mjs")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no script tests: ", err)

@@ -11,6 +11,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/sse-gateway/sse-gateway/gateway/console/browsertest"
 )
 
 // TestLooks shows every view in both themes and on a phone, and checks that
@@ -18,7 +20,7 @@ import (
 // looked at.
 func TestLooks(t *testing.T) {
 	url, gateway := serve(t, lively())
-	tb := newTab(t, browser(t))
+	tb := newTab(t, browsertest.Start(t))
 	tb.open(url)
 	tb.connect("demo, orders:eu")
 	trickle(t, gateway)

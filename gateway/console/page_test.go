@@ -10,6 +10,8 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"github.com/sse-gateway/sse-gateway/gateway/console/browsertest"
 )
 
 // rows counts rows of the event list by their class.
@@ -20,7 +22,7 @@ func rows(class string) string {
 // TestPage drives the page in a real browser. Each subtest has a tab of its
 // own, which must not say a word on its console.
 func TestPage(t *testing.T) {
-	chromium := browser(t)
+	chromium := browsertest.Start(t)
 	for name, test := range map[string]func(*testing.T, *tab){
 		"connect, receive, disconnect": testConnect,
 		"named events natively":        testNative,

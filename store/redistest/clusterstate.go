@@ -17,7 +17,7 @@ func (c *Cluster) running() []*Server {
 // see it.
 func (c *Cluster) await(what string, cond func() bool) {
 	c.t.Helper()
-	if poll(settleTimeout, cond) {
+	if Poll(settleTimeout, cond) {
 		return
 	}
 	for _, n := range c.running() {

@@ -9,6 +9,9 @@
 // install; nothing is ever skipped. When a test failed, the end of each
 // server's output is in its log.
 //
+// What tests of programs beside Redis need too is here as well: Command, FreePort
+// and FreeAddr, Output, Eventually and Poll.
+//
 // The harness reaches its servers as an ACL user of its own, so a test may
 // limit or disable the default user, and can tell the harness's connections
 // from those of the code under test.

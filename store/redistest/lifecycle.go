@@ -74,7 +74,7 @@ func (s *Server) Restart() {
 	// The address is the server's name to others, so there is no other port to
 	// turn to; but whoever has it may be a short-lived test.
 	var err error
-	poll(settleTimeout, func() bool {
+	Poll(settleTimeout, func() bool {
 		err = s.boot()
 		return !errors.Is(err, errPortTaken)
 	})

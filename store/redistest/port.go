@@ -41,6 +41,12 @@ func FreePort(t testing.TB) int {
 	return freePort(t, 0)
 }
 
+// FreeAddr returns the loopback address, "127.0.0.1:port", of a FreePort.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	return loopback(FreePort(t))
+}
+
 // freePort is FreePort for a server that needs port and, if busOffset is not
 // zero, port+busOffset.
 func freePort(t testing.TB, busOffset int) int {

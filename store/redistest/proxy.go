@@ -69,7 +69,7 @@ func (p *Proxy) Cut() {
 	p.proxy.Stop()
 	// A process that is being started at this moment has inherited the listening
 	// socket and keeps it open until it execs.
-	if !poll(settleTimeout, func() bool { return refused(p.port) }) {
+	if !Poll(settleTimeout, func() bool { return refused(p.port) }) {
 		p.t.Errorf("the proxy on %s accepts connections %v after Cut", p.Addr(), settleTimeout)
 	}
 }

@@ -51,17 +51,28 @@ func (s *Server) AwaitSync(master *Server) {
 	s.t.Helper()
 	want := replicationOffset(s, master.Info("replication"), "master_repl_offset")
 	Eventually(s.t, settleTimeout, fmt.Sprintf("%s to have what %s has", s, master), func() bool {
-		info := s.Info("replication")
+		info := s.replication()
 		return info["master_link_status"] == "up" && info["master_port"] == strconv.Itoa(master.port) &&
 			replicationOffset(s, info, "slave_repl_offset") >= want && master.feeds(s)
 	})
+}
+
+// replication is Info of that section, and nothing while the server cannot be
+// asked: a Sentinel that makes it a replica ends the connections of its clients.
+func (s *Server) replication() map[string]string {
+	reply, err := s.try("INFO", "replication")
+	if err != nil {
+		return nil
+	}
+	text, _ := reply.(string)
+	return infoFields(text)
 }
 
 // feeds reports whether the server sends its writes to a replica. Just after a
 // full sync it holds them back, while the replica says that its link is up.
 func (s *Server) feeds(replica *Server) bool {
 	s.t.Helper()
-	for name, value := range s.Info("replication") {
+	for name, value := range s.replication() {
 		r := fields(value, ",")
 		if strings.HasPrefix(name, "slave") && r["port"] == strconv.Itoa(replica.port) {
 			return r["state"] == "online"

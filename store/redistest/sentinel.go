@@ -179,7 +179,7 @@ func (g *Sentinel) Failover() *Server {
 	g.t.Helper()
 	old := g.Master()
 	var last error
-	accepted := poll(settleTimeout, func() bool {
+	accepted := Poll(settleTimeout, func() bool {
 		for _, n := range g.nodes {
 			if !n.responsive() {
 				continue

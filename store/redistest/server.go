@@ -140,7 +140,7 @@ func (s *Server) boot() error {
 	s.run.Store(r)
 	s.paused.Store(false)
 	var last error
-	answered := poll(startTimeout, func() bool {
+	answered := Poll(startTimeout, func() bool {
 		if r.exited() {
 			return true
 		}

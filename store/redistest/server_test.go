@@ -306,7 +306,7 @@ func TestServerDiesWithTheTestBinary(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := 0
-	started := poll(settleTimeout, func() bool {
+	started := Poll(settleTimeout, func() bool {
 		b, _ := os.ReadFile(file)
 		pid, _ = strconv.Atoi(string(b))
 		return pid != 0

@@ -22,13 +22,14 @@ const settleTimeout = 30 * time.Second
 // called at least once, on the calling goroutine.
 func Eventually(t testing.TB, within time.Duration, what string, cond func() bool) {
 	t.Helper()
-	if !poll(within, cond) {
+	if !Poll(within, cond) {
 		t.Fatalf("waited %v for %s", within, what)
 	}
 }
 
-// poll reports whether cond came true within the time.
-func poll(within time.Duration, cond func() bool) bool {
+// Poll reports whether cond came true within the time. It is Eventually for what
+// is no failure, and for any goroutine.
+func Poll(within time.Duration, cond func() bool) bool {
 	deadline := time.Now().Add(within)
 	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
 		if cond() {

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// A client that stops reading, for longer than its socket and the window make up
+// for, holds nobody up: all others have everything before it goes on. Then it
+// gets everything too, in order, once, without a gap, from Redis. It costs the
+// gateway no memory that grows with the time.
+func TestChaosStopped(t *testing.T) {
+	const stopped, window, channel = 60, 64, "chaos:stopped"
+	s := newStage(t)
+	others, rate, size, events := 250, 100, 4000, int64(500) // 2 MB
+	if s.long {
+		others, rate, size, events = 3000, 30, 1500, 2250 // 75 s
+	}
+	r := redistest.Start(t)
+	s.startReplicas(1, r.URL(), "SSE_WRITE_TIMEOUT=15m", "SSE_WINDOW_EVENTS="+strconv.Itoa(window))
+	g := s.replicas[0]
+	var clients []*stoppedClient
+	for range stopped {
+		clients = append(clients, s.startStopped(g, channel))
+	}
+	l := s.startLoad("-gateway", s.urls(), "-redis", r.URL(), "-no-gaps", "-channel", channel, "-channels", "1",
+		"-subscribers", strconv.Itoa(others), "-rate", strconv.Itoa(rate), "-size", strconv.Itoa(size))
+	l.awaitConnected(others)
+	before := g.resident(t)
+	for n := int64(0); n < events; { // in steps that patience is enough for
+		n = min(n+500, events)
+		l.await(fmt.Sprintf("%d events are published", n), func() bool { return r.Do("XLEN", "sse:"+channel).(int64) >= n })
+	}
+	code, report := l.finish()
+	l.requireIntact(code, report)
+	published := report.Publish.Events
+	if want := published * int64(others); report.Deliver.Events != want {
+		t.Errorf("the others had %d deliveries while some did not read, want %d", report.Deliver.Events, want)
+	}
+	s.requireFlat(g, before, "while they did not read")
+	if v := s.sum(s.replicas, "sse_gateway_window_bytes"); v > float64(window*(size+1000)) {
+		t.Errorf("the window holds %v bytes, more than %d events", v, window)
+	}
+	reads := s.sum(s.replicas, "sse_gateway_history_reads_total", "read")
+	r.XAdd("sse:"+channel, "data", lastWord)
+	var reading sync.WaitGroup
+	for i, c := range clients {
+		reading.Go(func() {
+			if err := c.readAll(published); err != nil {
+				t.Errorf("client %d: %v", i, err)
+			}
+		})
+	}
+	reading.Wait()
+	if reads = s.sum(s.replicas, "sse_gateway_history_reads_total", "read") - reads; reads == 0 {
+		t.Error("nothing was read from Redis: no client fell off the window")
+	}
+	s.note("%d clients had %d events each after the pause, in %v reads of Redis", stopped, published, reads)
+	s.requireFlat(g, before, "when they had read on")
+}
+
+// memorySlack is how much more resident memory a gateway may have than when all
+// had connected, in bytes: a batch and a page of history for each client that
+// does not read, the runtime's garbage, and with the race detector its shadow of
+// it. Copies of the events for each of these clients would be 120 MB.
+const memorySlack = 80 << 20
+
+// requireFlat fails the test if a replica's memory has grown.
+func (s *stage) requireFlat(g *replica, before int64, when string) {
+	s.t.Helper()
+	now := g.resident(s.t)
+	s.note("%s has %d MiB, %d MiB more %s", g.name, now>>20, (now-before)>>20, when)
+	if now-before > memorySlack {
+		s.t.Errorf("%s grew from %d to %d MiB %s", g.name, before>>20, now>>20, when)
+	}
+}
+
+// resident is the memory of the replica's process.
+func (r *replica) resident(t *testing.T) int64 {
+	t.Helper()
+	p, err := readProc([]int{r.current().process.Pid})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.rss
+}
+
+// lastWord is the data of an event that is not sse-bench's.
+const lastWord = "the end"
+
+// stoppedBuffer is the receive buffer of a client that stops, in bytes: small,
+// so that little is enough to fill it.
+const stoppedBuffer = 8 << 10
+
+// stoppedClient is a stream whose first frame was read, and nothing since.
+type stoppedClient struct {
+	conn net.Conn
+	body *http.Response
+	sse  sseParser
+
+	ready, over bool
+	last        int64 // the highest number so far
+	lastID      entryID
+	fault       error // the first
+}
+
+// startStopped subscribes to a channel and then does not read.
+func (s *stage) startStopped(g *replica, channel string) *stoppedClient {
+	s.t.Helper()
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, stoppedBuffer)
+		})
+	}}
+	conn, err := d.DialContext(s.t.Context(), "tcp", g.public)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { conn.Close() })
+	c := &stoppedClient{conn: conn}
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(conn, "GET /events?channel=%s HTTP/1.1\r\nHost: h\r\n\r\n", channel)
+	c.body, err = http.ReadResponse(bufio.NewReader(conn), nil)
+	for err == nil && !c.ready {
+		err = c.read()
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
+// read reads what there is, some of it at least.
+func (c *stoppedClient) read() error {
+	b := make([]byte, 4<<10)
+	n, err := c.body.Body.Read(b)
+	c.sse.feed(b[:n], c)
+	return err
+}
+
+// readAll reads on, until the last word.
+func (c *stoppedClient) readAll(published int64) error {
+	_ = c.conn.SetDeadline(time.Now().Add(patience))
+	for !c.over && c.fault == nil {
+		if err := c.read(); err != nil {
+			return fmt.Errorf("after event %d of %d: %w", c.last, published, err)
+		}
+	}
+	if c.fault == nil && c.last != published {
+		return fmt.Errorf("the last event is %d, want %d", c.last, published)
+	}
+	return c.fault
+}
+
+// event implements sseSink.
+func (c *stoppedClient) event(kind eventKind, data []byte) {
+	fail := func(format string, args ...any) {
+		if c.fault == nil {
+			c.fault = fmt.Errorf("after event %d: "+format, append([]any{c.last}, args...)...)
+		}
+	}
+	id, ok := parseEntryID(string(c.sse.lastID))
+	switch {
+	case kind == kindReady && !c.ready:
+		c.ready = true
+		return
+	case kind != kindOther:
+		fail("%.100s", data)
+	case !ok || id.compare(c.lastID) <= 0:
+		fail("id %s after %v", c.sse.lastID, c.lastID)
+	}
+	c.lastID = id
+	if c.over = string(data) == lastWord; c.over {
+		return
+	}
+	// sse-bench:run:channel:number:…
+	fields := strings.Split(string(data), ":")
+	if len(fields) < 4 || fields[3] != strconv.FormatInt(c.last+1, 10) {
+		fail("%.60q", data)
+	}
+	c.last++
+}
+
+// retry implements sseSink.
+func (*stoppedClient) retry(int64) {}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/hex"
+	"io"
+	"strconv"
+	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+const (
+	// stormMissed is how many events those who are furthest behind have missed.
+	// All of them fit one page of history and the window.
+	stormMissed = 100
+	// stormTail is how often at most the tail reads a channel that nothing is
+	// published to: twice when its first subscriber comes, and twice more should
+	// a busy machine make it begin a new session.
+	stormTail = 4
+)
+
+// Clients that come back at once to a replica that has not seen their channels
+// cost Redis a read per channel and distinct position at most, however many
+// clients stand at each: whoever asks while the page is on its way shares it,
+// and whoever comes later finds it in the window, which the page has filled.
+func TestChaosStormReads(t *testing.T) {
+	for _, tt := range []struct{ channels, positions int }{{1, 1}, {5, 1}, {5, 10}} {
+		s := newStage(t)
+		// Redis notes every command: those of the channels are counted, and
+		// not the tail's signs of life, of which there are more in a longer run.
+		r := redistest.Start(t, redistest.WithConfig("slowlog-log-slower-than 0", "slowlog-max-len 1000000"))
+		s.startReplicas(1, r.URL())
+		few, many := 300, 1200
+		if s.long {
+			few, many = 1_000, 10_000 // a descriptor each, here and in the gateway
+		}
+		for _, clients := range []int{few, many} {
+			st := s.startStorm(r, tt.channels, tt.positions, clients)
+			st.comeBack()
+			reads := st.reads()
+			s.note("%d clients of %d channels at %d positions came back: %d XRANGE", clients, tt.channels, tt.positions, reads)
+			if most := tt.channels * (tt.positions + stormTail); reads < tt.channels || reads > most {
+				t.Errorf("%d clients, %d channels, %d positions: Redis ran %d XRANGE, want %d to %d",
+					clients, tt.channels, tt.positions, reads, tt.channels, most)
+			}
+		}
+	}
+}
+
+// storm is clients of channels of their own, who have got events up to some
+// position and are away. Its methods belong on the test's goroutine.
+type storm struct {
+	*stage
+	redis *redistest.Server
+	crew  crew
+	keys  map[string]bool // of the streams
+	want  int64           // deliveries
+}
+
+// startStorm publishes stormMissed events after the first position, and tells
+// each client that it has got those up to its own.
+func (s *stage) startStorm(r *redistest.Server, channels, positions, clients int) *storm {
+	s.t.Helper()
+	o, err := parseOptions([]string{"-gateway", s.urls(), "-redis", r.URL(), "-inflight", "4096", "-engine", engineAuto,
+		"-subscribers", strconv.Itoa(clients), "-channels", strconv.Itoa(channels)}, io.Discard)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cfg := o.workerConfig(hex.EncodeToString(newRun()))
+	cfg.Count = clients
+	st := &storm{stage: s, redis: r, keys: map[string]bool{}}
+	ids := make([][]string, channels) // by channel and number; 0 is an event before ours
+	published := make([]int64, channels)
+	for ch := range ids {
+		key := o.prefix + cfg.channelName(ch)
+		st.keys[key] = true
+		ids[ch] = append(ids[ch], r.XAdd(key, "data", "before"))
+		for seq := range int64(stormMissed) {
+			p := payload{channel: ch, seq: seq + 1, due: unixNow()}
+			ids[ch] = append(ids[ch], r.XAdd(key, "data", string(appendPayload(nil, cfg.Run, p, o.size))))
+		}
+		published[ch] = stormMissed
+	}
+	st.call(request{Op: opStart, Config: &cfg})
+	s.t.Cleanup(func() { st.call(request{Op: opClose}) })
+	for _, g := range st.crew.groups {
+		g.mu.Lock()
+		for i := range g.subs {
+			sub := &g.subs[i]
+			has := sub.index / channels % positions
+			sub.sse.lastID = []byte(ids[cfg.channelOf(sub.index, 0)][has])
+			if has > 0 {
+				sub.channels[0].first, sub.channels[0].last = 1, int64(has)
+			}
+			st.want += int64(stormMissed - has)
+		}
+		g.mu.Unlock()
+	}
+	st.call(request{Op: opExpect, Published: published})
+	return st
+}
+
+func (st *storm) call(req request) response {
+	st.t.Helper()
+	r, err := st.crew.call(req)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	return r
+}
+
+// comeBack has all clients connect at once, and waits until each has everything
+// that it missed, once and in order.
+func (st *storm) comeBack() {
+	st.t.Helper()
+	st.redis.Do("SLOWLOG", "RESET")
+	st.call(request{Op: opOpen})
+	redistest.Eventually(st.t, 2*patience, "all have what they missed", func() bool {
+		return st.call(request{Op: opStatus}).Status.Behind == 0
+	})
+	v := st.call(request{Op: opVerdict}).Verdict
+	if v.Tally.Delivered != st.want || v.Affected != 0 || len(v.Tally.GapEvents) != 0 {
+		st.t.Errorf("%d of %d deliveries, gaps %v, %q", v.Tally.Delivered, st.want, v.Tally.GapEvents, v.Examples)
+	}
+	st.call(request{Op: opLeave})
+}
+
+// reads is how many XRANGE of the storm's streams Redis has run since comeBack
+// began.
+func (st *storm) reads() (n int) {
+	st.t.Helper()
+	for _, entry := range st.redis.Do("SLOWLOG", "GET", "-1").([]any) {
+		args := entry.([]any)[3].([]any)
+		if name, _ := args[0].(string); (name == "XRANGE" || name == "xrange") && st.keys[args[1].(string)] {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// A subscriber that joins while events are published is owed those after the
+// position in its gateway.ready, however late it notices that frame. The
+// publisher notes which ids its events got, so the position tells the first
+// number that is owed. A server that names no positions, or a way to publish
+// that learns no ids, leaves only the time at which the subscriber was ready.
+
+// entryID is the id of an entry in a Redis stream.
+type entryID struct{ ms, seq uint64 }
+
+// parseEntryID reads "ms-seq"; ok is false for anything else.
+func parseEntryID(s string) (id entryID, ok bool) {
+	ms, seq, found := strings.Cut(s, "-")
+	if !found {
+		return id, false
+	}
+	var err1, err2 error
+	id.ms, err1 = strconv.ParseUint(ms, 10, 64)
+	id.seq, err2 = strconv.ParseUint(seq, 10, 64)
+	return id, err1 == nil && err2 == nil
+}
+
+func (a entryID) compare(b entryID) int {
+	return cmp.Or(cmp.Compare(a.ms, b.ms), cmp.Compare(a.seq, b.seq))
+}
+
+// noted is an event of a channel and the id that it got.
+type noted struct {
+	id  entryID
+	seq int64
+}
+
+// idLog is what the publisher knows of the ids of one channel, in order. An
+// event whose id it could not learn is left out.
+type idLog []noted
+
+// upTo returns how many of the channel's published events are at or before a
+// position; ok is false when an event whose id is unknown may be on either side.
+func (l idLog) upTo(position entryID, published int64) (n int64, ok bool) {
+	i := sort.Search(len(l), func(i int) bool { return l[i].id.compare(position) > 0 })
+	next := published + 1
+	if i < len(l) {
+		next = l[i].seq
+	}
+	if i > 0 {
+		n = l[i-1].seq
+	}
+	return n, n+1 == next
+}
+
+// positions are the places at which subscribers joined: by channel, and by id,
+// how many events of the channel were published up to there.
+type positions map[int]map[string]int64
+
+// add notes a place; what is known of it comes later.
+func (p positions) add(channel int, id string) {
+	if p[channel] == nil {
+		p[channel] = map[string]int64{}
+	}
+	p[channel][id] = 0
+}
+
+// merge adds the places of another group or process.
+func (p positions) merge(o positions) {
+	for channel, ids := range o {
+		for id := range ids {
+			p.add(channel, id)
+		}
+	}
+}
+
+// splitPosition returns the ids of a gateway's position by channel, in the
+// order of names, nil if it is not a position of that many channels. The
+// gateway's order is that of the sorted names, and the last part of the position
+// of several channels stands for the names.
+func splitPosition(position string, names []string) []string {
+	parts := strings.Split(position, "~")
+	if n := len(parts); n > 1 {
+		parts = parts[:n-1]
+	}
+	if len(parts) != len(names) {
+		return nil
+	}
+	sorted := slices.Sorted(slices.Values(names))
+	ids := make([]string, len(names))
+	for i, name := range names {
+		at, _ := slices.BinarySearch(sorted, name)
+		ids[i] = parts[at]
+	}
+	return ids
+}
+
+// joinedAt returns the ids of the position at which a subscriber joined, by its
+// channels, nil if the server named none.
+func (s *subscriber) joinedAt() []string {
+	if s.position == "" {
+		return nil
+	}
+	names := make([]string, len(s.channels))
+	for c := range names {
+		names[c] = s.g.cfg.channelName(s.g.cfg.channelOf(s.index, c))
+	}
+	return splitPosition(s.position, names)
+}
+
+// positions returns the places at which the group's subscribers joined.
+func (g *group) positions() positions {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p := positions{}
+	for i := range g.subs {
+		s := &g.subs[i]
+		for c, id := range s.joinedAt() {
+			p.add(g.cfg.channelOf(s.index, c), id)
+		}
+	}
+	return p
+}
+
+// expectFrom tells each joining subscriber from where on it is owed events. The
+// caller holds mu.
+func (g *group) expectFrom(bases positions, at schedule) {
+	for i := range g.subs {
+		s := &g.subs[i]
+		ids := s.joinedAt()
+		for c := range s.channels {
+			state, ch := &s.channels[c], g.cfg.channelOf(s.index, c)
+			if ids != nil {
+				if state.base, state.exact = bases[ch][ids[c]]; state.exact {
+					continue
+				}
+			}
+			state.base = min(at.sentBy(ch, s.firstAt), g.published[ch])
+		}
+	}
+}
+
+// resolve fills in how many events were published up to each place. A place of
+// which the publisher cannot tell is taken out.
+func (p *publisher) resolve(places positions) {
+	for channel, ids := range places {
+		for text := range ids {
+			id, ok := parseEntryID(text)
+			var n int64
+			if ok {
+				n, ok = p.ids[channel].upTo(id, p.sent[channel].Load())
+			}
+			if !ok {
+				delete(ids, text)
+				continue
+			}
+			ids[text] = n
+		}
+	}
+}
