@@ -171,8 +171,9 @@ func TestReplicaBehind(t *testing.T) {
 	if n := replica.Do("XLEN", "sse:a"); n != int64(1) {
 		t.Fatalf("the replica has %v entries: not the fault that was meant", n)
 	}
-	// It has seen what the replica does not have; the master knows.
-	if ahead.at(ID{20, 0}).drain(); fmt.Sprint(ahead.got) != "[21-0 2]" {
+	// It has seen what the replica does not have; the master knows. Nothing is
+	// delivered that the tail has not read, and nothing is lost.
+	if ahead.at(ID{20, 0}).drain(); len(ahead.got) > 0 {
 		t.Errorf("ahead of the replica: got %v", ahead.got)
 	}
 	// This was never there, and to say so does not wait for the replica.
