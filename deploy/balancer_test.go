@@ -255,7 +255,7 @@ func testRefusal(t *testing.T, start starter) {
 	for _, s := range stubs {
 		s.refusing.Store(true)
 	}
-	res := get(t, lb.http1, 1, "text/event-stream")
+	res := get(t, lb.http1, 1, "application/json")
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -263,4 +263,10 @@ func testRefusal(t *testing.T, start starter) {
 	if res.StatusCode != http.StatusServiceUnavailable || !strings.HasPrefix(string(body), "refused by gateway-") {
 		t.Errorf("got %s %q, want the gateway's own answer", res.Status, body)
 	}
+	// All refuse: that has to be told to a browser so that it comes back.
+	res = get(t, lb.http1, 1, "text/event-stream")
+	if kind := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") {
+		t.Errorf("EventSource gets %s, %s", res.Status, kind)
+	}
+	requireRetry(t, res.Body)
 }

@@ -54,4 +54,18 @@ func TestNginxConfig(t *testing.T) {
 	check(t, nil, redistest.Command(t, "nginx", "nginx"), "-e", "stderr", "-t", "-c", renderNginx(t, env))
 }
 
-func TestNginx(t *testing.T) { testBalancer(t, startNginx) }
+func TestNginx(t *testing.T) {
+	testBalancer(t, startNginx)
+	t.Run("a gateway that refuses is passed by", func(t *testing.T) {
+		stubs := startStubs(t, 0)
+		stubs[1].refusing.Store(true)
+		lb := startNginx(t, stubs, time.Minute)
+		for range 6 {
+			for version, url := range map[int]string{1: lb.http1, 2: lb.http2} {
+				if _, name := subscribe(t, url, version); name == "gateway-2" {
+					t.Error("gateway-2 answered, which refuses")
+				}
+			}
+		}
+	})
+}

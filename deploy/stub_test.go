@@ -24,7 +24,7 @@ type stub struct {
 	notReady  atomic.Bool
 	flooding  atomic.Bool  // writes as much as it can, up to floodLimit
 	flooded   atomic.Int64 // bytes that were taken from it then
-	refusing  atomic.Bool  // answers 503 of its own
+	refusing  atomic.Bool  // has a refusal for the moment, as gateways have
 	forwarded atomic.Value
 
 	mu      sync.Mutex
@@ -57,6 +57,11 @@ func (s *stub) serveReady(w http.ResponseWriter, r *http.Request) {
 
 func (s *stub) serveEvents(w http.ResponseWriter, r *http.Request) {
 	s.forwarded.Store(r.Header.Values("X-Forwarded-For"))
+	if s.refusing.Load() && r.Header.Get("Accept") == "text/event-stream" {
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		fmt.Fprint(w, "retry: 7000\n\n")
+		return
+	}
 	if s.refusing.Load() {
 		http.Error(w, "refused by "+s.name, http.StatusServiceUnavailable)
 		return
