@@ -42,9 +42,10 @@ func newTopology(s *Store, e *endpoint) topologyManager {
 	return t
 }
 
-// historyOptions are the settings of a client for reads of history. One retry
-// takes care of a connection that broke while it was idle; what does not help
-// then takes long, and whoever waits can try again by itself.
+// historyOptions are the settings of a client for reads of history. What one
+// retry does not help with takes long, and whoever waits can try again by
+// itself. (A command whose reply a keeper takes is not repeated by go-redis; a
+// connection that broke while it was idle is then history's own to look after.)
 func (e *endpoint) historyOptions(addr string) *redis.Options {
 	o := e.options(addr)
 	o.PoolSize, o.PipelinePoolSize, o.MaxRetries = historyConns, historyConns, 1
