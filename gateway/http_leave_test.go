@@ -124,7 +124,12 @@ func TestNothingIsLeftOfClients(t *testing.T) { // not parallel: it counts gorou
 	}
 	r.await(0, "connections")
 	r.h2.CloseIdleConnections()
-	if err := goleak.Find(there, lingering); err != nil {
+	var err error
+	redistest.Poll(patience, func() bool {
+		err = goleak.Find(there, lingering)
+		return err == nil
+	})
+	if err != nil {
 		t.Error(err)
 	}
 }
@@ -138,9 +143,10 @@ func TestDrainTellsClientsToComeBack(t *testing.T) {
 		c.next()
 		clients = append(clients, c)
 	}
-	if ready, _ := r.ready(t); !ready {
-		t.Error("it is not ready before the drain")
-	}
+	redistest.Eventually(t, patience, "it is ready before the drain", func() bool {
+		ready, _ := r.ready(t)
+		return ready
+	})
 	begin := time.Now()
 	r.g.Drain(t.Context())
 	if ready, reason := r.ready(t); ready || reason != "draining" {

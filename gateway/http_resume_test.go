@@ -48,8 +48,9 @@ func TestResumeOneChannel(t *testing.T) {
 			}
 		}
 	}
-	if n, gaps := r.value("resumes_total"), r.value("gaps_total"); n != 24 || gaps != 0 {
-		t.Errorf("%v resumes, %v gaps", n, gaps)
+	r.await(24, "resumes_total") // a stream may count after its first write
+	if gaps := r.value("gaps_total"); gaps != 0 {
+		t.Errorf("%v gaps", gaps)
 	}
 	// The header is what a browser comes back with; the URL is as old as the page.
 	c := r.subscribe("channel=a&replay=all&since=0&last_event_id="+ids[3], "Last-Event-ID", ids[18])

@@ -9,14 +9,17 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
+// lingering is net/http waiting half a second before it closes a connection
+// that it has given up, so that the client gets to read why.
+var lingering = goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
+
 // TestMain fails unless the tests leave no goroutine. net/http takes a moment
-// to be done with a connection that it has given up: half a second so that the
-// client gets to read why, and a second after it has said goodbye over HTTP/2.
+// to be done with a connection that it has given up, over HTTP/2 a second.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	var err error
 	redistest.Poll(patience, func() bool {
-		err = goleak.Find()
+		err = goleak.Find(lingering)
 		return err == nil
 	})
 	if code == 0 && err != nil {
