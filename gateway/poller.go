@@ -3,10 +3,10 @@
 package gateway
 
 import (
-	"errors"
 	"net"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -152,17 +152,24 @@ func (k keepAlive) restore(fd int) {
 	}
 }
 
-// writeFD writes as much as the socket takes at once.
+// writeFD writes as much as the socket takes at once. That never blocks, so the
+// scheduler is not told of it: for a quiet channel's event that would take
+// longer than the write, because it wakes the thread that watches over system
+// calls.
 func writeFD(fd int32, b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
 	for {
-		n, err := unix.Write(int(fd), b)
-		switch {
-		case err == nil:
-			return n, nil
-		case errors.Is(err, unix.EAGAIN):
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EAGAIN:
 			return 0, nil
-		case !errors.Is(err, unix.EINTR):
-			return 0, err
+		case unix.EINTR:
+		default:
+			return 0, errno
 		}
 	}
 }

@@ -68,7 +68,7 @@ func randomEntries(rng *rand.Rand, maxEvent int) (es []rawEntry) {
 // ids; everything that came in between as it was.
 func TestKeeper(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 4))
 		maxEvent := 1 + rng.IntN(1+rng.IntN(200_000))
 		es := randomEntries(rng, maxEvent)
