@@ -18,10 +18,9 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 
 # Packages are tested one after another: they start servers and measure time,
 # and two of them at once would be in each other's way on a small machine.
-# Within one, four at once even on two cores: most of them wait most of the time.
 # -count=1: what the tests start (Redis, nginx, browsers) is unknown to Go's
 # cache of results.
-TESTFLAGS ?= -race -count=1 -p 1 -parallel 4 -timeout 10m
+TESTFLAGS ?= -race -count=1 -p 1 -timeout 10m
 BENCHTIME ?= 1s
 
 # run-tests runs the tests that match a name, and fails if there are none.
