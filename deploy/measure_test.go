@@ -101,16 +101,9 @@ func (m *meter) connect(n int, channel string) []io.Reader {
 }
 
 // awaitDeliveries waits until the gateway has written n events since it started.
-// It asks seldom, because asking is work for the gateway too.
 func (m *meter) awaitDeliveries(n float64) {
 	m.t.Helper()
-	var got float64
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
-		if got = m.series("sse_gateway_deliveries_total"); got >= n {
-			return
-		}
-	}
-	m.t.Fatalf("%v events were delivered, want %v", got, n)
+	redistest.Eventually(m.t, 30*time.Second, fmt.Sprint(n, " deliveries"), func() bool { return m.series("sse_gateway_deliveries_total") >= n })
 }
 
 // redisCPU is the processor time that a Redis has used, in µs.

@@ -3,12 +3,14 @@ package gateway
 import (
 	"context"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // smallBuffer is the size of a socket's buffer that fills up soon, in bytes.
@@ -186,9 +188,5 @@ func testStopWhileArriving(t *testing.T, e *engine) {
 // awaitEndless waits until at least n streams are open.
 func (e *engine) awaitEndless(n int) {
 	e.t.Helper()
-	for deadline := time.Now().Add(enginePatience); e.connections() < n; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			e.t.Fatalf("%d connections, want %d", e.connections(), n)
-		}
-	}
+	redistest.Eventually(e.t, enginePatience, strconv.Itoa(n)+" connections", func() bool { return e.connections() >= n })
 }

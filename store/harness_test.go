@@ -244,17 +244,13 @@ func (r *reader) drain() {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	for {
-		more, err := r.step(ctx, 1<<16)
-		if err != nil {
-			if ctx.Err() != nil {
-				r.t.Fatalf("Fetch: %v", err)
-			}
-			time.Sleep(5 * time.Millisecond)
-			continue
-		}
-		if !more {
-			return
+	for more := true; more; {
+		var err error
+		if !redistest.Poll(patience, func() bool {
+			more, err = r.step(ctx, 1<<16)
+			return err == nil
+		}) {
+			r.t.Fatalf("Fetch: %v", err)
 		}
 	}
 }

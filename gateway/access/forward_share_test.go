@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 func TestForwardTimeout(t *testing.T) {
@@ -34,7 +36,7 @@ func TestForwardTimeout(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, "all slots are free", func() bool { return len(a.forward.slots) == 0 })
+	redistest.Eventually(t, patience, "all slots are free", func() bool { return len(a.forward.slots) == 0 })
 }
 
 func TestForwardBodyIsBounded(t *testing.T) {
@@ -54,11 +56,12 @@ func TestForwardBodyIsBounded(t *testing.T) {
 func TestForwardConcurrencyIsBounded(t *testing.T) {
 	const limit, clients = 2, 12
 	var now, most atomic.Int64
+	answer := make(chan struct{})
 	url, asked := application(t, func(http.ResponseWriter, *http.Request) {
 		n := now.Add(1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
-		time.Sleep(2 * time.Millisecond)
+		<-answer
 		now.Add(-1)
 	})
 	a := newAuthorizer(t, Config{AuthURL: url, AuthConcurrency: limit})
@@ -68,6 +71,17 @@ func TestForwardConcurrencyIsBounded(t *testing.T) {
 			if _, err := a.Authorize(withCookie(fmt.Sprint("s=", i)), []string{"a"}); err != nil {
 				t.Error(err)
 			}
+		})
+	}
+	redistest.Eventually(t, patience, "all wait and as many as may are asked", func() bool {
+		questions, _ := a.forward.flights.waiting()
+		return questions == clients && now.Load() >= limit
+	})
+	for i := range clients { // one slot after the other is free
+		answer <- struct{}{}
+		left := clients - i - 1
+		redistest.Eventually(t, patience, "the next is asked", func() bool {
+			return now.Load() >= int64(min(limit, left)) && asked.Load() >= int64(min(i+1+limit, clients))
 		})
 	}
 	wg.Wait()
@@ -87,7 +101,7 @@ func startAsking(t *testing.T, a *Authorizer, ctx context.Context, n int) <-chan
 			errs <- err
 		}()
 	}
-	eventually(t, "all wait", func() bool { _, w := a.forward.flights.waiting(); return w == before+n })
+	redistest.Eventually(t, patience, "all wait", func() bool { _, w := a.forward.flights.waiting(); return w == before+n })
 	return errs
 }
 
@@ -145,7 +159,7 @@ func TestForwardQuestionEndsWithItsLastClient(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	errs := startAsking(t, a, ctx, 2)
-	eventually(t, "the question is asked", func() bool { return asked.Load() == 1 })
+	redistest.Eventually(t, patience, "the question is asked", func() bool { return asked.Load() == 1 })
 	cancel()
 	for range 2 {
 		if err := <-errs; !errors.Is(err, context.Canceled) {
@@ -157,7 +171,7 @@ func TestForwardQuestionEndsWithItsLastClient(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the question goes on")
 	}
-	eventually(t, "the slot is free", func() bool { return len(a.forward.slots) == 0 })
+	redistest.Eventually(t, patience, "the slot is free", func() bool { return len(a.forward.slots) == 0 })
 	if n, _ := a.forward.flights.waiting(); n != 0 || log.Len() != 0 {
 		t.Errorf("%d flights are left; log: %s", n, log.String())
 	}

@@ -27,17 +27,9 @@ func application(t testing.TB, h http.HandlerFunc) (url string, asked *atomic.In
 	return s.URL + "/may?app=1", asked
 }
 
-// eventually waits until cond holds.
-func eventually(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !cond() {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-		time.Sleep(time.Millisecond)
-	}
-}
+// patience is how long a test waits for what has to happen; a quick machine
+// never waits it out.
+const patience = 10 * time.Second
 
 // waiting returns how many requests wait for answers.
 func (g *flights) waiting() (questions, waiters int) {
