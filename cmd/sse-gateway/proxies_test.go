@@ -224,8 +224,10 @@ func TestDrainBehindProxies(t *testing.T) {
 		for _, c := range clients {
 			c.requireData(t, "to all")
 		}
-		if d := time.Since(signalled); d < 3*time.Second && old.metric("sse_gateway_connections") != had {
-			t.Errorf("%v after the signal %v of %v streams are left", d, old.metric("sse_gateway_connections"), had)
+		// More than it had are fine: a stream may be let in until the signal is
+		// taken notice of.
+		if left, d := old.metric("sse_gateway_connections"), time.Since(signalled); d < 3*time.Second && left < had {
+			t.Errorf("%v after the signal %v of %v streams are left", d, left, had)
 		}
 
 		old.requireExit(3*time.Second + 2*time.Second + drainReserve)
