@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -126,13 +127,14 @@ func redisCPU(t *testing.T, c *redis.Client) float64 {
 
 // publishAt publishes n events of 100 bytes at a steady rate, in a pipeline of
 // batch at a time, and returns the rate that was reached.
-func publishAt(t *testing.T, c *redis.Client, channel string, n, batch int, rate float64) float64 {
+func publishAt(t *testing.T, c *redis.Client, channel string, n, batch int, perSecond float64) float64 {
 	t.Helper()
 	data := strings.Repeat("x", 100)
+	pace := rate.NewLimiter(rate.Limit(perSecond), batch)
 	started := time.Now()
 	for sent := 0; sent < n; sent += batch {
-		if wait := time.Duration(float64(sent)/rate*1e9) - time.Since(started); wait > 0 {
-			time.Sleep(wait) // the pace of the publisher, which is what is measured
+		if err := pace.WaitN(t.Context(), batch); err != nil {
+			t.Fatal(err)
 		}
 		pipe := c.Pipeline()
 		for range batch {

@@ -10,16 +10,19 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"syscall"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // engineClient is a client of an event stream that reads only when it is told
 // to, so that a test decides how slow it is.
 type engineClient struct {
-	t    testing.TB
-	conn *net.TCPConn
+	t         testing.TB
+	published *atomic.Int64 // the engine's
+	conn      *net.TCPConn
 	sseParser
 	ended bool // the server ended the stream
 }
@@ -47,23 +50,25 @@ func (e *engine) connect(channels string, setup clientSetup) *engineClient {
 	return c
 }
 
+// connectMany is connect, n times.
+func (e *engine) connectMany(n int, channels string) []*engineClient {
+	e.t.Helper()
+	clients := make([]*engineClient, n)
+	for i := range clients {
+		clients[i] = e.connect(channels, clientSetup{})
+	}
+	e.awaitConnections(n)
+	return clients
+}
+
 // tryConnect is connect for goroutines: it leaves errors, and the closing of
 // the connection, to the caller. Channels are separated by commas.
 func (e *engine) tryConnect(channels string, setup clientSetup) (*engineClient, error) {
-	d := net.Dialer{Timeout: enginePatience, Control: func(_, _ string, rc syscall.RawConn) (err error) {
-		if setup.recvBuf > 0 {
-			cerr := rc.Control(func(fd uintptr) {
-				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, setup.recvBuf)
-			})
-			err = errors.Join(err, cerr)
-		}
-		return err
-	}}
-	conn, err := d.Dial("tcp", e.addr)
+	conn, err := redistest.SmallDialer(setup.recvBuf).Dial("tcp", e.addr)
 	if err != nil {
 		return nil, err
 	}
-	c := &engineClient{t: e.t, conn: conn.(*net.TCPConn)}
+	c := &engineClient{t: e.t, published: &e.published, conn: conn.(*net.TCPConn)}
 	if err := c.begin(channels, setup); err != nil {
 		_ = conn.Close()
 		return nil, err

@@ -83,11 +83,7 @@ func testGarbage(t *testing.T, e *engine) {
 // the clients to come back; one that comes is sent away.
 func testDrain(t *testing.T, e *engine) {
 	ch := channelOf(t)
-	var clients []*engineClient
-	for range 30 {
-		clients = append(clients, e.connect(ch, clientSetup{}))
-	}
-	e.awaitConnections(len(clients))
+	clients := e.connectMany(30, ch)
 	padding := strings.Repeat("z", 1000)
 	stop := make(chan struct{})
 	var publisher, readers sync.WaitGroup
@@ -144,11 +140,7 @@ func testDrainStuck(t *testing.T, e *engine) {
 
 func testStop(t *testing.T, e *engine) {
 	ch := channelOf(t)
-	var clients []*engineClient
-	for range 10 {
-		clients = append(clients, e.connect(ch, clientSetup{}))
-	}
-	e.awaitConnections(len(clients))
+	clients := e.connectMany(10, ch)
 	e.g.Stop()
 	e.awaitEnded(metrics.EndShutdown, len(clients))
 	for _, c := range clients {

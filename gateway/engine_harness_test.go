@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -57,6 +58,8 @@ type engine struct {
 	redis *redistest.Server
 	addr  string // of the HTTP server
 	stop  func()
+
+	published atomic.Int64 // events so far, of all channels
 }
 
 func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *engine {
@@ -139,6 +142,7 @@ func (e *engine) publish(channel string, data ...string) {
 	if _, err := pipe.Exec(context.Background()); err != nil {
 		e.t.Fatal(err)
 	}
+	e.published.Add(int64(len(data)))
 }
 
 // publishNumbers appends events that say from, from+1, … with padding behind.

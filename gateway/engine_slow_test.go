@@ -121,6 +121,13 @@ func testSlowReaders(t *testing.T, e *engine) {
 	e.awaitConnections(quick + slow)
 }
 
+// dawdle does not read until n more events have been published, or fewer if
+// nobody publishes any more.
+func (c *engineClient) dawdle(n int) {
+	enough := c.published.Load() + int64(n)
+	redistest.Poll(20*time.Millisecond, func() bool { return c.published.Load() >= enough })
+}
+
 // readSlowly reads until there are n messages, if slow in pieces, with pauses.
 func (c *engineClient) readSlowly(random *rand.Rand, slow bool, n int) {
 	b := make([]byte, 16<<10)
@@ -131,7 +138,7 @@ func (c *engineClient) readSlowly(random *rand.Rand, slow bool, n int) {
 		if slow {
 			piece = b[:random.IntN(len(b))+1]
 			if random.IntN(8) == 0 {
-				time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond) // is the client's slowness
+				c.dawdle(random.IntN(40))
 			}
 		}
 		if err := c.readSome(piece, deadline); err != nil {

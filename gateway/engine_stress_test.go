@@ -130,7 +130,7 @@ func (c *engineClient) readRandomly(random *rand.Rand, until time.Time) error {
 			return err
 		}
 		if random.IntN(20) == 0 {
-			time.Sleep(time.Duration(random.IntN(10)) * time.Millisecond) // is the client's slowness
+			c.dawdle(random.IntN(40))
 		}
 	}
 	return nil

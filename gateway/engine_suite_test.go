@@ -93,11 +93,7 @@ func channelOf(t *testing.T) string {
 func testOrder(t *testing.T, e *engine) {
 	ch := channelOf(t)
 	e.publish(ch, "before")
-	var clients []*engineClient
-	for range 20 {
-		clients = append(clients, e.connect(ch, clientSetup{}))
-	}
-	e.awaitConnections(len(clients))
+	clients := e.connectMany(20, ch)
 	e.publishNumbers(ch, 0, 200, "x")
 	for _, c := range clients {
 		c.awaitMessages(200)

@@ -4,6 +4,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // A connection that is detached and attached again looks for a vanished host
@@ -14,20 +16,7 @@ func TestAttachKeepsKeepAlive(t *testing.T) {
 		"off": {0, 7, 3, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			client, err := net.Dial("tcp", l.Addr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			c, err := l.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
+			_, c := redistest.Pair(t, redistest.Listen(t))
 			config := net.KeepAliveConfig{Enable: true, Idle: 7 * time.Second, Interval: 3 * time.Second, Count: 4}
 			if err := c.(*net.TCPConn).SetKeepAliveConfig(config); err != nil {
 				t.Fatal(err)

@@ -158,28 +158,29 @@ func (f *clusterFixture) addNode() {
 	f.s.awaitHealth(f.t, true)
 }
 
-// failover has a replica take over from a master that works on as a replica.
-func (f *clusterFixture) failover() {
-	master := f.c.NodeFor("sse:c2")
+// inSync returns a master and one of its replicas, which has all it has.
+func (f *clusterFixture) inSync() (master, replica *redistest.Server) {
+	master = f.c.NodeFor("sse:c2")
 	replicas := f.c.Replicas(master)
 	if len(replicas) == 0 {
 		f.t.Fatal("no replica")
 	}
 	replicas[0].AwaitSync(master)
-	f.c.Failover(replicas[0])
+	return master, replicas[0]
+}
+
+// failover has a replica take over from a master that works on as a replica.
+func (f *clusterFixture) failover() {
+	master, replica := f.inSync()
+	f.c.Failover(replica)
 	f.publish("after a failover")
-	master.AwaitSync(replicas[0])
+	master.AwaitSync(replica)
 	f.s.awaitHealth(f.t, true)
 }
 
 // kill has a replica take over from a master that died.
 func (f *clusterFixture) kill() {
-	master := f.c.NodeFor("sse:c2")
-	replicas := f.c.Replicas(master)
-	if len(replicas) == 0 {
-		f.t.Fatal("no replica")
-	}
-	replicas[0].AwaitSync(master)
+	master, _ := f.inSync()
 	master.Kill()
 	f.c.AwaitFailover(f.c.Slot("sse:c2"))
 	f.publish("after the death of a master")

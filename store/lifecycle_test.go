@@ -189,15 +189,9 @@ func TestVisits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			seed := *modelSeed
-			if seed == 0 {
-				seed = rand.Uint64()
-			}
-			t.Logf("-model.seed=%d", seed)
-			srv := redistest.Start(t)
-			proxy := redistest.StartProxy(t, srv.Addr())
-			v := &visitors{t: t, srv: srv, ledgers: map[string]*ledger{}}
-			v.s = openHealthy(t, srv.URLAt(proxy.Addr()), tt.change)
+			seed := seedOf(t)
+			srv, proxy, s := openProxied(t, tt.change)
+			v := &visitors{t: t, s: s, srv: srv, ledgers: map[string]*ledger{}}
 
 			stop := make(chan struct{})
 			var faults, comers sync.WaitGroup

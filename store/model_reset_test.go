@@ -83,11 +83,7 @@ func judgeResets(all []*incarnation, got []item) (fault string) {
 // and far behind then, also behind where the two agree.
 func TestModelResets(t *testing.T) {
 	t.Parallel()
-	seed := *modelSeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("go test -run TestModelResets -model.seed=%d", seed)
+	seed := seedOf(t)
 	srv := redistest.Start(t)
 	// Behind the one window readers soon go by pages; in the other they dawdle.
 	window := func(events int) func(*Config) { return func(c *Config) { c.WindowEvents = events } }

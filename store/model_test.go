@@ -19,9 +19,19 @@ import (
 )
 
 var (
-	modelSeed = flag.Uint64("model.seed", 0, "seed of TestModel; 0: a new one")
+	modelSeed = flag.Uint64("model.seed", 0, "seed of the model tests; 0: a new one")
 	modelTime = flag.Duration("model.time", 5*time.Second, "how long TestModel publishes")
 )
+
+// seedOf is the seed of a model's random choices, which is logged.
+func seedOf(t *testing.T) uint64 {
+	seed := *modelSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("go test -run '%s' -model.seed=%d", t.Name(), seed)
+	return seed
+}
 
 // ledger is everything that was ever added to a stream.
 type ledger struct {
@@ -114,11 +124,7 @@ type modelChannel struct {
 // several publishers add and trim, and checks each one's whole sequence.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	seed := *modelSeed
-	if seed == 0 {
-		seed = rand.Uint64()
-	}
-	t.Logf("go test -run TestModel -model.seed=%d", seed)
+	seed := seedOf(t)
 	srv := redistest.Start(t)
 	tiny := func(c *Config) {
 		c.WindowEvents, c.WindowMemory = 8, 3000

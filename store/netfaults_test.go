@@ -10,12 +10,18 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
+// openProxied is openHealthy with a network between that can be broken.
+func openProxied(t *testing.T, change func(*Config)) (*redistest.Server, *redistest.Proxy, *testStore) {
+	t.Helper()
+	srv := redistest.Start(t)
+	proxy := redistest.StartProxy(t, srv.Addr())
+	return srv, proxy, openHealthy(t, srv.URLAt(proxy.Addr()), change)
+}
+
 // TestCut cuts all connections under load, again and again.
 func TestCut(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	proxy := redistest.StartProxy(t, srv.Addr())
-	s := openHealthy(t, srv.URLAt(proxy.Addr()), func(c *Config) { c.WindowEvents = 8 })
+	srv, proxy, s := openProxied(t, func(c *Config) { c.WindowEvents = 8 })
 	r := s.subscribe(t, "a")
 	p := startPour(srv, "a")
 	for range 4 {
@@ -34,9 +40,7 @@ func TestCut(t *testing.T) {
 // find out by itself, in time.
 func TestBlackhole(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	proxy := redistest.StartProxy(t, srv.Addr())
-	s := openHealthy(t, srv.URLAt(proxy.Addr()), nil)
+	srv, proxy, s := openProxied(t, nil)
 	r := s.subscribe(t, "a")
 	r.awaitID(srv.XAdd("sse:a", "data", "x"))
 	opened := s.sessions()
@@ -110,9 +114,7 @@ func TestSweep(t *testing.T) {
 // TestLatency has a slow network between.
 func TestLatency(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	proxy := redistest.StartProxy(t, srv.Addr())
-	s := openHealthy(t, srv.URLAt(proxy.Addr()), nil)
+	srv, proxy, s := openProxied(t, nil)
 	r := s.subscribe(t, "a")
 	proxy.Latency(150 * time.Millisecond)
 	p := startPour(srv, "a")

@@ -1,21 +1,26 @@
 package store
 
 import (
+	"context"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // relay is a TCP relay that knows which of its connections are subscribed to
 // invalidations, and meddles with what Redis sends on those.
 type relay struct {
 	addr              string
+	ctx               context.Context // ends with the test
 	dropInvalidations atomic.Bool
-	bytesPerSecond    atomic.Int64 // of each connection; 0: no limit
+	bytesPerSecond    atomic.Int64 // of each connection from Redis; 0: no limit
 
 	mu    sync.Mutex
 	links []*link
@@ -29,11 +34,8 @@ type link struct {
 
 func startRelay(t *testing.T, upstream string) *relay {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &relay{addr: l.Addr().String()}
+	l := redistest.Listen(t)
+	r := &relay{addr: l.Addr().String(), ctx: t.Context()}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -95,6 +97,7 @@ func (r *relay) up(k *link) {
 func (r *relay) down(k *link) {
 	defer k.client.Close()
 	buf := make([]byte, 16<<10)
+	pace := rate.NewLimiter(rate.Inf, len(buf))
 	for {
 		n, err := k.server.Read(buf)
 		if err == io.EOF || err != nil {
@@ -106,8 +109,11 @@ func (r *relay) down(k *link) {
 		if _, err := k.client.Write(buf[:n]); err != nil {
 			return
 		}
-		if rate := r.bytesPerSecond.Load(); rate > 0 {
-			time.Sleep(time.Duration(n) * time.Second / time.Duration(rate))
+		if limit := r.bytesPerSecond.Load(); limit > 0 {
+			pace.SetLimit(rate.Limit(limit))
+		}
+		if err := pace.WaitN(r.ctx, n); err != nil {
+			return // the test is over
 		}
 	}
 }

@@ -142,9 +142,7 @@ func TestComesBackEmpty(t *testing.T) {
 // where entries were lost, none where not.
 func TestTrimmedDuringOutage(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	p := redistest.StartProxy(t, srv.Addr())
-	s := openHealthy(t, srv.URLAt(p.Addr()), nil)
+	srv, p, s := openProxied(t, nil)
 	lost, edge := s.subscribe(t, "lost"), s.subscribe(t, "edge")
 	lastLost, lastEdge := srv.XAdd("sse:lost", "data", "0"), srv.XAdd("sse:edge", "data", "0")
 	lost.awaitID(lastLost)

@@ -41,10 +41,8 @@ func (l *logLines) with(text string) (found []string) {
 // until then nothing is delivered.
 func TestSessionsThatWorked(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	proxy := redistest.StartProxy(t, srv.Addr())
 	log := &logLines{}
-	s := openHealthy(t, srv.URLAt(proxy.Addr()), func(c *Config) {
+	srv, proxy, s := openProxied(t, func(c *Config) {
 		c.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	r := s.subscribe(t, "a")

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // wireReplies are replies of every form, and of sizes around the buffer's.
@@ -72,21 +74,12 @@ func TestWireReplies(t *testing.T) {
 // What is sent is what Redis reads, over a real socket and for commands larger
 // than it takes at once.
 func TestWireCommands(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	got := make(chan []byte, 1)
-	go func() {
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
+	l := redistest.ServeConns(t, func(conn net.Conn) {
 		defer conn.Close()
 		b, _ := io.ReadAll(conn)
 		got <- b
-	}()
+	})
 	conn, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

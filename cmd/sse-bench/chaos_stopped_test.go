@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -117,12 +116,7 @@ type stoppedClient struct {
 // startStopped subscribes to a channel and then does not read.
 func (s *stage) startStopped(g *replica, channel string) *stoppedClient {
 	s.t.Helper()
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) {
-			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, stoppedBuffer)
-		})
-	}}
-	conn, err := d.DialContext(s.t.Context(), "tcp", g.public)
+	conn, err := redistest.SmallDialer(stoppedBuffer).DialContext(s.t.Context(), "tcp", g.public)
 	if err != nil {
 		s.t.Fatal(err)
 	}

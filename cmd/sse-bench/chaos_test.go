@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -107,7 +108,9 @@ func (f *faults) atRandom(long time.Duration) {
 	for round, start := 1, time.Now(); time.Since(start) < long; round++ {
 		f.round(round)
 		// The load in between, for the next fault to find everybody busy.
-		time.Sleep(f.upTo(2 * time.Second))
+		if err := f.lasts(f.upTo(2 * time.Second)); err != nil {
+			f.t.Fatal(err)
+		}
 	}
 }
 
@@ -170,18 +173,27 @@ func (f *faults) together(here func() error, others ...func() error) error {
 
 func (f *faults) upTo(d time.Duration) time.Duration { return time.Duration(f.rng.Int64N(int64(d))) }
 
+// lasts returns when the time is over, which is a fault's length, or with an
+// error as soon as the load that is to feel it has ended.
+func (f *faults) lasts(d time.Duration) error {
+	select {
+	case <-f.load.done:
+		return errors.New("the load ended before the fault did")
+	case <-time.After(d):
+		return nil
+	}
+}
+
 func (f *faults) redisCrash(down time.Duration) error {
 	f.redis.Kill()
-	time.Sleep(down) // the fault itself
-	f.redis.Restart()
-	return nil
+	defer f.redis.Restart()
+	return f.lasts(down)
 }
 
 func (f *faults) redisFreeze(while time.Duration) error {
 	f.redis.Pause()
-	time.Sleep(while) // the fault itself
-	f.redis.Resume()
-	return nil
+	defer f.redis.Resume()
+	return f.lasts(while)
 }
 
 // redisCut ends every connection to Redis: both of each tail, those that read

@@ -131,11 +131,13 @@ func (d *daemon) stop(within time.Duration) error {
 	return nil
 }
 
-// freeze stops the process (SIGSTOP) for a while.
+// freeze stops the process (SIGSTOP) for a while, which it must outlive.
 func (d *daemon) freeze(while time.Duration) error {
 	if err := d.signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	time.Sleep(while) // the fault itself
+	if code, err := d.wait(while); err == nil {
+		return fmt.Errorf("ended with code %d while it was frozen", code)
+	}
 	return d.signal(syscall.SIGCONT)
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // fakeNode is a cluster node that drops the connection upon its first XADDs: a
@@ -25,21 +27,8 @@ type fakeNode struct {
 
 func startFakeNode(t *testing.T, drops int) *fakeNode {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &fakeNode{Listener: l, drops: drops}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go n.serve(c)
-		}
-	}()
+	n := &fakeNode{drops: drops}
+	n.Listener = redistest.ServeConns(t, n.serve)
 	return n
 }
 

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -105,12 +104,7 @@ func (cs *connections) open(text string) net.Conn {
 // dial opens a connection whose receive buffer is small, so that little is
 // enough to fill it.
 func (cs *connections) dial() (net.Conn, error) {
-	d := net.Dialer{Timeout: 10 * time.Second, Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) {
-			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
-		})
-	}}
-	c, err := d.DialContext(cs.t.Context(), "tcp", cs.addr)
+	c, err := redistest.SmallDialer(receiveBuffer).DialContext(cs.t.Context(), "tcp", cs.addr)
 	if err == nil {
 		cs.all = append(cs.all, c)
 	}

@@ -74,22 +74,8 @@ func TestMeterIdle(t *testing.T) {
 // client's end.
 func heldUp(t *testing.T) (c *clientConn, client net.Conn, throttled prometheus.Counter) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
 	throttled = prometheus.NewCounter(prometheus.CounterOpts{Name: "throttled"})
-	public := &publicListener{Listener: l, throttled: throttled}
-	if client, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	conn, err := public.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
+	client, conn := redistest.Pair(t, &publicListener{Listener: redistest.Listen(t), throttled: throttled})
 	c = conn.(*clientConn)
 	c.meter.take(1 << 30) // nine hours
 	if _, err := client.Write([]byte("x")); err != nil {
@@ -161,22 +147,8 @@ func TestListenerVanishes(t *testing.T) {
 	if c.Unwrap() != net.Conn(c.TCPConn) {
 		t.Error("what is left is not the bare connection")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	public := &publicListener{Listener: l, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	client, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	conn, err := public.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	_, conn := redistest.Pair(t, &publicListener{Listener: redistest.Listen(t), trusted: trusted})
 	if _, ok := conn.(*net.TCPConn); !ok {
 		t.Errorf("a proxy has a %T", conn)
 	}

@@ -2,14 +2,16 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -103,7 +105,7 @@ func TestSlowReader(t *testing.T) {
 	fmt.Fprintf(conn, "GET /events?channel=a&replay=all HTTP/1.1\r\nHost: h\r\n\r\n")
 	var read atomic.Int64
 	done := make(chan error, 1)
-	go func() { done <- readSlowly(conn, &read) }()
+	go func() { done <- readSlowly(t.Context(), conn, &read) }()
 	end := time.Now().Add(3 * writeTimeout)
 	for time.Now().Before(end) {
 		select {
@@ -123,8 +125,8 @@ func TestSlowReader(t *testing.T) {
 
 // readSlowly reads byte by byte, about 20,000 of them a second, and checks that
 // the numbers of the events ascend.
-func readSlowly(conn net.Conn, read *atomic.Int64) error {
-	in := bufio.NewReaderSize(oneByte{conn, read}, 16)
+func readSlowly(ctx context.Context, conn net.Conn, read *atomic.Int64) error {
+	in := bufio.NewReaderSize(oneByte{conn, ctx, rate.NewLimiter(20_000, 100), read}, 16)
 	for next := 0; ; {
 		line, err := in.ReadString('\n')
 		if err != nil {
@@ -141,28 +143,26 @@ func readSlowly(conn net.Conn, read *atomic.Int64) error {
 	}
 }
 
-// oneByte reads one byte per call, with a rest after every hundredth.
+// oneByte reads one byte per call, at a pace.
 type oneByte struct {
 	net.Conn
+	ctx  context.Context
+	pace *rate.Limiter
 	read *atomic.Int64
 }
 
 func (o oneByte) Read(p []byte) (int, error) {
-	if o.read.Add(1)%100 == 0 {
-		time.Sleep(5 * time.Millisecond)
+	if err := o.pace.Wait(o.ctx); err != nil {
+		return 0, err
 	}
+	o.read.Add(1)
 	return o.Conn.Read(p[:1])
 }
 
 // dialSmall connects with a small receive buffer.
 func dialSmall(t *testing.T, addr string) net.Conn {
 	t.Helper()
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) {
-			_ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
-		})
-	}}
-	conn, err := d.DialContext(t.Context(), "tcp", addr)
+	conn, err := redistest.SmallDialer(receiveBuffer).DialContext(t.Context(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

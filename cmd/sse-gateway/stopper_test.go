@@ -5,8 +5,9 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // stopper is a network under a client that can be told not to read for a while.
@@ -42,15 +43,7 @@ func stoppableTransport(t *testing.T, version int) (*http.Transport, *stopper) {
 	s := &stopper{}
 	s.cond = sync.NewCond(&s.mu)
 	tr := transport(t, version, nil)
-	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		var err error
-		if e := c.Control(func(fd uintptr) {
-			err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receiveBuffer)
-		}); e != nil {
-			return e
-		}
-		return err
-	}}
+	dialer := redistest.SmallDialer(receiveBuffer)
 	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dialer.DialContext(ctx, network, addr)
 		if err != nil {

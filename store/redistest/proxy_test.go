@@ -18,24 +18,10 @@ type line struct {
 
 func startEcho(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer c.Close()
-				_, _ = io.Copy(c, c) // ends with the connection
-			}()
-		}
-	}()
-	return l.Addr().String()
+	return ServeConns(t, func(c net.Conn) {
+		defer c.Close()
+		_, _ = io.Copy(c, c) // ends with the connection
+	}).Addr().String()
 }
 
 func connect(t *testing.T, addr string) line {
