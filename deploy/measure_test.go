@@ -48,13 +48,15 @@ func (m *meter) series(name string) float64 {
 	return v
 }
 
-// resident is the gateway's resident memory without garbage, in bytes.
+// resident is the gateway's resident memory without garbage, and without what
+// its heap is about to give back, in bytes.
 func (m *meter) resident() float64 {
 	m.t.Helper()
 	if got := status("http://" + m.admin + "/debug/pprof/heap?gc=1"); got != 200 {
 		m.t.Fatalf("/debug/pprof/heap: %d", got)
 	}
-	return residentOf(m.t, m.process.cmd.Process.Pid)
+	spare := m.series("go_memstats_heap_idle_bytes") - m.series("go_memstats_heap_released_bytes")
+	return residentOf(m.t, m.process.cmd.Process.Pid) - spare
 }
 
 // residentOf is the resident memory of a process, in bytes.
