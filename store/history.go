@@ -36,8 +36,8 @@ type page struct {
 }
 
 // errCovered: the window reaches back to the position by now, because another
-// read has filled it.
-var errCovered = errors.New("the window has it")
+// read has filled it, or that read is among the recent ones.
+var errCovered = errors.New("it was read meanwhile")
 
 // history reads what the windows do not hold. Its methods may be called
 // concurrently.
@@ -47,6 +47,7 @@ type history struct {
 	room    *semaphore.Weighted
 	far     *semaphore.Weighted // those that go back over many pages; see back
 	flights singleflight.Group
+	recent  recentPages
 }
 
 // do runs f as one of at most historyConns reads. Callers with the same
@@ -145,6 +146,10 @@ func (h *history) info(ctx context.Context, key string) (streamInfo, error) {
 // epoch is not shared: it may be of the stream before the reset. count is how
 // many to ask for, unless the page is shared, 0 if nothing is known of them.
 func (h *history) page(ctx context.Context, w *window, epoch uint32, pos ID, count int) (*page, error) {
+	if p := h.recent.find(w, epoch, pos); p != nil {
+		h.store.metrics.HistoryReads.WithLabelValues("shared").Inc()
+		return p, nil
+	}
 	flight := strconv.FormatUint(uint64(epoch), 10) + " " + pos.String()
 	v, err := h.do(ctx, &w.flights, flight, func(ctx context.Context) (any, error) { return h.readPage(ctx, w, epoch, pos, count) })
 	if err != nil {
@@ -155,7 +160,7 @@ func (h *history) page(ctx context.Context, w *window, epoch uint32, pos ID, cou
 
 func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID, count int) (*page, error) {
 	v := w.view.Load()
-	if v.epoch == epoch && !pos.Less(v.floor) && pos.Less(v.head) {
+	if v.epoch == epoch && !pos.Less(v.floor) && pos.Less(v.head) || h.recent.find(w, epoch, pos) != nil {
 		return nil, errCovered
 	}
 	if count == 0 {
@@ -172,6 +177,7 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID,
 	if p.last.Less(v.head) {
 		return p, nil // not the stream that the window is of
 	}
+	h.recent.add(w, epoch, pos, p)
 	c := w.prepend(epoch, p.resumed, p.upTo, p.entries, h.store.cfg.WindowEvents, h.store.budget.share())
 	h.store.budget.account(w, c)
 	return p, nil

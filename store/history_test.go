@@ -147,28 +147,8 @@ func TestOneReadForAThousand(t *testing.T) {
 	s := openHealthy(t, srv.URL(), nil)
 	first := s.subscribe(t, "a")
 	before, pages := s.historyReads(), srv.Commandstats()["xinfo|stream"]
-	readAll := func(from func(int) int) {
-		t.Helper()
-		var wg sync.WaitGroup
-		for i := range 1000 {
-			r := &reader{t: t, sub: first.sub, wake: make(signalWaker, 1)}
-			r.at(ids[from(i)])
-			wg.Go(func() {
-				for { // not drain, which may fail the test: this is not its goroutine
-					more, err := r.step(context.Background(), 1<<16)
-					if err != nil || !more {
-						break
-					}
-				}
-				if len(r.got) != 299-from(i) || r.got[0].gap != nil || r.got[len(r.got)-1].id != ids[299] {
-					t.Errorf("client %d after entry %d got %d events", i, from(i), len(r.got))
-				}
-			})
-		}
-		wg.Wait()
-	}
 	// All at one position. Whoever comes after the read finds the window filled.
-	readAll(func(int) int { return 250 })
+	storm(t, first.sub, ids, 1000, func(int) int { return 250 })
 	if n := s.historyReads() - before; n != 1 {
 		t.Errorf("%d reads for a thousand clients at one position", n)
 	}
@@ -178,10 +158,82 @@ func TestOneReadForAThousand(t *testing.T) {
 	// A storm: positions all over the last hundred. Each read fills the window
 	// from where it began, so most find their past there.
 	before = s.historyReads()
-	readAll(func(i int) int { return 199 + i%99 })
+	storm(t, first.sub, ids, 1000, func(i int) int { return 199 + i%99 })
 	if n := s.historyReads() - before; n > 60 {
 		t.Errorf("%d reads for a thousand clients at a hundred positions", n)
 	}
+}
+
+// storm has clients come back at once, each at the position of an entry, and
+// checks that each gets what follows it there.
+func storm(t *testing.T, sub *Subscription, ids []ID, clients int, from func(int) int) {
+	t.Helper()
+	last := len(ids) - 1
+	var wg sync.WaitGroup
+	for i := range clients {
+		r := &reader{t: t, sub: sub, wake: make(signalWaker, 1)}
+		r.at(ids[from(i)])
+		wg.Go(func() {
+			for { // not drain, which may fail the test: this is not its goroutine
+				more, err := r.step(context.Background(), 1<<16)
+				if err != nil || !more {
+					break
+				}
+			}
+			if len(r.got) != last-from(i) || r.got[0].gap != nil || r.got[len(r.got)-1].id != ids[last] {
+				t.Errorf("client %d after entry %d got %d events", i, from(i), len(r.got))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestStormFarBehind has clients come back to what no window holds: each part of
+// it is read about once, however many they are and at however many positions.
+func TestStormFarBehind(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	ids := fill(t, srv.Client(), "sse:a", 1600, short)
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents, c.keepPages = 16, time.Hour })
+	first := s.subscribe(t, "a")
+	reads := func(from func(int) int) int {
+		t.Helper()
+		s.history.recent.expire(time.Now().Add(time.Hour))
+		before := s.historyReads()
+		storm(t, first.sub, ids, 800, from)
+		return s.historyReads() - before
+	}
+	// 128, 256, twice 512 and the rest.
+	one := reads(func(int) int { return 100 })
+	// The first in a stretch reads it, and those that stand in it share that.
+	each := reads(func(i int) int { return 100 + i })
+	t.Logf("%d reads for 800 clients at one position, %d at one each", one, each)
+	if one != 5 || each > 120 {
+		t.Errorf("%d reads for 800 clients at one position, %d at one each", one, each)
+	}
+}
+
+// TestRecentExpires reads pages and then no more.
+func TestRecentExpires(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	ids := fill(t, srv.Client(), "sse:a", 100, short)
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents, c.keepPages = 16, time.Hour })
+	r := s.subscribe(t, "a")
+	r.at(ids[0]).drain()
+	pages := &s.history.recent
+	held := func() int {
+		pages.mu.Lock()
+		defer pages.mu.Unlock()
+		return pages.bytes
+	}
+	if n := held(); n == 0 {
+		t.Fatal("no page is held")
+	}
+	pages.mu.Lock()
+	pages.keep = time.Millisecond
+	pages.mu.Unlock()
+	redistest.Eventually(t, patience, "the page to be let go", func() bool { return held() == 0 })
 }
 
 func TestTooLarge(t *testing.T) {

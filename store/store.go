@@ -26,6 +26,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -56,8 +57,10 @@ type Config struct {
 	Metrics       *metrics.Store
 	Log           *slog.Logger
 
-	// onReply, if set, is shown each reply with entries. It is for tests.
-	onReply func(*keeper)
+	// For tests: onReply, if set, is shown each reply with entries; keepPages, if
+	// not 0, is instead of recentFor.
+	onReply   func(*keeper)
+	keepPages time.Duration
 }
 
 // StalledAfter is how long Redis may be silent before its channels count as
@@ -108,7 +111,11 @@ func Open(cfg Config) (*Store, error) {
 	s.budget = budget{max: cfg.WindowMemory, metrics: cfg.Metrics}
 	s.metrics.WindowBytesMax.Set(float64(cfg.WindowMemory))
 	s.topo = newTopology(s, e)
-	s.history = &history{store: s, client: s.topo.historyClient, room: semaphore.NewWeighted(historyConns), far: semaphore.NewWeighted(farReaders)}
+	s.history = &history{
+		store: s, client: s.topo.historyClient,
+		room: semaphore.NewWeighted(historyConns), far: semaphore.NewWeighted(farReaders),
+		recent: recentPages{maxBytes: cfg.WindowMemory / recentPart, keep: cmp.Or(cfg.keepPages, recentFor)},
+	}
 	return s, nil
 }
 
@@ -188,13 +195,14 @@ func (s *Store) countRead(source string, entries []Entry) {
 func (s *Store) Health() (ok bool, reason string) { return s.topo.health() }
 
 // janitor closes the windows that nobody has been subscribed to for the
-// linger, and keeps the gauges true.
+// linger, lets go of pages that are no longer recent, and keeps the gauges true.
 func (s *Store) janitor(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		s.topo.observe(&s.metrics)
 		s.closeIdle(time.Now().Add(-s.cfg.WindowLinger))
+		s.history.recent.expire(time.Now())
 		select {
 		case <-ctx.Done():
 			return nil
