@@ -181,6 +181,11 @@ func (s *stream) fillChannel(b []byte, i, limit int) ([]byte, store.State) {
 			c.live = true
 			return b, st
 		}
+		if s.stalled {
+			// Redis may have come back since fill looked, and then this is news:
+			// nothing enters a window while it is stalled.
+			b = s.appendStalled(b)
+		}
 		if batch.Gap != nil {
 			b = s.appendGap(b, i, *batch.Gap)
 		}

@@ -86,6 +86,11 @@ func (s *session) round(tasks []task) ([]task, error) {
 	n := s.n
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n.stalled.Load() {
+		// Whoever was told that Redis is away is told first that it is back, by
+		// the next probe.
+		return tasks[:0], nil
+	}
 	if tasks = n.take(tasks[:0], n.batch); len(tasks) == 0 {
 		return tasks, nil
 	}

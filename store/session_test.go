@@ -110,3 +110,26 @@ func TestLateLook(t *testing.T) {
 		}
 	}
 }
+
+// TestLiveComesFirst adds an entry while subscribers have been told that Redis is
+// away: it enters the window when they can know that Redis is back, not before.
+func TestLiveComesFirst(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), nil)
+	r := s.subscribe(t, "a")
+	n := s.topo.(*singleTopology).node
+	for range 3 {
+		n.alive.Store(time.Now().Add(-2 * StalledAfter).UnixNano())
+		n.updateStalled(time.Now())
+		id := mustID(t, srv.XAdd("sse:a", "data", "x"))
+		redistest.Eventually(t, patience, "the entry", func() bool {
+			arrived := !s.windowOf("a").view.Load().head.Less(id)
+			if _, stalled := r.sub.Stalled(); arrived && stalled {
+				t.Fatal("the entry came while the channel was stalled")
+			}
+			return arrived
+		})
+		r.awaitID(id.String())
+	}
+}

@@ -144,6 +144,7 @@ func TestSecondSignal(t *testing.T) {
 	r := redistest.Start(t)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p := startGateway(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY=1m", "SSE_DRAIN_WINDOW=1m")...)
+		p.awaitReady() // that it is not must be the drain's doing
 		rt, stopper := stoppableTransport(t, 1)
 		c := subscribe(t, rt, p.eventsURL("channel=a")).ready(t)
 		stopper.stop()
