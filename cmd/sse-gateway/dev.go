@@ -22,7 +22,7 @@ const (
 	// devRedisAddr is where the embedded Redis listens: where redis-cli looks.
 	devRedisAddr = "127.0.0.1:6379"
 	// demoChannel is what the demo publisher writes to, and demoLength about
-	// how many events it keeps.
+	// how many of its events it keeps.
 	demoChannel = "demo"
 	demoLength  = 1000
 )
@@ -46,7 +46,7 @@ func dev(ctx, force context.Context, cfg *config, p program) error {
 		opts.DisableIdentity, opts.Protocol = true, 2
 		publisher := redis.NewClient(opts)
 		defer publisher.Close()
-		stop := startDemo(ctx, publisher, cfg.KeyPrefix+demoChannel)
+		stop := (&demo{client: publisher, key: cfg.KeyPrefix + demoChannel}).start(ctx)
 		defer stop()
 		page.Publish = publish(publisher, cfg.KeyPrefix)
 		w.cli = redisCLI(opts)
@@ -88,47 +88,56 @@ func startEmbedded(m *miniredis.Miniredis, addr string) error {
 	return err
 }
 
-// startDemo starts the demo publishers; the function returned ends them.
-func startDemo(ctx context.Context, c *redis.Client, key string) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var demos sync.WaitGroup
-	demos.Go(func() { demoPings(ctx, c, key) })
-	demos.Go(func() { demoMessages(ctx, c, key) })
-	return func() { cancel(); demos.Wait() }
-}
-
 // isoTime is the time as JavaScript's toISOString writes it.
 func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z07:00") }
 
-// demoPings publishes a named event every second.
-func demoPings(ctx context.Context, c *redis.Client, key string) {
+// demo publishes to one stream what the classic examples do.
+type demo struct {
+	client *redis.Client
+	key    string
+	keep   int64 // about how many entries the stream keeps; 0: to be found out
+}
+
+// start begins to publish; the function returned ends it.
+func (d *demo) start(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { d.run(ctx) })
+	return func() { cancel(); running.Wait() }
+}
+
+// run publishes a named event every second and an unnamed message every now and
+// then.
+func (d *demo) run(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	pause := func() time.Duration { return time.Second + rand.N(9*time.Second) }
+	message := time.NewTimer(pause())
+	defer message.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
 			data, _ := json.Marshal(map[string]string{"time": isoTime(now)})
-			demoAdd(ctx, c, key, "event", "ping", "data", string(data))
+			d.add(ctx, "event", "ping", "data", string(data))
+		case now := <-message.C:
+			d.add(ctx, "data", "This is a message at time "+isoTime(now))
+			message.Reset(pause())
 		}
 	}
 }
 
-// demoMessages publishes an unnamed message every now and then.
-func demoMessages(ctx context.Context, c *redis.Client, key string) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Second + rand.N(9*time.Second)):
-			demoAdd(ctx, c, key, "data", "This is a message at time "+isoTime(time.Now()))
-		}
-	}
-}
-
-// demoAdd adds an entry. A demo that cannot write is no reason to stop: the
+// add adds an entry and trims the stream, but not what was there before: it may
+// be an application's. A demo that cannot write is no reason to stop: the
 // gateway says itself when Redis is away.
-func demoAdd(ctx context.Context, c *redis.Client, key string, values ...any) {
-	_ = c.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: demoLength, Approx: true, Values: values}).Err()
+func (d *demo) add(ctx context.Context, values ...any) {
+	if d.keep == 0 {
+		n, err := d.client.XLen(ctx, d.key).Result()
+		if err != nil {
+			return
+		}
+		d.keep = n + demoLength
+	}
+	_ = d.client.XAdd(ctx, &redis.XAddArgs{Stream: d.key, MaxLen: d.keep, Approx: true, Values: values}).Err()
 }

@@ -163,20 +163,22 @@ func TestDevWithRedis(t *testing.T) {
 }
 
 // In a Redis of its own a developer may have streams that matter: publishing
-// from the console adds to one and takes nothing away.
-func TestDevPublishTrimsNothing(t *testing.T) {
+// from the console adds to one and takes nothing away, and so does the demo.
+func TestDevTrimsNothing(t *testing.T) {
 	leaveNothing(t)
 	r := redistest.Start(t)
-	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_REDIS_URL="+r.URL())
-	p := startRun(t, "dev")
 	const entries = 3 * demoLength
 	pipe := r.Client().Pipeline()
-	for range entries {
-		pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: "sse:orders", Values: []string{"data", "x"}})
+	for _, key := range []string{"sse:orders", "sse:demo"} {
+		for range entries {
+			pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: key, Values: []string{"data", "x"}})
+		}
 	}
 	if _, err := pipe.Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_REDIS_URL="+r.URL())
+	p := startRun(t, "dev")
 	res, err := http.Post("http://"+p.public+"/console/publish", "application/json", strings.NewReader(`{"channel":"orders","event":"","data":"y"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -184,6 +186,10 @@ func TestDevPublishTrimsNothing(t *testing.T) {
 	res.Body.Close()
 	if n := r.Client().XLen(t.Context(), "sse:orders").Val(); res.StatusCode != http.StatusOK || n != entries+1 {
 		t.Errorf("published with %s, the stream has %d entries, want %d", res.Status, n, entries+1)
+	}
+	subscribe(t, transport(t, 1, nil), "http://"+p.public+"/events?channel=demo").ready(t).nextNamed(t, "ping")
+	if n := r.Client().XLen(t.Context(), "sse:demo").Val(); n <= entries {
+		t.Errorf("the stream of the demo has %d entries, want what was there, %d, and more", n, entries)
 	}
 	p.stop(t)
 }
