@@ -243,6 +243,10 @@ func (v *view) hasAfter(pos ID) bool {
 	return pos.Less(v.floor) || n > 0 && pos.Less(v.entries[n-1].ID)
 }
 
+// maxResets is how many resets a window knows apart, each of which went back
+// less far than the one before.
+const maxResets = 16
+
 // addReset returns the resets and the one that followed them, as reset has it.
 func addReset(resets []reset, last reset) []reset {
 	var sum []reset
@@ -253,6 +257,11 @@ func addReset(resets []reset, last reset) []reset {
 			sum = sum[:n-1]
 		}
 		sum = append(sum, r)
+	}
+	if len(sum) > maxResets {
+		// Whoever needs the first, and some who do not, find it in the second.
+		sum[1].to, sum[1].lost = sum[0].to, sum[0].lost
+		sum = sum[1:]
 	}
 	return sum
 }

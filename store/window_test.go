@@ -123,6 +123,40 @@ func TestWindowModel(t *testing.T) {
 	}
 }
 
+// TestManyResets has a window reset again and again, each time less far back:
+// it keeps a few apart, and a cursor that needs one of the others goes back
+// further than it had to, but loses nothing unheard.
+func TestManyResets(t *testing.T) {
+	t.Parallel()
+	w := newWindow(ID{})
+	m := &naiveWindow{size: map[ID]int{}}
+	for n := range uint64(5 * maxResets) {
+		to, head := ID{10 * n, 0}, ID{10*n + 15, 0}
+		e := testEntry(head, 10)
+		w.mu.Lock()
+		w.append([]Entry{e}, 1000)
+		w.reset(to)
+		w.mu.Unlock()
+		m.epoch++
+		m.resets = append(m.resets, naiveReset{m.epoch, to, []ID{{}, head}})
+	}
+	v := w.view.Load()
+	if len(v.resets) != maxResets {
+		t.Errorf("%d resets are kept, want %d", len(v.resets), maxResets)
+	}
+	for epoch := range m.epoch + 1 {
+		for ms := range uint64(50*maxResets + 20) {
+			pos := ID{ms, 0}
+			to, missed := v.resumed(pos, epoch)
+			wantTo, want := m.resumed(pos, epoch)
+			apart := epoch >= v.resets[0].epoch
+			if wantTo.Less(to) || want && !missed || apart && (to != wantTo || missed != want) {
+				t.Fatalf("resumed(%s, %d) = %s, %v, want %s, %v", pos, epoch, to, missed, wantTo, want)
+			}
+		}
+	}
+}
+
 // randomChange does the same thing to both.
 func randomChange(rng *rand.Rand, w *window, m *naiveWindow) change {
 	const maxEvents = 20
