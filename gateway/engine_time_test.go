@@ -3,6 +3,7 @@ package gateway
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,10 +58,16 @@ func testGrantExpires(t *testing.T, e *engine) {
 		clients = append(clients, e.connect(ch, clientSetup{}))
 		expire = time.Now().Add(time.Duration(e.g.cfg.Access.(grantAll)))
 	}
+	// They read meanwhile: a client that does not is told nothing at the end.
+	var readers sync.WaitGroup
+	for _, c := range clients {
+		readers.Go(func() { _ = c.readUntil(expire.Add(enginePatience), func() bool { return false }) })
+	}
 	for time.Now().Before(expire.Add(200 * time.Millisecond)) {
 		e.publish(ch, strconv.FormatInt(time.Now().UnixMicro(), 10))
 	}
 	e.awaitEnded(metrics.EndExpired, len(clients))
+	readers.Wait()
 	for _, c := range clients {
 		c.awaitEnd()
 		checkFarewell(t, c)

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -92,21 +91,25 @@ func (r *relay) up(k *link) {
 	}
 }
 
-// down passes on what Redis sends. Invalidations come, to a client that is not
-// overwhelmed, in reads of their own.
+// down passes on what Redis sends.
 func (r *relay) down(k *link) {
 	defer k.client.Close()
 	buf := make([]byte, 16<<10)
 	pace := rate.NewLimiter(rate.Inf, len(buf))
+	var messages respSplitter
 	for {
 		n, err := k.server.Read(buf)
-		if err == io.EOF || err != nil {
+		if err != nil {
 			return
 		}
-		if k.muted.Load() || k.subscribed.Load() && r.dropInvalidations.Load() && strings.HasPrefix(string(buf[:n]), "*3\r\n$7\r\nmessage\r\n") {
+		if k.muted.Load() {
 			continue
 		}
-		if _, err := k.client.Write(buf[:n]); err != nil {
+		b := buf[:n]
+		if k.subscribed.Load() {
+			b = messages.pass(b, !r.dropInvalidations.Load())
+		}
+		if _, err := k.client.Write(b); err != nil {
 			return
 		}
 		if limit := r.bytesPerSecond.Load(); limit > 0 {
@@ -115,5 +118,33 @@ func (r *relay) down(k *link) {
 		if err := pace.WaitN(r.ctx, n); err != nil {
 			return // the test is over
 		}
+	}
+}
+
+// respSplitter finds the replies in what a subscribed connection receives.
+type respSplitter struct {
+	buf  []byte // begins with a reply
+	scan respScan
+}
+
+// pass returns the replies that are complete with b, without the messages unless
+// those are wanted.
+func (p *respSplitter) pass(b []byte, messages bool) (out []byte) {
+	p.buf = append(p.buf, b...)
+	for {
+		if p.scan == (respScan{}) {
+			p.scan.need = 1
+		}
+		n, err := p.scan.advance(p.buf)
+		if err != nil {
+			panic(err) // Redis does not speak RESP
+		}
+		if n == 0 {
+			return out
+		}
+		if reply := p.buf[:n]; messages || !strings.HasPrefix(string(reply), "*3\r\n$7\r\nmessage\r\n") {
+			out = append(out, reply...)
+		}
+		p.buf, p.scan = p.buf[n:], respScan{}
 	}
 }
