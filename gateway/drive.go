@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store"
 )
 
 // conn is a client's connection as the goroutine that drives a stream uses it.
@@ -33,10 +34,13 @@ var errGone = errors.New("the client has gone")
 
 const (
 	// fetchTimeout bounds how long a stream waits for history before it looks
-	// after heartbeats and the like. The read itself goes on.
-	fetchTimeout = 3 * time.Second
-	// fetchRetry is about how long a stream waits after history failed.
+	// after its other channels, heartbeats and the like. The read itself goes on,
+	// and whoever asks again soon gets its page.
+	fetchTimeout = time.Second
+	// fetchRetry is about how long a stream waits after history failed, and
+	// staleRetry how long at first if what there was is older than the window.
 	fetchRetry = 500 * time.Millisecond
+	staleRetry = 10 * time.Millisecond
 	// slowWrite is how long a write takes for its client to count as slow.
 	slowWrite = time.Second
 	// farewellTimeout bounds what a stream that is told to end still writes:
@@ -57,6 +61,7 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 		return s.endOf(err)
 	}
 	beat := s.nextBeat()
+	var pause time.Duration // before history is read again
 	for {
 		// First, so that nothing is sent after the end of a grant.
 		if reason := s.ended(time.Now()); reason != "" {
@@ -80,10 +85,10 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 			}
 			s.slow = false
 		case fillBehind:
-			if s.fetchSoon() {
+			if pause = s.fetchSoon(pause); pause == 0 {
 				continue
 			}
-			until = earlier(until, time.Now().Add(fetchRetry/2+rand.N(fetchRetry)))
+			until = earlier(until, time.Now().Add(pause))
 		}
 		if err := c.wait(s.beforeEnd(until)); err != nil {
 			return s.endOf(err)
@@ -149,11 +154,19 @@ func (s *stream) write(c conn, b []byte) error {
 	return nil
 }
 
-// fetchSoon reads a page of history and reports whether it got it.
-func (s *stream) fetchSoon() bool {
+// fetchSoon reads a page of history. It returns how long to wait, and look after
+// the client, before it is called again, given what that was the last time: 0 if
+// the page was read.
+func (s *stream) fetchSoon(last time.Duration) time.Duration {
 	ctx, cancel := context.WithDeadline(s.g.ctx, s.beforeEnd(time.Now().Add(fetchTimeout)))
 	defer cancel()
-	return s.fetch(ctx) == nil
+	switch err := s.fetch(ctx); {
+	case err == nil:
+		return 0
+	case errors.Is(err, store.ErrStale):
+		return min(max(2*last, staleRetry), fetchRetry)
+	}
+	return fetchRetry/2 + rand.N(fetchRetry)
 }
 
 // farewell tells the client when to come back: each at another time.

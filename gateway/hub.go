@@ -264,7 +264,7 @@ func (s *shard) wake(t *topic) {
 			switch {
 			case st.parked.in && same.fits(st):
 				s.lot.send(st, same)
-			case turn > 0: // it was served in the first turn, by itself
+			case turn > 0 && same != nil: // it was served in the first turn, by itself
 			case st.parked.in:
 				s.lot.pump(st)
 			default:

@@ -205,12 +205,11 @@ func (s *stream) fetch(ctx context.Context) error {
 	c := &s.channels[s.behind]
 	batch, err := c.cursor.Fetch(ctx)
 	if err != nil {
+		s.turn = s.behind // so that another one that is behind is next
 		return err
 	}
 	if batch.Gap != nil || len(batch.Entries) > 0 {
 		s.countResume(c, metrics.SourceHistory, batch.Gap != nil)
-	}
-	if batch.Gap != nil || len(batch.Entries) > 0 {
 		s.page = &page{of: int(s.behind), gap: batch.Gap, entries: batch.Entries}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sort"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
@@ -106,14 +105,11 @@ func (c *Cursor) enterEpoch(v *view) *Gap {
 	return gap
 }
 
-// staleWait is how long a cursor leaves the tail to find out that the stream
-// was reset, before it asks again.
-const staleWait = 10 * time.Millisecond
-
 // Fetch reads one page of the stream after the position from Redis and moves
 // past it. It is for a cursor that is Behind, and blocks until the page was
 // read, ctx ends or Redis fails; on an error the position is unchanged and
-// Fetch may be called again. An empty batch without an error means: call Next.
+// Fetch may be called again: after an ErrStale soon, else after a while. An empty
+// batch without an error means: call Next.
 func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 	w, st := c.sub.w, c.sub.store
 	v := w.view.Load()
@@ -140,12 +136,7 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 		// yet to see it (or the page was asked for before v.head was read).
 		// The tail compares the two streams; until then nothing is certain.
 		st.recheck(w)
-		select {
-		case <-time.After(staleWait):
-			return Batch{}, nil
-		case <-ctx.Done():
-			return Batch{}, ctx.Err()
-		}
+		return Batch{}, ErrStale
 	}
 	c.check = false
 	entries, upTo := p.until(now.head)

@@ -13,7 +13,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
-// Errors of Subscribe and Start.
+// Errors of Subscribe and Fetch.
 var (
 	// ErrWrongType: the channel's key holds a Redis type other than a stream.
 	ErrWrongType = errors.New("the channel's key does not hold a Redis stream")
@@ -21,6 +21,10 @@ var (
 	ErrUnavailable = errors.New("redis is unavailable")
 	// ErrClosed: the store is closed or closing.
 	ErrClosed = errors.New("the store is closed")
+	// ErrStale: what Redis has is older than what the window has. The tail finds
+	// out why, mostly within milliseconds: the stream was reset, or a replica
+	// that is behind was asked.
+	ErrStale = errors.New("redis has less of the stream than the window")
 )
 
 func isNoSuchKey(err error) bool { return isReply(err, "ERR no such key") }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -205,7 +206,12 @@ func (r *reader) step(ctx context.Context, maxBytes int) (bool, error) {
 	b, state := r.cur.Next(maxBytes)
 	if state == Behind {
 		var err error
-		if b, err = r.cur.Fetch(ctx); err != nil {
+		b, err = r.cur.Fetch(ctx)
+		if errors.Is(err, ErrStale) {
+			pause(ctx, 10*time.Millisecond)
+			return true, ctx.Err()
+		}
+		if err != nil {
 			return false, err
 		}
 	}

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// A stream for which history has nothing yet, because Redis has less than the
+// window and the tail cannot find out why, is a stream nevertheless: it has its
+// heartbeats, and the end of its client is seen.
+func TestHistoryOlderThanWindow(t *testing.T) {
+	redis := redistest.Start(t)
+	e := startEngine(t, redis, engineSetup{
+		gateway: func(c *Config) { c.Heartbeat = 200 * time.Millisecond },
+		store:   func(c *store.Config) { c.WindowEvents = 4 },
+	})
+	defer e.stop()
+	keep := e.connect("a", clientSetup{})
+	for i := range 50 {
+		redis.Do("XADD", "sse:a", fmt.Sprintf("%d-0", 1000+i), "data", "x")
+	}
+	keep.awaitMessages(50)
+	// From here on the tail sees nothing, and then the stream is an older one.
+	redis.Do("ACL", "SETUSER", "default", "-subscribe", "resetchannels")
+	redis.Do("CLIENT", "KILL", "TYPE", "pubsub")
+	redis.Do("DEL", "sse:a")
+	for i := range 3 {
+		redis.Do("XADD", "sse:a", fmt.Sprintf("%d-0", 1000+i), "data", "x")
+	}
+	behind := e.connect("a", clientSetup{lastID: "1000-0"})
+	behind.await("heartbeats", func() bool { return len(behind.comments) >= 5 })
+	if n := len(behind.messages()); n != 0 {
+		t.Errorf("%d events of a stream that may be another one", n)
+	}
+	behind.reset()
+	redistest.Eventually(t, enginePatience, "the stream to end", func() bool { return e.connections() == 1 })
+	redis.Do("ACL", "SETUSER", "default", "+@all", "allchannels")
+	keep.await("the reset", func() bool { return len(keep.named("gateway.gap")) > 0 })
+}
+
+// A channel whose history cannot be read does not keep the others of the
+// connection from theirs.
+func TestHistoryOfOneChannelFails(t *testing.T) {
+	for _, broken := range []string{"a", "b"} {
+		t.Run(broken, func(t *testing.T) {
+			redis := redistest.Start(t)
+			e := startEngine(t, redis, engineSetup{store: func(c *store.Config) { c.WindowEvents = 4 }})
+			defer e.stop()
+			keep := e.connect("a,b", clientSetup{})
+			e.publishNumbers("a", 0, 50, "x")
+			e.publishNumbers("b", 0, 50, "x")
+			keep.awaitMessages(100)
+			_, names, _ := strings.Cut(keep.messages()[0].id, "~")
+			_, names, _ = strings.Cut(names, "~")
+			fine := map[string]string{"a": "b", "b": "a"}[broken]
+			redis.Do("ACL", "SETUSER", "default", "resetkeys", "~sse:"+fine)
+			c := e.connect("a,b", clientSetup{lastID: "1-0~1-0~" + names})
+			c.awaitMessages(50)
+			redis.Do("ACL", "SETUSER", "default", "~*")
+			c.awaitMessages(100)
+		})
+	}
+}
+
+// driverFunc is a driver that does something when it is woken.
+type driverFunc func()
+
+func (f driverFunc) wake() { f() }
+func (driverFunc) hurry()  {}
+
+// The window may be evicted from while a shard serves a long wake in turns: the
+// streams that were served so far are not left with what they have then.
+func TestShrinkBetweenTurns(t *testing.T) {
+	redis := redistest.Start(t)
+	e := startEngine(t, redis, engineSetup{store: func(c *store.Config) { c.WindowMemory = 160 << 10 }})
+	defer e.stop()
+	if !e.parks() {
+		t.Skip("streams are not parked on this system, and nothing is served in turns")
+	}
+	const events = 100 // of a kilobyte: more than one turn's
+	ch := channelOf(t)
+	clients := e.connectMany(6, ch)
+	e.connect(ch+":other", clientSetup{})
+	e.awaitConnections(7)
+	for _, s := range e.g.hub.shards {
+		s.turn.Lock()
+	}
+	e.publishNumbers(ch, 0, events, fillPadding)
+	redistest.Eventually(t, enginePatience, "the events in the window", func() bool { return valueOfMetric(e.m.Store.WindowEvents) == events })
+	// A stream that is driven, among those that are parked, is woken in the
+	// first turn; meanwhile another channel takes the memory.
+	var sh *shard
+	for _, s := range e.g.hub.shards {
+		if s.topics[ch] != nil {
+			sh = s
+		}
+	}
+	victim := sh.topics[ch].streams[0].stream
+	var evicted atomic.Bool
+	var d driver = driverFunc(func() {
+		if !evicted.Swap(true) {
+			e.publishNumbers(ch+":other", 0, 140, fillPadding)
+			redistest.Eventually(t, enginePatience, "the eviction", func() bool {
+				return valueOfMetric(e.m.Store.WindowEvictions.WithLabelValues("memory")) > 90
+			})
+		}
+	})
+	victim.parked.in = false
+	victim.driver.Store(&d)
+	for _, s := range e.g.hub.shards {
+		s.turn.Unlock()
+	}
+	redistest.Eventually(t, enginePatience, "the wake", evicted.Load)
+	sh.turn.Lock() // when it is over
+	victim.parked.in = true
+	victim.driver.Store(nil)
+	sh.turn.Unlock()
+	sh.post(victim) // serves it and nobody else
+	for i, c := range clients {
+		if c.awaitMessages(events); len(c.messages()) != events {
+			t.Errorf("client %d has %d events", i, len(c.messages()))
+		}
+	}
+}
