@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -83,7 +84,7 @@ func (s engineSetup) withDriver(noParking bool) engineSetup {
 // itself.
 func channelOf(t *testing.T) string {
 	return "engine:" + strings.Map(func(r rune) rune {
-		if ValidChannel(string(r)) {
+		if access.ValidChannel(string(r)) {
 			return r
 		}
 		return '_'

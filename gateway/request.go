@@ -10,11 +10,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/store"
 )
-
-// maxChannelLen bounds a channel's name, in bytes.
-const maxChannelLen = 200
 
 // startKind is where a stream starts.
 type startKind uint8
@@ -39,20 +37,6 @@ type request struct {
 	last     int
 }
 
-// ValidChannel reports whether name can be the name of a channel: 1 to 200 of
-// A-Z a-z 0-9 _ . : / { } -.
-func ValidChannel(name string) bool {
-	for i := range len(name) {
-		switch c := name[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case strings.IndexByte("_.:/{}-", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return len(name) >= 1 && len(name) <= maxChannelLen
-}
-
 // parseRequest reads a request for a stream of at most maxChannels channels.
 // The error is the client's to read.
 func parseRequest(r *http.Request, maxChannels int, now time.Time) (*request, error) {
@@ -70,8 +54,8 @@ func parseRequest(r *http.Request, maxChannels int, now time.Time) (*request, er
 		return nil, fmt.Errorf("%d channels: at most %d fit into one connection", n, maxChannels)
 	}
 	for _, c := range req.channels {
-		if !ValidChannel(c) {
-			return nil, fmt.Errorf("channel %s: a name is 1 to %d of A-Z a-z 0-9 _ . : / { } -", excerpt(c), maxChannelLen)
+		if !access.ValidChannel(c) {
+			return nil, fmt.Errorf("channel %s: a name is 1 to %d of A-Z a-z 0-9 _ . : / { } -", excerpt(c), access.MaxChannel)
 		}
 	}
 	switch v := q.Get("envelope"); v {

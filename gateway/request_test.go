@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
@@ -24,7 +25,7 @@ func ask(query, lastEventID string) (*request, error) {
 }
 
 func TestChannels(t *testing.T) {
-	long := strings.Repeat("x", maxChannelLen)
+	long := strings.Repeat("x", access.MaxChannel)
 	for query, want := range map[string][]string{
 		"channel=orders":                        {"orders"},
 		"channel=b&channel=a":                   {"a", "b"},
@@ -49,7 +50,7 @@ func TestChannels(t *testing.T) {
 // What is wrong is named, with what is accepted, at a length and in characters
 // that can be shown anywhere.
 func TestBadRequests(t *testing.T) {
-	long := strings.Repeat("x", maxChannelLen+1)
+	long := strings.Repeat("x", access.MaxChannel+1)
 	for query, want := range map[string][]string{
 		"":                             {"no channel", "/events?channel=orders"},
 		"Channel=a":                    {"no channel"},
@@ -221,7 +222,7 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%q gives %+v", query, req)
 		}
 		for _, c := range req.channels {
-			if !ValidChannel(c) {
+			if !access.ValidChannel(c) {
 				t.Errorf("%q gives the channel %q", query, c)
 			}
 		}

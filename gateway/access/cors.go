@@ -58,25 +58,6 @@ func (c *CORS) Handler(next http.Handler) http.Handler {
 	return c.policy.Handler(next)
 }
 
-// Header returns the headers that Handler would set on the response to r, for
-// one that is not written through a ResponseWriter. Its values are shared: they
-// must not be changed. It is nil for a nil *CORS.
-func (c *CORS) Header(r *http.Request) http.Header {
-	if c == nil {
-		return nil
-	}
-	w := headerOnly{}
-	c.policy.HandlerFunc(w, r)
-	return http.Header(w)
-}
-
-// headerOnly is a ResponseWriter of which only the header matters.
-type headerOnly http.Header
-
-func (h headerOnly) Header() http.Header         { return http.Header(h) }
-func (h headerOnly) Write(b []byte) (int, error) { return len(b), nil }
-func (h headerOnly) WriteHeader(int)             {}
-
 // validOrigin takes any scheme, because applications have their own
 // (capacitor://localhost). rs/cors would read a star as a wildcard.
 func validOrigin(o string) bool {

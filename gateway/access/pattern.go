@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	// maxChannel is the longest channel name, in bytes; it is part of the
+	// MaxChannel is the longest channel name, in bytes; it is part of the
 	// public contract.
-	maxChannel = 200
+	MaxChannel = 200
 	// maxPattern is the longest pattern, in bytes. Longer than a channel,
 	// because a star may stand for nothing. It bounds the work of a match.
 	maxPattern = 256
@@ -83,9 +83,6 @@ func (ps Patterns) Match(channel string) bool {
 	return false
 }
 
-// Empty reports whether there is no pattern, so that nothing matches.
-func (ps Patterns) Empty() bool { return len(ps.list) == 0 }
-
 func (p pattern) match(channel string) bool {
 	if p.star < 0 {
 		return channel == p.text
@@ -145,7 +142,7 @@ func starLen(p string) int {
 // ValidChannel reports whether name is a channel name: 1 to 200 of
 // A-Z a-z 0-9 _ . : / { } and -.
 func ValidChannel(name string) bool {
-	if name == "" || len(name) > maxChannel {
+	if name == "" || len(name) > MaxChannel {
 		return false
 	}
 	for i := range len(name) {

@@ -6,15 +6,13 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"regexp"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access"
 )
 
 // maxPublishBytes bounds a publish request: one event of the gateway's default
 // limit of 1 MiB, every byte of it escaped as \u00xx would not fit, text does.
 const maxPublishBytes = 2 << 20
-
-// channelName is the contract's alphabet and length.
-var channelName = regexp.MustCompile(`^[A-Za-z0-9_.:/{}-]{1,200}$`)
 
 type publishRequest struct {
 	Channel string `json:"channel"`
@@ -74,7 +72,7 @@ func decodePublish(w http.ResponseWriter, r *http.Request, req *publishRequest) 
 		return http.StatusRequestEntityTooLarge, "the event is too large"
 	case err != nil:
 		return http.StatusBadRequest, `the body must be {"channel":…,"event":…,"data":…}, all text`
-	case !channelName.MatchString(req.Channel):
+	case !access.ValidChannel(req.Channel):
 		return http.StatusBadRequest, "a channel is 1 to 200 of A-Z a-z 0-9 _ . : / { } -"
 	}
 	return 0, ""
