@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -103,30 +102,69 @@ func TestSlowReader(t *testing.T) {
 	}
 	conn := dialSmall(t, p.public)
 	fmt.Fprintf(conn, "GET /events?channel=a&replay=all HTTP/1.1\r\nHost: h\r\n\r\n")
-	var read atomic.Int64
-	done := make(chan error, 1)
-	go func() { done <- readSlowly(t.Context(), conn, &read) }()
-	end := time.Now().Add(3 * writeTimeout)
-	for time.Now().Before(end) {
-		select {
-		case err := <-done:
-			t.Fatalf("the slow client was cut after %d bytes: %v", read.Load(), err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
+	slow := startSlowReader(t, conn, 20_000, 100)
+	slow.requireKept(3 * writeTimeout)
 	if n := p.metric("sse_gateway_connections"); n != 1 {
 		t.Errorf("%v connections after %v", n, 3*writeTimeout)
 	}
 	conn.Close()
-	<-done
+	<-slow.done
 	p.awaitMetric(5*time.Second, 1, "sse_gateway_disconnects_total", "client")
-	t.Logf("read %d bytes", read.Load())
+	t.Logf("read %d bytes", slow.read.Load())
 }
 
-// readSlowly reads byte by byte, about 20,000 of them a second, and checks that
-// the numbers of the events ascend.
-func readSlowly(ctx context.Context, conn net.Conn, read *atomic.Int64) error {
-	in := bufio.NewReaderSize(oneByte{conn, ctx, rate.NewLimiter(20_000, 100), read}, 16)
+// A client that reads a byte per second is kept while its connection holds what
+// it has not read, delays nobody, and gets everything once it reads on.
+func TestOneByteASecond(t *testing.T) {
+	t.Parallel()
+	const writeTimeout, events = 2 * time.Second, 40
+	r := redistest.Start(t)
+	p := startGateway(t, gatewayEnv(r.URL(), "SSE_WRITE_TIMEOUT="+writeTimeout.String())...)
+	other := subscribe(t, transport(t, 1, nil), p.eventsURL("channel=a")).ready(t)
+	conn := dialSmall(t, p.public)
+	fmt.Fprintf(conn, "GET /events?channel=a HTTP/1.1\r\nHost: h\r\n\r\n")
+	p.awaitMetric(10*time.Second, 2, "sse_gateway_connections")
+	slow := startSlowReader(t, conn, 1, 1)
+	for i := range events {
+		r.XAdd("sse:a", "data", numbered(i, 50))
+		requireNumbered(t, other, i)
+	}
+	slow.requireKept(3 * writeTimeout)
+	slow.pace.SetLimit(rate.Inf)
+	redistest.Eventually(t, 10*time.Second, "all events", func() bool { return slow.events.Load() == events })
+	conn.Close()
+	<-slow.done
+}
+
+// slowReader reads byte by byte, at a pace, and checks that the numbers of the
+// events ascend.
+type slowReader struct {
+	net.Conn
+	t            *testing.T
+	pace         *rate.Limiter
+	read, events atomic.Int64
+	done         chan error // why it has stopped
+}
+
+// startSlowReader reads so many bytes a second.
+func startSlowReader(t *testing.T, conn net.Conn, perSecond rate.Limit, burst int) *slowReader {
+	s := &slowReader{Conn: conn, t: t, pace: rate.NewLimiter(perSecond, burst), done: make(chan error, 1)}
+	go func() { s.done <- s.readEvents() }()
+	return s
+}
+
+// requireKept waits, and the stream must not end meanwhile.
+func (s *slowReader) requireKept(while time.Duration) {
+	s.t.Helper()
+	select {
+	case err := <-s.done:
+		s.t.Fatalf("the slow client was cut after %d bytes: %v", s.read.Load(), err)
+	case <-time.After(while):
+	}
+}
+
+func (s *slowReader) readEvents() error {
+	in := bufio.NewReaderSize(s, 16)
 	for next := 0; ; {
 		line, err := in.ReadString('\n')
 		if err != nil {
@@ -140,23 +178,17 @@ func readSlowly(ctx context.Context, conn net.Conn, read *atomic.Int64) error {
 			return fmt.Errorf("event %.20q, want number %d", data, next)
 		}
 		next++
+		s.events.Add(1)
 	}
 }
 
-// oneByte reads one byte per call, at a pace.
-type oneByte struct {
-	net.Conn
-	ctx  context.Context
-	pace *rate.Limiter
-	read *atomic.Int64
-}
-
-func (o oneByte) Read(p []byte) (int, error) {
-	if err := o.pace.Wait(o.ctx); err != nil {
+// Read reads one byte.
+func (s *slowReader) Read(p []byte) (int, error) {
+	if err := s.pace.Wait(s.t.Context()); err != nil {
 		return 0, err
 	}
-	o.read.Add(1)
-	return o.Conn.Read(p[:1])
+	s.read.Add(1)
+	return s.Conn.Read(p[:1])
 }
 
 // dialSmall connects with a small receive buffer.
