@@ -111,7 +111,7 @@ func (s *stream) writeBatch(c conn) (wrote bool, state fillState, err error) {
 	out := s.begin()
 	defer s.finish()
 	out.b, state = s.fill(out.b)
-	n := len(out.b) + len(s.large)
+	n := s.size(out.b)
 	if n == 0 {
 		return false, state, nil
 	}
@@ -123,18 +123,18 @@ func (s *stream) writeBatch(c conn) (wrote bool, state fillState, err error) {
 }
 
 // writeWithLarge writes b and then the large frame that belongs after it, if
-// there is one.
+// there is one. If that is an envelope, b is the stream's own and is written
+// over.
 func (s *stream) writeWithLarge(c conn, b []byte) error {
-	if len(b) > 0 {
-		if err := s.write(c, b); err != nil {
-			return err
+	for len(b) > 0 || len(s.large) > 0 {
+		if len(b) > 0 {
+			if err := s.write(c, b); err != nil {
+				return err
+			}
 		}
+		b = s.nextPart(b)
 	}
-	b, s.large = s.large, nil
-	if len(b) == 0 {
-		return nil
-	}
-	return s.write(c, b)
+	return nil
 }
 
 // write writes b. A client that is slow to take it gets smaller batches from

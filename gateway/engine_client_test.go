@@ -24,6 +24,7 @@ type engineClient struct {
 	published *atomic.Int64 // the engine's
 	conn      *net.TCPConn
 	sseParser
+	size  int  // of what was read of the stream, in bytes
 	ended bool // the server ended the stream
 }
 
@@ -95,6 +96,7 @@ func (c *engineClient) begin(channels string, setup clientSetup) error {
 		return errRefused{response.StatusCode}
 	}
 	rest, _ := r.Peek(r.Buffered())
+	c.size = len(rest)
 	c.feed(rest)
 	return c.readUntil(time.Now().Add(enginePatience), func() bool { return len(c.events) > 0 })
 }
@@ -103,6 +105,7 @@ func (c *engineClient) begin(channels string, setup clientSetup) error {
 func (c *engineClient) readSome(b []byte, deadline time.Time) error {
 	_ = c.conn.SetReadDeadline(deadline)
 	n, err := c.conn.Read(b)
+	c.size += n
 	c.feed(b[:n])
 	if errors.Is(err, io.EOF) {
 		c.ended = true

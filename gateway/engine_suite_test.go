@@ -24,6 +24,8 @@ var engineSuite = map[string]engineTest{
 	"batch over the limit":            {run: testBatchOverLimit},
 	"several channels":                {run: testSeveralChannels},
 	"envelope":                        {run: testEnvelope},
+	"large envelopes":                 {run: func(t *testing.T, e *engine) { testLargeEnvelopes(t, e, 0) }},
+	"large envelopes, slow readers":   {setup: engineSetup{sendBuf: smallBuffer}, run: func(t *testing.T, e *engine) { testLargeEnvelopes(t, e, smallBuffer) }},
 	"flush interval":                  {setup: engineSetup{gateway: func(c *Config) { c.FlushInterval = 200 * time.Millisecond }}, run: testFlushInterval},
 	"max connections":                 {setup: engineSetup{gateway: func(c *Config) { c.MaxConnections = 3 }}, run: testMaxConnections},
 	"heartbeat":                       {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 600 * time.Millisecond }}, run: testHeartbeat},

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -136,8 +135,12 @@ func appendObject(b []byte, fields [][]byte) []byte {
 
 // appendJSON appends s as a JSON string on one line.
 func appendJSON[T string | []byte](b []byte, s T) []byte {
+	return append(appendEscaped(append(b, '"'), s), '"')
+}
+
+// appendEscaped is appendJSON without the quotes.
+func appendEscaped[T string | []byte](b []byte, s T) []byte {
 	const hex = "0123456789abcdef"
-	b = append(b, '"')
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
@@ -164,7 +167,7 @@ func appendJSON[T string | []byte](b []byte, s T) []byte {
 		b = utf8.AppendRune(b, r)
 		i += n
 	}
-	return append(b, '"')
+	return b
 }
 
 // appendGapRest appends a gap event without its id line and the empty line.
@@ -186,23 +189,4 @@ func appendGapData(b []byte, channel, after string, resumed store.ID, reason str
 	b = append(b, `","reason":`...)
 	b = appendJSON(b, reason)
 	return append(b, "}\n"...)
-}
-
-// appendEnvelope appends the rest of a frame, as rest returns it, with its
-// data and name wrapped into one JSON object.
-func appendEnvelope(b []byte, channel string, id store.ID, rest []byte) []byte {
-	b = append(b, `data: {"channel":`...)
-	b = appendJSON(b, channel)
-	b = append(b, `,"id":"`...)
-	b = id.AppendTo(b)
-	b = append(b, `","event":`...)
-	name, lines := "message", string(rest) // a browser calls an unnamed event so, too
-	if after, ok := strings.CutPrefix(lines, "event: "); ok {
-		name, lines, _ = strings.Cut(after, "\n")
-	}
-	b = appendJSON(b, name)
-	b = append(b, `,"data":`...)
-	lines = strings.TrimPrefix(strings.TrimSuffix(lines, "\n\n"), "data: ")
-	b = appendJSON(b, strings.ReplaceAll(lines, "\ndata: ", "\n"))
-	return append(b, "}\n\n"...)
 }

@@ -6,6 +6,7 @@
 package gateway
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/sse-gateway/sse-gateway/store"
@@ -28,5 +29,17 @@ func TestFramesAllocateLittle(t *testing.T) {
 		b = append(several.appendIDLine(b[:0], 3, store.MaxID), rest(frame)...)
 	}); n > 0 {
 		t.Errorf("the id line of several channels: %v allocations", n)
+	}
+	large, _ := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("\x01", 10_000)))
+	for _, frame := range [][]byte{frame, large} {
+		if n := testing.AllocsPerRun(100, func() {
+			part, left, in := appendEnvelopeHead(b[:0], "orders", testID, rest(frame))
+			for in != unwrapped {
+				_, left, in = appendEnvelopePart(part, 256, left, in)
+				part = b[:0]
+			}
+		}); n > 0 {
+			t.Errorf("the envelope of a frame of %d bytes: %v allocations", len(frame), n)
+		}
 	}
 }

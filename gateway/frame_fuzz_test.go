@@ -145,7 +145,11 @@ func FuzzFrames(f *testing.F) {
 			}
 			single = append(append(single, frame...), heartbeat...)
 			several = append(multi.appendIDLine(several, 1, e.id), rest(frame)...)
-			enveloped = appendEnvelope(multi.appendIDLine(enveloped, 1, e.id), "b", e.id, rest(frame))
+			envelope := wholeEnvelope("b", e.id, rest(frame))
+			enveloped = append(multi.appendIDLine(enveloped, 1, e.id), envelope...)
+			if parts := envelopeInParts("b", e.id, rest(frame), int(piece)+1); !bytes.Equal(bytes.Join(parts, nil), envelope) {
+				t.Errorf("in parts it is %q, at once %q", parts, envelope)
+			}
 		}
 		bare := func(e published) string { return e.id.String() }
 		joined := func(e published) string { return "0-0~" + e.id.String() + "~0-0~" + multi.names }

@@ -47,14 +47,15 @@ type stream struct {
 	expires  bool // endAt is the end of the grant, not of the maximum age
 
 	// Owned by the owner.
-	stalled bool   // the client was told that Redis is away
-	slow    bool   // the last write had to wait for the client
-	turn    uint16 // the channel that fill begins with
-	behind  uint16 // the channel that fetch is for
-	page    *page  // what is left of a read of history; nil mostly
-	large   []byte // what is left of a large frame, shared, to be written after the batch
-	out     *batch // what is being written; nil while there is nothing
-	parked  parked
+	stalled  bool     // the client was told that Redis is away
+	slow     bool     // the last write had to wait for the client
+	wrapping wrapping // what is left of large is to be put into an envelope
+	turn     uint16   // the channel that fill begins with
+	behind   uint16   // the channel that fetch is for
+	page     *page    // what is left of a read of history; nil mostly
+	large    []byte   // what is left of a large frame, shared, to be written after the batch
+	out      *batch   // what is being written; nil while there is nothing
+	parked   parked
 
 	driver atomic.Pointer[driver] // nil while parked or not yet driven
 	ending atomic.Pointer[string] // why the stream is to end
@@ -141,12 +142,17 @@ const (
 	fillBehind                  // call fetch
 )
 
+// limit is the size of the stream's batches, in bytes.
+func (s *stream) limit() int {
+	if s.slow {
+		return slowBatch
+	}
+	return maxBatch
+}
+
 // fill appends what the client is to be sent next, up to about one batch.
 func (s *stream) fill(b []byte) ([]byte, fillState) {
-	limit := maxBatch
-	if s.slow {
-		limit = slowBatch
-	}
+	limit := s.limit()
 	b = s.appendStalled(b)
 	if b = s.fillPage(b, limit); s.page != nil || s.large != nil {
 		return b, fillMore
@@ -190,7 +196,7 @@ func (s *stream) fillChannel(b []byte, i, limit int) ([]byte, store.State) {
 			b = s.appendGap(b, i, *batch.Gap)
 		}
 		for j := range batch.Entries {
-			if b = s.appendEntry(b, i, &batch.Entries[j]); s.large != nil {
+			if b = s.appendEntry(b, i, &batch.Entries[j], limit); s.large != nil {
 				c.cursor.Rewind(batch.Entries[j].ID)
 				return b, store.Ready
 			}
@@ -227,7 +233,7 @@ func (s *stream) fillPage(b []byte, limit int) []byte {
 	for len(p.entries) > 0 && len(b) < limit && s.large == nil {
 		e := &p.entries[0]
 		p.entries = p.entries[1:]
-		b = s.appendEntry(b, p.of, e)
+		b = s.appendEntry(b, p.of, e, limit)
 	}
 	if len(p.entries) == 0 {
 		s.page = nil

@@ -74,9 +74,10 @@ func (s *stream) appendGap(b []byte, i int, gap store.Gap) []byte {
 	return append(appendGapRest(b, gap), '\n')
 }
 
-// appendEntry appends an entry of the i-th channel. A large frame it leaves in
-// s.large, and nothing may be appended after that.
-func (s *stream) appendEntry(b []byte, i int, e *store.Entry) []byte {
+// appendEntry appends an entry of the i-th channel. A large frame, and what of
+// an envelope is beyond the limit, it leaves in s.large, and nothing may be
+// appended after that.
+func (s *stream) appendEntry(b []byte, i int, e *store.Entry, limit int) []byte {
 	if e.Kind != store.KindEvent {
 		s.out.gap(e.Kind.GapReason())
 	} else {
@@ -88,7 +89,8 @@ func (s *stream) appendEntry(b []byte, i int, e *store.Entry) []byte {
 	}
 	switch {
 	case s.envelope && e.Kind == store.KindEvent:
-		return appendEnvelope(b, s.channels[i].cursor.Sub().Channel(), e.ID, frame)
+		b, s.large, s.wrapping = appendEnvelopeHead(b, s.channels[i].cursor.Sub().Channel(), e.ID, frame)
+		return s.appendWrapped(b, limit)
 	case len(frame) >= largeFrame:
 		s.large = frame
 		return b

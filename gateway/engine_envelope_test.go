@@ -1,0 +1,97 @@
+package gateway
+
+import (
+	"encoding/json"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// Envelopes that are written in parts are whole, for a client that takes its
+// time, one that does not, and one that comes back; and what is written is
+// counted.
+func testLargeEnvelopes(t *testing.T, e *engine, recvBuf int) {
+	ch := channelOf(t)
+	clients := []*engineClient{
+		e.connect(ch, clientSetup{query: "&envelope=json", recvBuf: recvBuf}),
+		e.connect(ch+","+ch+":2", clientSetup{query: "&envelope=json", recvBuf: recvBuf}),
+	}
+	e.awaitConnections(len(clients))
+	ready := valueOfMetric(e.m.Gateway.DeliveryBytes) - bytesOf(clients) // the heads of the responses
+	var data []string
+	for i, char := range []string{"\x01", "\n", "é", "\"", "\U0001F600", "x", "\x7f\n"} {
+		data = append(data, strings.Repeat(char, 6000*(i+1)))
+	}
+	e.publish(ch, data...)
+	if e.parks() && recvBuf > 0 {
+		redistest.Eventually(t, enginePatience, "the sockets to be full", func() bool { return e.parked() == 0 })
+	}
+	for _, c := range clients {
+		c.awaitMessages(len(data))
+		c.checkEnvelopes(ch, data)
+	}
+	redistest.Eventually(t, enginePatience, "what was written to be counted", func() bool {
+		return valueOfMetric(e.m.Gateway.DeliveryBytes) == ready+bytesOf(clients) &&
+			valueOfMetric(e.m.Gateway.Deliveries) == len(clients)*len(data)
+	})
+	e.awaitConnections(len(clients))
+	back := e.connect(ch, clientSetup{query: "&envelope=json", lastID: clients[0].messages()[1].id})
+	back.awaitMessages(len(data) - 2)
+	back.checkEnvelopes(ch, data[2:])
+}
+
+// checkEnvelopes fails unless the messages are the data, in envelopes.
+func (c *engineClient) checkEnvelopes(channel string, data []string) {
+	c.t.Helper()
+	for i, m := range c.messages() {
+		var in struct{ Channel, ID, Event, Data string }
+		if err := json.Unmarshal([]byte(m.data), &in); err != nil {
+			c.t.Fatalf("message %d is %.100q (%d bytes): %v", i, m.data, len(m.data), err)
+		}
+		if in.Channel != channel || in.Event != "message" || in.Data != data[i] || !strings.Contains(m.id, in.ID) {
+			c.t.Fatalf("message %d, with id %s, is of %s, %s: %.100q, want %.100q", i, m.id, in.Channel, in.ID, in.Data, data[i])
+		}
+	}
+}
+
+// bytesOf returns how many bytes the clients have read of their streams.
+func bytesOf(clients []*engineClient) (n int) {
+	for _, c := range clients {
+		n += c.size
+	}
+	return n
+}
+
+// Clients that do not read hold a part of an envelope each, not all of it.
+func TestStalledEnvelopesAreSmall(t *testing.T) {
+	if !canPark {
+		t.Skip("nothing tells here that a client has stalled")
+	}
+	e := startEngine(t, redistest.Start(t), engineSetup{sendBuf: smallBuffer})
+	const clients, size = 50, 1000 << 10
+	for range clients {
+		e.connect("a", clientSetup{query: "&envelope=json", recvBuf: smallBuffer})
+	}
+	e.awaitConnections(clients)
+	before := heap()
+	e.publish("a", strings.Repeat("\x01", size))
+	redistest.Eventually(t, enginePatience, "the sockets to be full", func() bool { return e.parked() == 0 })
+	// The envelopes have 6 MB each; a client needs a batch of 80 KiB and a
+	// goroutine, and all of them one event.
+	if grown := heap() - before; grown > clients*size {
+		t.Errorf("%d clients that do not read hold %d bytes", clients, grown)
+	} else {
+		t.Logf("%d clients that do not read hold %d bytes", clients, grown)
+	}
+}
+
+// heap returns the bytes in use once what nobody needs was collected.
+func heap() int {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what the pools held
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
