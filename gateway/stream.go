@@ -196,7 +196,8 @@ func (s *stream) fillChannel(b []byte, i, limit int) ([]byte, store.State) {
 			b = s.appendGap(b, i, *batch.Gap)
 		}
 		for j := range batch.Entries {
-			if b = s.appendEntry(b, i, &batch.Entries[j], limit); s.large != nil {
+			// The limit, too: an id line of several channels may be longer than its event.
+			if b = s.appendEntry(b, i, &batch.Entries[j], limit); s.large != nil || len(b) >= limit {
 				c.cursor.Rewind(batch.Entries[j].ID)
 				return b, store.Ready
 			}
