@@ -114,7 +114,7 @@ func (b *bench) openSink(cfg *workerConfig) error {
 		}
 	}
 	b.pub = newPublisher(b.sink, o.channels, o.publishers, subscribers)
-	if cfg.joining() {
+	if cfg.joining() || o.publish == publishRedis {
 		b.pub.ids = make([]idLog, o.channels)
 	}
 	return nil
@@ -145,7 +145,11 @@ func (b *bench) phases() error {
 	if err != nil {
 		return err
 	}
-	v, err := b.fleet.verdict()
+	has, err := b.askRedis()
+	if err != nil {
+		return err
+	}
+	v, err := b.fleet.verdict(has)
 	if err != nil {
 		return err
 	}

@@ -94,9 +94,23 @@ func (f *fleet) cpu() float64 {
 	return total
 }
 
-func (f *fleet) verdict() (*verdict, error) {
+// gapped returns where subscribers miss events that a gap may excuse.
+func (f *fleet) gapped() (gapIDs, error) {
+	g := gapIDs{}
+	rs, err := f.each(func(int) request { return request{Op: opGapped} })
+	if err != nil {
+		return g, err
+	}
+	for _, r := range rs {
+		g.merge(r.Gapped)
+	}
+	return g, nil
+}
+
+// verdict judges, by what Redis has of the channels with gaps.
+func (f *fleet) verdict(has map[int]*retained) (*verdict, error) {
 	v := newVerdict()
-	rs, err := f.each(func(int) request { return request{Op: opVerdict} })
+	rs, err := f.each(func(int) request { return request{Op: opVerdict, Retained: has} })
 	if err != nil {
 		return v, err
 	}

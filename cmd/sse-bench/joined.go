@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sort"
 	"strconv"
@@ -29,6 +30,9 @@ func parseEntryID(s string) (id entryID, ok bool) {
 	return id, err1 == nil && err2 == nil
 }
 
+// String returns "ms-seq".
+func (a entryID) String() string { return fmt.Sprintf("%d-%d", a.ms, a.seq) }
+
 func (a entryID) compare(b entryID) int {
 	return cmp.Or(cmp.Compare(a.ms, b.ms), cmp.Compare(a.seq, b.seq))
 }
@@ -43,18 +47,33 @@ type noted struct {
 // event whose id it could not learn is left out.
 type idLog []noted
 
-// upTo returns how many of the channel's published events are at or before a
-// position; ok is false when an event whose id is unknown may be on either side.
-func (l idLog) upTo(position entryID, published int64) (n int64, ok bool) {
+// add notes the id of the next event. Ids only rise in a stream: those that are
+// not below it were lost with an older copy of the stream, and would only mislead.
+func (l idLog) add(e noted) idLog {
+	for len(l) > 0 && l[len(l)-1].id.compare(e.id) >= 0 {
+		l = l[:len(l)-1]
+	}
+	return append(l, e)
+}
+
+// place returns how many of the channel's published events are at or before a
+// position; events whose ids are unknown may be on either side.
+func (l idLog) place(position entryID, published int64) place {
 	i := sort.Search(len(l), func(i int) bool { return l[i].id.compare(position) > 0 })
-	next := published + 1
+	p := place{High: published}
 	if i < len(l) {
-		next = l[i].seq
+		p.High = l[i].seq - 1
 	}
 	if i > 0 {
-		n = l[i-1].seq
+		p.Low = l[i-1].seq
 	}
-	return n, n+1 == next
+	return p
+}
+
+// upTo is place if that is certain.
+func (l idLog) upTo(position entryID, published int64) (n int64, ok bool) {
+	p := l.place(position, published)
+	return p.Low, p.Low == p.High
 }
 
 // positions are the places at which subscribers joined: by channel, and by id,

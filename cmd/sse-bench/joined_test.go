@@ -50,6 +50,19 @@ func TestIDLog(t *testing.T) {
 			t.Errorf("up to %s of %d: %d %v, want %d %v", tt.at, tt.published, n, ok, tt.want, tt.ok)
 		}
 	}
+	for _, tt := range []struct {
+		at   string
+		want place
+	}{{"0-0", place{0, 0}}, {"10-1", place{2, 2}}, {"20-0", place{3, 5}}, {"30-5", place{6, 7}}} {
+		id, _ := parseEntryID(tt.at)
+		if got := log.place(id, 7); got != tt.want {
+			t.Errorf("the place of %s: %+v, want %+v", tt.at, got, tt.want)
+		}
+	}
+	// After a failover to an older copy, whose clock is behind as well.
+	if got := slices.Clone(log).add(noted{entryID{20, 0}, 7}); !slices.Equal(got, idLog{log[0], log[1], {entryID{20, 0}, 7}}) {
+		t.Errorf("after a reset: %v", got)
+	}
 	if n, ok := idLog(nil).upTo(entryID{}, 0); n != 0 || !ok {
 		t.Errorf("nothing published: %d %v", n, ok)
 	}

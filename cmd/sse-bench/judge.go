@@ -16,7 +16,7 @@ type verdict struct {
 	LateBy      int64                       `json:"lateBy"` // the longest delay of those, ns
 	Repeated    int64                       `json:"repeated"`
 	Disorder    int64                       `json:"disorder"`
-	Gapped      int64                       `json:"gapped"` // missing, and announced by a gap
+	Gapped      int64                       `json:"gapped"` // missing, and a gap excuses it
 	Affected    int64                       `json:"affected"`
 	GapChannels map[string]map[string]int64 `json:"gapChannels"`
 	Examples    []string                    `json:"examples"`
@@ -26,18 +26,19 @@ func newVerdict() *verdict {
 	return &verdict{Tally: newTally(), GapChannels: map[string]map[string]int64{}}
 }
 
-func (v *verdict) judge(s *subscriber, name string, c *channelState, published int64) {
+func (v *verdict) judge(s *subscriber, name string, c *channelState, published int64, kept *retained) {
 	var lost, gapped int64
-	var firstLost hole
+	var firstLost span
+	inGap := false // that one is where a gap was announced
 	for _, h := range c.finish(published) {
-		if h.gapped {
-			gapped += h.size()
-			continue
+		gapped += h.size()
+		for _, l := range kept.lost(h) {
+			if lost == 0 {
+				firstLost, inGap = l, len(h.gaps) > 0
+			}
+			lost += l.To - l.From + 1
+			gapped -= l.To - l.From + 1
 		}
-		if lost == 0 {
-			firstLost = h
-		}
-		lost += h.size()
 	}
 	v.Lost += lost
 	v.Gapped += gapped
@@ -55,7 +56,10 @@ func (v *verdict) judge(s *subscriber, name string, c *channelState, published i
 	}
 	text := fmt.Sprintf("subscriber %d, channel %s: lost %d, late %d, repeated %d, out of order %d", s.index, name, lost, c.late, repeated, c.disorder)
 	if lost > 0 {
-		text += fmt.Sprintf(" (first lost %d to %d of %d)", firstLost.from, firstLost.to, published)
+		text += fmt.Sprintf(" (first lost %d to %d of %d)", firstLost.From, firstLost.To, published)
+		if inGap {
+			text += "; the gap in their place does not excuse them"
+		}
 		if s.readyAt == 0 {
 			text += "; it has no stream"
 		}
@@ -98,8 +102,9 @@ func (v *verdict) merge(o *verdict) {
 	}
 }
 
-// verdict sums up what every subscriber of the group got and missed.
-func (g *group) verdict() *verdict {
+// verdict sums up what every subscriber of the group got and missed. has is what
+// Redis has of the channels with gaps, nil if it was not asked.
+func (g *group) verdict(has map[int]*retained) *verdict {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	v := newVerdict()
@@ -117,7 +122,11 @@ func (g *group) verdict() *verdict {
 		}
 		for c := range s.channels {
 			ch := g.cfg.channelOf(s.index, c)
-			v.judge(s, g.cfg.channelName(ch), &s.channels[c], g.published[ch])
+			kept := has[ch]
+			if kept == nil && has != nil {
+				kept = allRetained
+			}
+			v.judge(s, g.cfg.channelName(ch), &s.channels[c], g.published[ch], kept)
 		}
 	}
 	return v

@@ -43,8 +43,9 @@ type publisher struct {
 	total    atomic.Int64   // events accepted
 	expected atomic.Int64   // deliveries that follow from them
 
-	// ids is what subscribers that join are judged by: per channel, nil if none
-	// do. A channel's belongs to its sender while run is under way.
+	// ids is what the places of joining subscribers and of gaps are judged by: per
+	// channel, nil if neither can be. A channel's belongs to its sender while run
+	// is under way.
 	ids []idLog
 
 	mu   sync.Mutex
@@ -108,7 +109,7 @@ func (p *publisher) own(k int64, i int) int64 {
 func (p *publisher) accepted(m payload, id string) {
 	if p.ids != nil {
 		if e, ok := parseEntryID(id); ok {
-			p.ids[m.channel] = append(p.ids[m.channel], noted{e, m.seq})
+			p.ids[m.channel] = p.ids[m.channel].add(noted{e, m.seq})
 		}
 	}
 	p.sent[m.channel].Store(m.seq)

@@ -67,6 +67,10 @@ func (r *redisSink) send(ctx context.Context, batch []payload, accepted func(pay
 // slots by now, which its client would find out for itself only after a while.
 func (r *redisSink) failed(ctx context.Context) {
 	r.errors.Add(1)
+	r.reload(ctx)
+}
+
+func (r *redisSink) reload(ctx context.Context) {
 	if c, ok := r.client.(*redis.ClusterClient); ok {
 		c.ReloadState(ctx)
 	}
@@ -157,8 +161,7 @@ func (r *redisSink) lastWritten(ctx context.Context, of []payload, last map[int]
 	for channel, c := range cmds {
 		w := &written{ids: map[int64]string{}}
 		for _, entry := range c.Val() {
-			text, _ := entry.Values["data"].(string)
-			if p, ok := parsePayload([]byte(text), r.run); ok {
+			if p, ok := r.ours(entry); ok {
 				w.seq = max(w.seq, p.seq)
 				w.ids[p.seq] = entry.ID
 			}

@@ -69,10 +69,12 @@ type LatencyReport struct {
 }
 
 // IntegrityReport sums up over every subscriber and channel. Gapped events are
-// missing too, but the server said so in their place.
+// missing too, but the server said so in their place and, with -publish redis,
+// Redis does not have them any more or they are too large. Whatever else is
+// missing is lost, with a gap in its place or without.
 type IntegrityReport struct {
 	Checked     bool                        `json:"checked"`     // false when nothing was published
-	Lost        int64                       `json:"lost"`        // never arrived
+	Lost        int64                       `json:"lost"`        // never arrived; no gap excuses it
 	Late        int64                       `json:"late"`        // arrived within -grace, not within -settle
 	LateMaxMs   float64                     `json:"late_max_ms"` // the longest time from when a late one was due
 	Repeated    int64                       `json:"repeated"`

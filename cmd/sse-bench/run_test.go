@@ -104,11 +104,11 @@ func TestFaultyServersAreFound(t *testing.T) {
 		}, func(i *IntegrityReport) bool { return i.OutOfOrder == 12 && i.Lost == 0 && i.Repeated == 0 }, exitFail},
 		{"announces a gap", func(conn int64, n int, frame string) []string {
 			if n == 10 {
-				return []string{"event: gateway.gap\ndata: {\"channel\":\"c\",\"reason\":\"trimmed\"}\n\n"}
+				return []string{gapFrame(frame, "too_large")}
 			}
 			return []string{frame}
 		}, func(i *IntegrityReport) bool {
-			return i.Gapped == 12 && i.Lost == 0 && i.Gaps["trimmed"] == 12 && len(i.GapChannels) == 3
+			return i.Gapped == 12 && i.Lost == 0 && i.Gaps["too_large"] == 12 && len(i.GapChannels) == 3
 		}, exitOK},
 		{"sends to the wrong one", func(conn int64, n int, frame string) []string {
 			before, after, _ := strings.Cut(frame, string(payloadMark))

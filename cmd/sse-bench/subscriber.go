@@ -216,7 +216,7 @@ func (s *subscriber) channel(index int) *channelState {
 }
 
 func (s *subscriber) gap(data []byte) {
-	var gap struct{ Channel, Reason string }
+	var gap struct{ Channel, After, Resumed, Reason string }
 	if err := json.Unmarshal(data, &gap); err != nil {
 		gap.Reason = "unreadable"
 	}
@@ -226,7 +226,7 @@ func (s *subscriber) gap(data []byte) {
 		if len(s.channels) > 1 && name != gap.Channel {
 			continue
 		}
-		s.channels[i].gap()
+		s.channels[i].gap(announced{gap.After, gap.Resumed, kindOfGap(gap.Reason)})
 		s.g.noteGap(name, gap.Reason)
 	}
 }

@@ -19,6 +19,11 @@ When all is published, -settle is the time for the last events to arrive. What
 is missing then is waited for over -grace: an event that comes is late, and the
 report says by how much; one that does not come is lost. Both fail the run.
 
+A gateway.gap excuses what Redis does not have any more, and no more than it
+speaks of. With -publish redis, Redis is asked at the end: an event that it has
+and a subscriber has not is lost, whatever gap stands in its place, unless it is
+too large for the gateway. -no-gaps is for a run in which nothing is trimmed.
+
 Examples
   # 1,000 subscribers on 50 channels of two replicas, 500 events/s
   sse-bench -gateway http://127.0.0.1:8080,http://127.0.0.1:8081 -duration 60s

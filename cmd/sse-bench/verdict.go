@@ -1,10 +1,12 @@
 package main
 
+import "slices"
+
 // hole is a range of sequence numbers, ends included, that did not arrive when
-// their turn was. gapped says that a gateway.gap stood in their place.
+// their turn was, and the gateway.gap events that stood in their place.
 type hole struct {
 	from, to int64
-	gapped   bool
+	gaps     []announced
 }
 
 // channelState judges what one subscriber gets of one channel. Sequence numbers
@@ -17,14 +19,14 @@ type channelState struct {
 
 	repeated int32
 	disorder int32
-	gaps     int32
 	late     int32
 	lateBy   int64 // the longest delay of a late event, ns
 	lateNew  bool  // that one came on a stream that was opened after it was due
-	gapOpen  bool  // a gap was announced and no event has arrived since
 	joined   bool  // first only opened the count: what came before is judged by finish
-	gapFirst bool  // and a gap was announced before it
 	exact    bool  // base is a fact, not an estimate by the time
+
+	gapsOpen  []announced // gaps since the last event
+	gapsFirst []announced // and before the first one, if joined
 }
 
 // arrival is how an event relates to what has arrived before.
@@ -44,7 +46,7 @@ func (c *channelState) take(seq int64, joining bool) arrival {
 	if c.first == 0 {
 		c.first = seq
 		if joining {
-			c.last, c.gapFirst, c.gapOpen, c.joined = seq, c.gapOpen, false, true
+			c.last, c.gapsFirst, c.gapsOpen, c.joined = seq, c.gapsOpen, nil, true
 			return inOrder
 		}
 	}
@@ -58,17 +60,18 @@ func (c *channelState) take(seq int64, joining bool) arrival {
 	}
 	result := inOrder
 	if seq > c.last+1 {
-		c.holes = append(c.holes, hole{c.last + 1, seq - 1, c.gapOpen})
+		c.holes = append(c.holes, hole{c.last + 1, seq - 1, c.gapsOpen})
 		result = afterHole
 	}
-	c.last, c.gapOpen = seq, false
+	c.last, c.gapsOpen = seq, nil
 	return result
 }
 
 // gap notes that the server announced a gap at this place in the channel.
-func (c *channelState) gap() {
-	c.gaps++
-	c.gapOpen = true
+func (c *channelState) gap(g announced) {
+	if !slices.Contains(c.gapsOpen, g) {
+		c.gapsOpen = append(c.gapsOpen, g)
+	}
 }
 
 // overdue notes an event that arrived when the time for it was over. caughtUp
@@ -94,7 +97,7 @@ func (c *channelState) fill(seq int64) bool {
 			c.holes[i].to--
 		default:
 			c.holes[i].to = seq - 1
-			c.holes = append(c.holes, hole{seq + 1, h.to, h.gapped})
+			c.holes = append(c.holes, hole{seq + 1, h.to, h.gaps})
 		}
 		return true
 	}
@@ -132,10 +135,10 @@ func (c *channelState) finish(published int64) []hole {
 		}
 	}
 	if c.joined && c.first > c.base+1 {
-		holes = append(holes, hole{c.base + 1, c.first - 1, c.gapFirst})
+		holes = append(holes, hole{c.base + 1, c.first - 1, c.gapsFirst})
 	}
 	if c.behind(published) {
-		holes = append(holes, hole{max(c.last, c.base) + 1, published, c.gapOpen})
+		holes = append(holes, hole{max(c.last, c.base) + 1, published, c.gapsOpen})
 	}
 	return holes
 }

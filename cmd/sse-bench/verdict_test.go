@@ -56,7 +56,7 @@ func TestChannelVerdict(t *testing.T) {
 			c := channelState{}
 			for _, seq := range tt.in {
 				if seq == gapHere {
-					c.gap()
+					c.gap(announced{})
 					continue
 				}
 				c.take(seq, tt.joining)
@@ -64,7 +64,7 @@ func TestChannelVerdict(t *testing.T) {
 			c.base, c.exact = tt.base, tt.exact
 			var lost, gapped int64
 			for _, h := range c.finish(tt.published) {
-				if h.gapped {
+				if len(h.gaps) > 0 {
 					gapped += h.size()
 				} else {
 					lost += h.size()

@@ -12,17 +12,19 @@ const (
 	opPositions = "positions" // where joining subscribers came
 	opExpect    = "expect"    // with Published, Bases and Schedule: what should have arrived
 	opOverdue   = "overdue"   // what arrives from now on is late
-	opVerdict   = "verdict"   // judge
+	opGapped    = "gapped"    // where events are missing that a gap may excuse
+	opVerdict   = "verdict"   // with Retained: judge
 	opClose     = "close"     // end for good
 )
 
 // request is one line to a worker process.
 type request struct {
-	Op        string        `json:"op"`
-	Config    *workerConfig `json:"config,omitempty"`
-	Published []int64       `json:"published,omitempty"`
-	Bases     positions     `json:"bases,omitempty"` // those that are known
-	Schedule  schedule      `json:"schedule"`
+	Op        string            `json:"op"`
+	Config    *workerConfig     `json:"config,omitempty"`
+	Published []int64           `json:"published,omitempty"`
+	Bases     positions         `json:"bases,omitempty"` // those that are known
+	Schedule  schedule          `json:"schedule"`
+	Retained  map[int]*retained `json:"retained"` // by channel, of those with gaps; nil: not asked
 }
 
 // response is one line from a worker process; it answers one request.
@@ -30,6 +32,7 @@ type response struct {
 	Error     string    `json:"error,omitempty"`
 	Status    *tally    `json:"status,omitempty"`
 	Positions positions `json:"positions,omitempty"`
+	Gapped    gapIDs    `json:"gapped,omitempty"`
 	Verdict   *verdict  `json:"verdict,omitempty"`
 	CPU       float64   `json:"cpu,omitempty"` // of the process so far, seconds
 }
@@ -92,10 +95,15 @@ func (c *crew) handle(req request) (r response, err error) {
 			t.merge(&s)
 		}
 		r.Status, r.CPU = &t, ownCPU()
+	case opGapped:
+		r.Gapped = gapIDs{}
+		for _, g := range c.groups {
+			r.Gapped.merge(g.gapped())
+		}
 	case opVerdict:
 		v := newVerdict()
 		for _, g := range c.groups {
-			v.merge(g.verdict())
+			v.merge(g.verdict(req.Retained))
 		}
 		r.Verdict, r.CPU = v, ownCPU()
 	case opClose:
