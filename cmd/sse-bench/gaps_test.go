@@ -181,6 +181,56 @@ func TestGapsAreComparedWithRedis(t *testing.T) {
 	}
 }
 
+// A storm is over when everybody has everything: what a gap stands for, or
+// nothing, was not brought fast.
+func TestStormWithHoles(t *testing.T) {
+	r := redistest.Start(t)
+	for _, tt := range []struct {
+		name         string
+		mangle       func(n int, frame string) []string // of the streams that came back
+		code         int
+		lost, gapped int64
+	}{
+		{"a gap instead of the missed events", func(n int, frame string) []string {
+			switch {
+			case n == 1:
+				return []string{gapFrame(frame, "unknown_id")}
+			case n < 50:
+				return []string{}
+			}
+			return []string{frame}
+		}, exitFail, 10 * 49, 0},
+		{"an event too large", func(n int, frame string) []string {
+			if n == 7 {
+				return []string{gapFrame(frame, "too_large")}
+			}
+			return []string{frame}
+		}, exitOK, 0, 10},
+		{"an event dropped", func(n int, frame string) []string {
+			if n == 7 {
+				return []string{}
+			}
+			return []string{frame}
+		}, exitFail, 10, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := startFake(t, r, func(f *fakeServer) {
+				f.mangle = func(conn int64, n int, frame string) []string {
+					if conn <= 10 {
+						return []string{frame}
+					}
+					return tt.mangle(n, frame)
+				}
+			})
+			code, rep := bench1(t, "-gateway", f.URL, "-redis", r.URL(), "-scenario", "storm", "-subscribers", "10", "-missed", "50", "-grace", "0s")
+			i := &rep.Integrity
+			if code != tt.code || i.Lost != tt.lost || i.Gapped != tt.gapped || rep.Storm.Missed != 50 || rep.Storm.Seconds != 0 {
+				t.Errorf("exit %d, storm %+v, %+v", code, rep.Storm, i)
+			}
+		})
+	}
+}
+
 // When Redis does not tell what it has, no gap is taken on trust.
 func TestGapsThatCannotBeCompared(t *testing.T) {
 	r := redistest.Start(t, redistest.WithUser("publisher on >secret ~* &* +@all -xrange"))

@@ -96,7 +96,7 @@ type IntegrityReport struct {
 type StormReport struct {
 	Missed       int     `json:"missed_per_channel"`
 	ReadySeconds float64 `json:"ready_seconds"`
-	Seconds      float64 `json:"seconds"` // 0 when somebody never got everything
+	Seconds      float64 `json:"seconds"` // 0 when somebody never got everything, gap or not
 }
 
 // ServerReport is about the processes of -pids. Processor time is of the
@@ -170,6 +170,9 @@ func (r *Report) setVerdict(v *verdict, checked bool) {
 		Misrouted: t.Misrouted, Gapped: v.Gapped, Gaps: t.GapEvents, GapChannels: v.GapChannels,
 		Affected: v.Affected, Examples: append([]string{}, v.Examples...),
 		Reconnects: t.Reconnects, Refused: t.Refused, Refusals: t.Refusals, Faults: t.Faults,
+	}
+	if r.Storm != nil && v.Lost+v.Gapped > 0 {
+		r.Storm.Seconds = 0 // the last event came, but not all before it
 	}
 }
 
