@@ -57,7 +57,8 @@ start_server() {
 		*) start_gateway ;;
 		esac
 		pid=$gateway_pid pids=$gateway_pid
-		target=(-gateway "http://127.0.0.1:$gateway_port")
+		# Nothing is trimmed here: a gap would be a fault, also one that makes a storm fast.
+		target=(-gateway "http://127.0.0.1:$gateway_port" -no-gaps)
 		again=(-resume-to "http://127.0.0.1:$gateway_port")
 		;;
 	nchan)

@@ -68,3 +68,25 @@ func TestNoReports(t *testing.T) {
 		t.Error("no error for a name that says nothing")
 	}
 }
+
+// A gap is a fault in these runs, which trim nothing and lose no stream.
+func TestScriptsAllowNoGaps(t *testing.T) {
+	for _, name := range []string{"run.sh", "soak.sh"} {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, `-gateway "http`) {
+				found = true
+				if !strings.Contains(line, " -no-gaps") {
+					t.Errorf("%s: %s", name, line)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s does not run sse-bench against a gateway", name)
+		}
+	}
+}
