@@ -87,19 +87,49 @@ func load(dir string) (results, error) {
 	return all, nil
 }
 
-// median returns the median of a figure over the rounds, and the least and the
-// most; ok is false if there is no round.
-func (r results) median(scenario, server string, figure func(report) float64) (median, least, most float64, ok bool) {
+// figures sum up one figure of a server over the rounds.
+type figures struct {
+	median, least, most float64 // of the rounds that count
+	rounds, failed      int     // all of them, and those in which events were wrong
+}
+
+// none tells that no round was right.
+func (f figures) none() bool { return f.failed == f.rounds }
+
+// passed sums up the rounds that sse-bench passed. What a run takes that loses
+// events, or that has not come to its end, is no result.
+func (r results) passed(scenario, server string, figure func(report) float64) figures {
+	var values []float64
+	rounds := r[scenario][server]
+	for _, one := range rounds {
+		if one.Pass {
+			values = append(values, figure(one))
+		}
+	}
+	return sum(values, len(rounds), len(rounds)-len(values))
+}
+
+// compared sums up the rounds of a server that is measured for comparison: those
+// that passed or, if none did, all of them, which is to be marked.
+func (r results) compared(scenario, server string, figure func(report) float64) figures {
+	f := r.passed(scenario, server, figure)
+	if !f.none() {
+		return f
+	}
 	var values []float64
 	for _, one := range r[scenario][server] {
 		values = append(values, figure(one))
 	}
-	if len(values) == 0 {
-		return 0, 0, 0, false
+	return sum(values, f.rounds, f.failed)
+}
+
+func sum(values []float64, rounds, failed int) figures {
+	f := figures{rounds: rounds, failed: failed}
+	if n := len(values); n > 0 {
+		slices.Sort(values)
+		f.median, f.least, f.most = (values[(n-1)/2]+values[n/2])/2, values[0], values[n-1]
 	}
-	slices.Sort(values)
-	n := len(values)
-	return (values[(n-1)/2] + values[n/2]) / 2, values[0], values[n-1], true
+	return f
 }
 
 // failures lists what sse-bench found wrong.

@@ -62,48 +62,100 @@ var rows = []row{
 	{scenario: "hot-10ms", name: "… processor µs per delivery", figure: cpu, format: "%.2f"},
 }
 
+// fault marks figures of runs in which events were wrong.
+const fault = " †"
+
 func (r results) print(w io.Writer) {
 	fmt.Fprintln(w, "| | sse-gateway | nchan | ratio | target | |")
 	fmt.Fprintln(w, "|---|---|---|---|---|---|")
 	for _, row := range rows {
-		if own, least, most, ok := r.median(row.scenario, "gateway", row.figure); ok {
-			other, otherLeast, otherMost, beside := r.median(row.scenario, "nchan", row.figure)
-			cells := [4]string{row.value(own, least, most)}
-			if beside {
-				cells[1] = row.value(other, otherLeast, otherMost)
-				if other > 0 {
-					cells[2] = fmt.Sprintf("%.2f", own/other)
-				}
-			}
-			cells[3] = row.verdict(own, other, beside)
-			fmt.Fprintf(w, "| %s | %s | %s | %s | %s |\n", row.name, cells[0], cells[1], cells[2], cells[3])
+		own := r.passed(row.scenario, "gateway", row.figure)
+		if own.rounds == 0 {
+			continue
 		}
+		nchan := r.compared(row.scenario, "nchan", row.figure)
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n",
+			row.name, row.own(own), row.nchan(nchan), ratio(own, nchan), row.aim(), row.verdict(own, nchan))
 	}
-	fmt.Fprintln(w, "\nMedians; in brackets the least and the most. The ratio is sse-gateway to nchan: under 1 is better, but for rates.")
+	fmt.Fprintln(w, "\nMedians; in brackets the least and the most. The ratio is sse-gateway to nchan: under 1 is better, but for rates."+
+		" Rounds in which events were wrong do not count; of nchan, if there are no others, they are shown with"+fault+", and no target is compared with them.")
 	for _, f := range r.failures() {
 		fmt.Fprintf(w, "- %s\n", f)
 	}
 }
 
+// own writes the gateway's cell.
+func (row row) own(f figures) string {
+	if f.none() {
+		return "**failed**"
+	}
+	return row.value(f)
+}
+
+// nchan writes nchan's cell.
+func (row row) nchan(f figures) string {
+	switch {
+	case f.rounds == 0:
+		return ""
+	case f.none():
+		return row.value(f) + fault
+	}
+	return row.value(f)
+}
+
 // value writes a median and, if the rounds differ, their range.
-func (row row) value(median, least, most float64) string {
-	m, l, h := fmt.Sprintf(row.format, median), fmt.Sprintf(row.format, least), fmt.Sprintf(row.format, most)
+func (row row) value(f figures) string {
+	m, l, h := fmt.Sprintf(row.format, f.median), fmt.Sprintf(row.format, f.least), fmt.Sprintf(row.format, f.most)
 	if l == h {
 		return m
 	}
 	return m + " (" + l + "–" + h + ")"
 }
 
-// verdict writes the target and whether it was met, two cells.
-func (row row) verdict(own, nchan float64, beside bool) string {
-	word := map[bool]string{true: "pass", false: "**miss**"}
+func ratio(own, nchan figures) string {
 	switch {
-	case row.beatNchan && beside:
-		return "nchan's | " + word[own <= nchan]
-	case row.beatNchan:
-		return "nchan's | not measured"
-	case row.target > 0:
-		return fmt.Sprintf("at most %g | %s", row.target, word[own <= row.target])
+	case own.none() || nchan.median <= 0:
+		return ""
+	case nchan.none():
+		return fmt.Sprintf("%.2f", own.median/nchan.median) + fault
 	}
-	return " | "
+	return fmt.Sprintf("%.2f", own.median/nchan.median)
+}
+
+// aim writes the target.
+func (row row) aim() string {
+	switch {
+	case row.beatNchan:
+		return "nchan's"
+	case row.target > 0:
+		return fmt.Sprintf("at most %g", row.target)
+	}
+	return ""
+}
+
+// verdict writes whether the target was met, and how many rounds that is not
+// said of. A gateway that loses events meets none, and to be better than a server
+// that does proves nothing.
+func (row row) verdict(own, nchan figures) string {
+	limit := row.target
+	switch {
+	case own.none():
+		return "**failed**"
+	case !row.beatNchan && row.target <= 0:
+		return ""
+	case row.beatNchan && nchan.rounds == 0:
+		return "not measured"
+	case row.beatNchan && nchan.none():
+		return "nchan failed"
+	case row.beatNchan:
+		limit = nchan.median
+	}
+	word := "pass"
+	if own.median > limit {
+		word = "**miss**"
+	}
+	if own.failed > 0 {
+		word += fmt.Sprintf(", **%d of %d rounds failed**", own.failed, own.rounds)
+	}
+	return word
 }
