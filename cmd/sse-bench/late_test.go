@@ -13,17 +13,14 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// overdueSpy calls found when the tool says that the time for the last events
-// is over.
-type overdueSpy struct {
+// progressSpy shows a test each line that the tool says while it runs.
+type progressSpy struct {
 	io.Writer
-	found func()
+	saw func(line []byte)
 }
 
-func (s overdueSpy) Write(p []byte) (int, error) {
-	if bytes.Contains(p, []byte("behind after -settle")) {
-		s.found()
-	}
+func (s progressSpy) Write(p []byte) (int, error) {
+	s.saw(p)
 	return s.Writer.Write(p)
 }
 
@@ -74,7 +71,11 @@ func TestLateIsNotLost(t *testing.T) {
 				}
 				var out, errOut bytes.Buffer
 				args := append([]string{"-json"}, small(r, f.URL, "-settle", "2s", "-grace", grace, "-engine", engine)...)
-				code := run(context.Background(), args, &out, overdueSpy{&errOut, release})
+				code := run(context.Background(), args, &out, progressSpy{&errOut, func(line []byte) {
+					if bytes.Contains(line, []byte("behind after -settle")) {
+						release()
+					}
+				}})
 				t.Logf("stderr:\n%s", &errOut)
 				var rep Report
 				if err := json.Unmarshal(out.Bytes(), &rep); err != nil {

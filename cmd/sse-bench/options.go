@@ -213,6 +213,9 @@ func (o *options) complete() {
 	}
 }
 
+// events is how many events are published, but for a storm.
+func (o *options) events() int64 { return int64(o.rate * o.duration.Seconds()) }
+
 // native tells whether the server is this project's gateway.
 func (o *options) native() bool { return len(o.urls) == 0 }
 
@@ -237,6 +240,8 @@ func (o *options) check() error {
 		return fmt.Errorf("-publish %q is not redis, http or none", o.publish)
 	case o.publish == publishHTTP && o.publishURL == "":
 		return errors.New("-publish http needs -publish-url")
+	case o.missed == 0 && o.publish != publishNone && o.events() < 1:
+		return fmt.Errorf("-rate %g for a -duration of %s comes to no event; -rate 0 is for a run without", o.rate, o.duration)
 	case o.missed > 0 && o.publish == publishNone:
 		return errors.New("a storm needs -publish redis or http, and a -rate")
 	case o.missed > 0 && o.join > 0:

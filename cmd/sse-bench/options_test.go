@@ -16,6 +16,7 @@ func TestWrongUsage(t *testing.T) {
 		{"-processes", "0"}, {"-inflight", "0"}, {"-settle", "-1s"}, {"-grace", "-1s"}, {"-subscribers", "9000000"},
 		{"-scenario", "storm", "-publish", "none"}, {"-scenario", "storm", "-join", "1s"}, {"-ready-timeout", "0s"},
 		{"-missed", "-1"}, {"-scenario", "storm", "-rate", "0"},
+		{"-rate", "0.5", "-duration", "1s"}, {"-duration", "0s"}, {"-rate", "0.5", "-duration", "1s", "-join", "1s"},
 		{"-gateway", "ftp://127.0.0.1"}, {"-gateway", "127.0.0.1:80"}, {"-gateway", "http://"},
 		{"-url", "http://127.0.0.1/{channel}/{channel}"}, {"-gateway", "https://127.0.0.1", "-engine", "epoll"},
 		{"-engine", "x"}, {"-resume-to", "x"},
@@ -117,5 +118,25 @@ func TestSourcesAreSpreadOnLoopback(t *testing.T) {
 		if len(o.sources) != tt.want {
 			t.Errorf("%s: %v", tt.args, o.sources)
 		}
+	}
+}
+
+// A run in which nothing was published, however that came about, has not shown
+// that nothing is lost.
+func TestNothingPublished(t *testing.T) {
+	for _, tt := range []struct {
+		publish *PublishReport
+		pass    bool
+	}{{nil, true}, {&PublishReport{Events: 1}, true}, {&PublishReport{}, false}} {
+		r := &Report{Publish: tt.publish}
+		if r.judge(false); r.Pass != tt.pass {
+			t.Errorf("%+v: pass %v, %q", tt.publish, r.Pass, r.Failures)
+		}
+	}
+	if _, err := parseOptions([]string{"-rate", "0.5", "-duration", "2s"}, &bytes.Buffer{}); err != nil {
+		t.Errorf("one event: %v", err)
+	}
+	if _, err := parseOptions([]string{"-scenario", "storm", "-duration", "0s"}, &bytes.Buffer{}); err != nil {
+		t.Errorf("a storm, whose events are counted: %v", err)
 	}
 }

@@ -11,7 +11,7 @@ func (b *bench) connectThen() error {
 	case b.pub == nil:
 		return b.stay()
 	}
-	return b.publishAll(int64(b.o.rate * b.o.duration.Seconds()))
+	return b.publishAll(b.o.events())
 }
 
 // connect opens every stream and waits until all positions are fixed. It
@@ -70,7 +70,7 @@ func (b *bench) joinAndPublish() error {
 	if err := b.fleet.do(request{Op: opOpen}); err != nil {
 		return err
 	}
-	at, err := b.publish(0, int64(b.o.rate*b.o.duration.Seconds()))
+	at, err := b.publish(0, b.o.events())
 	if err != nil {
 		return err
 	}

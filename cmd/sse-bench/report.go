@@ -184,6 +184,9 @@ func (r *Report) judge(noGaps bool) {
 			r.Failures = append(r.Failures, fmt.Sprintf("%d %s", n, what))
 		}
 	}
+	if r.Publish != nil && r.Publish.Events == 0 {
+		r.Failures = append(r.Failures, "no event was published: the run proves nothing")
+	}
 	fail(i.Lost, "events lost")
 	fail(i.Late, fmt.Sprintf("events late: they came only after -settle, at most %s after they were due", ms(i.LateMaxMs)))
 	fail(i.Repeated, "events repeated")

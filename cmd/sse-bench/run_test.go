@@ -9,11 +9,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -314,10 +314,16 @@ func TestScenarios(t *testing.T) {
 func TestTableAndInterrupt(t *testing.T) {
 	r := redistest.Start(t)
 	f := startFake(t, r)
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-	defer cancel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
 	var out, errOut bytes.Buffer
-	code := run(ctx, small(r, f.URL, "-duration", "1h", "-pid", strconv.Itoa(os.Getpid())), &out, &errOut)
+	flowing := regexp.MustCompile(`connected 12 +published [1-9]`)
+	spy := progressSpy{&errOut, func(line []byte) {
+		if flowing.Match(line) {
+			interrupt()
+		}
+	}}
+	code := run(ctx, small(r, f.URL, "-duration", "1h", "-pid", strconv.Itoa(os.Getpid())), &out, spy)
 	if code != exitOK {
 		t.Errorf("exit %d after an interrupt", code)
 	}
