@@ -140,3 +140,22 @@ func TestNothingPublished(t *testing.T) {
 		t.Errorf("a storm, whose events are counted: %v", err)
 	}
 }
+
+// Whatever is wrong with a Redis URL, the password in it is not printed, nor a
+// part of the URL that a slip has made of it.
+func TestPasswordsAreNotPrinted(t *testing.T) {
+	for _, url := range []string{
+		"redis://u:s3cret@127.0.0.1:x/0", "redis://u:s3cret@127.0.0.1:1/s3cret", "redis://u:s3cret@127.0.0.1:1?ca=/nowhere",
+		"rediss://u:s3cret@127.0.0.1:1?server_name=x", "u:s3cret@127.0.0.1:1", "s3cret", "u:s3cret@h://127.0.0.1",
+		"redis://:s3cret/s3cret@127.0.0.1:1", "redis://:%s3cret@127.0.0.1:1", "redis://s3cret@127.0.0.1:1", "unix://:s3cret@x",
+		"redis+sentinel://u:s3cret@127.0.0.1:1", "redis+sentinel://:pw/s3cret@127.0.0.1:1?master=m",
+		"redis+sentinel://u:s3cret@127.0.0.1:1/s3cret?master=m", "redis+cluster://:s3cret/x@127.0.0.1:1", "redis+cluster://u:%s3cret@127.0.0.1:1",
+		"redis+cluster://u:s3cret@127.0.0.1:s3cret", "http://u:s3cret@127.0.0.1",
+	} {
+		var out, errOut bytes.Buffer
+		code := run(t.Context(), []string{"-redis", url}, &out, &errOut)
+		if code != exitUsage || !strings.Contains(errOut.String(), "-redis") || strings.Contains(errOut.String()+out.String(), "s3cret") {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q", url, code, &out, &errOut)
+		}
+	}
+}

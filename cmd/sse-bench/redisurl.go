@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store"
 )
 
 const (
@@ -21,23 +23,21 @@ const (
 // newRedis connects as a URL says: redis://, rediss:// and unix:// for one
 // server, redis+sentinel://host:port,host:port/db?master=NAME and
 // redis+cluster://host:port,host:port, both also with rediss+. Commands are
-// never repeated by the client: a repeated XADD would be a repeated event.
+// never repeated by the client: a repeated XADD would be a repeated event. What a
+// gateway does not accept is not accepted here. No error names a password, nor a
+// part of the URL that may be one.
 func newRedis(raw string, connections int) (redis.UniversalClient, error) {
-	scheme, rest, ok := strings.Cut(raw, "://")
-	if !ok {
-		return nil, fmt.Errorf("%q is not a Redis URL", raw)
+	if err := store.ValidateURL(raw); err != nil {
+		return nil, fmt.Errorf("the Redis URL: %w", err)
 	}
+	scheme, rest, _ := strings.Cut(raw, "://")
 	o := &redis.UniversalOptions{
 		DialTimeout: redisDialTimeout, ReadTimeout: redisReadTimeout, WriteTimeout: redisReadTimeout,
 		MaxRetries: -1, PoolSize: connections + 1, ContextTimeoutEnabled: true,
 	}
 	secure := strings.HasPrefix(scheme, "rediss")
-	switch scheme {
-	case "redis", "rediss", "unix":
+	if !store.HasReplicas(raw) {
 		return newSingleRedis(raw, o)
-	case "redis+sentinel", "rediss+sentinel", "redis+cluster", "rediss+cluster":
-	default:
-		return nil, fmt.Errorf("scheme %q of the Redis URL is not one of redis, rediss, unix, redis+sentinel, redis+cluster", scheme)
 	}
 	// net/url does not accept a list of hosts with ports.
 	authority, tail := rest, ""
@@ -50,7 +50,7 @@ func newRedis(raw string, connections int) (redis.UniversalClient, error) {
 	}
 	u, err := url.Parse("redis://" + userinfo + "host" + tail)
 	if err != nil {
-		return nil, fmt.Errorf("parse the Redis URL: %w", err)
+		return nil, notUnderstood(raw)
 	}
 	o.Addrs = strings.Split(hosts, ",")
 	o.Username = u.User.Username()
@@ -62,12 +62,10 @@ func newRedis(raw string, connections int) (redis.UniversalClient, error) {
 		o.IsClusterMode = true
 		return redis.NewUniversalClient(o), nil
 	}
-	if o.MasterName = u.Query().Get("master"); o.MasterName == "" {
-		return nil, fmt.Errorf("a Sentinel URL needs ?master=NAME")
-	}
+	o.MasterName = u.Query().Get("master")
 	if db := strings.Trim(u.Path, "/"); db != "" {
 		if o.DB, err = strconv.Atoi(db); err != nil {
-			return nil, fmt.Errorf("%q is not a database number", db)
+			return nil, notUnderstood(raw)
 		}
 	}
 	return redis.NewUniversalClient(o), nil
@@ -76,9 +74,15 @@ func newRedis(raw string, connections int) (redis.UniversalClient, error) {
 func newSingleRedis(raw string, with *redis.UniversalOptions) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(raw)
 	if err != nil {
-		return nil, fmt.Errorf("parse the Redis URL: %w", err)
+		return nil, notUnderstood(raw)
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = with.DialTimeout, with.ReadTimeout, with.WriteTimeout
 	o.MaxRetries, o.PoolSize, o.ContextTimeoutEnabled = with.MaxRetries, with.PoolSize, true
 	return redis.NewClient(o), nil
+}
+
+// notUnderstood is about a URL that a gateway accepts. The causes, of net/url and
+// of go-redis, quote the URL or parts of it, so they are left out.
+func notUnderstood(raw string) error {
+	return fmt.Errorf("%s has a parameter or a part that sse-bench does not know", store.RedactURL(raw))
 }
