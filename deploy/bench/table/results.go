@@ -37,8 +37,9 @@ type report struct {
 	Client struct {
 		Cores float64 `json:"cores"`
 	} `json:"client"`
-	Pass     bool     `json:"pass"`
-	Failures []string `json:"failures"`
+	Pass       bool     `json:"pass"`
+	Failures   []string `json:"failures"`
+	Unfinished bool     `json:"unfinished"` // by run.sh: sse-bench left no report
 
 	reads float64 // XRANGE commands that Redis ran
 }
@@ -90,6 +91,7 @@ func load(dir string) (results, error) {
 // figures sum up one figure of a server over the rounds.
 type figures struct {
 	median, least, most float64 // of the rounds that count
+	counted             int     // how many those are
 	rounds, failed      int     // all of them, and those in which events were wrong
 }
 
@@ -118,13 +120,15 @@ func (r results) compared(scenario, server string, figure func(report) float64) 
 	}
 	var values []float64
 	for _, one := range r[scenario][server] {
-		values = append(values, figure(one))
+		if !one.Unfinished {
+			values = append(values, figure(one))
+		}
 	}
 	return sum(values, f.rounds, f.failed)
 }
 
 func sum(values []float64, rounds, failed int) figures {
-	f := figures{rounds: rounds, failed: failed}
+	f := figures{counted: len(values), rounds: rounds, failed: failed}
 	if n := len(values); n > 0 {
 		slices.Sort(values)
 		f.median, f.least, f.most = (values[(n-1)/2]+values[n/2])/2, values[0], values[n-1]

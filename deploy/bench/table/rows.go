@@ -97,6 +97,8 @@ func (row row) nchan(f figures) string {
 	switch {
 	case f.rounds == 0:
 		return ""
+	case f.counted == 0:
+		return "**failed**"
 	case f.none():
 		return row.value(f) + fault
 	}

@@ -66,6 +66,10 @@ func TestFailedRuns(t *testing.T) {
 		"broadcast.nchan.1.json": `{"latency":{"p50_ms":50,"p99_ms":180},` + failed + `}`, "broadcast.nchan.1.reads": "0\n",
 		"many.gateway.1.json": `{"latency":{"p50_ms":1,"p99_ms":2},` + failed + `}`, "many.gateway.1.reads": "1\n",
 		"many.nchan.1.json": `{"latency":{"p50_ms":1,"p99_ms":3},` + failed + `}`, "many.nchan.1.reads": "0\n",
+		"many.nchan.2.json": `{"unfinished":true,` + failed + `}`, "many.nchan.2.reads": "0\n",
+		"hot-0.gateway.1.json": `{"unfinished":true,` + failed + `}`, "hot-0.gateway.1.reads": "0\n",
+		"idle-one-18000.gateway.1.json": `{"server":{"rss_per_connection_bytes":1000},"pass":true}`, "idle-one-18000.gateway.1.reads": "0\n",
+		"idle-one-18000.nchan.1.json": `{"unfinished":true,` + failed + `}`, "idle-one-18000.nchan.1.reads": "0\n",
 	})
 	var out strings.Builder
 	if err := run(dir, &out); err != nil {
@@ -78,6 +82,8 @@ func TestFailedRuns(t *testing.T) {
 		"| … p50, ms | 40.0 | 50.0 † | 0.80 † |  |  |",
 		"| … p99, ms | 90.0 | 180.0 † | 0.50 † | nchan's | nchan failed |",
 		"| … p99, ms | **failed** | 3.00 † |  | nchan's | **failed** |",
+		"| 500 × 2,000/s, flush interval 0, deliveries/s | **failed** |  |  |  | **failed** |",
+		"| 18,000 idle on one channel, kB each | 1.00 | **failed** |  | at most 1.5 | pass |",
 		"- storm, gateway, round 1: 3 events lost",
 		"- connect, nchan, round 1: 3 events lost",
 	} {
