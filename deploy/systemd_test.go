@@ -40,6 +40,14 @@ func TestSystemdUnit(t *testing.T) {
 		}
 	}
 	setting(t, unit, "LimitNOFILE")
+	// 2 is also how a Go program ends that crashed: whatever the status, it has
+	// to be started again, however often it was before.
+	if strings.Contains(unit, "\nRestartPreventExitStatus=") {
+		t.Error("RestartPreventExitStatus: a gateway that crashed would stay down")
+	}
+	if limit := setting(t, unit, "StartLimitIntervalSec"); limit != "0" {
+		t.Errorf("StartLimitIntervalSec=%s, want 0: systemd gives up otherwise", limit)
+	}
 }
 
 // systemd reports a directive that it does not know, or cannot read, on its
