@@ -183,21 +183,18 @@ func getJSON(t *testing.T, url string, v any) {
 // scrape returns the value of a series without labels.
 func scrape(t *testing.T, admin, series string) string {
 	t.Helper()
-	res, err := http.Get("http://" + admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(body)) {
+	return seriesIn(t, body("http://"+admin+"/metrics"), series)
+}
+
+// seriesIn is the value of a series in a page of metrics.
+func seriesIn(t *testing.T, page, series string) string {
+	t.Helper()
+	for line := range strings.Lines(page) {
 		if value, ok := strings.CutPrefix(line, series+" "); ok {
 			return strings.TrimSpace(value)
 		}
 	}
-	t.Fatalf("%s exports no %s", admin, series)
+	t.Fatalf("there is no series %s in %.200q", series, page)
 	return ""
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"regexp"
 	"strconv"
@@ -41,36 +42,39 @@ func (m *meter) cpu() float64 { return 1e6 * m.series("process_cpu_seconds_total
 
 func (m *meter) series(name string) float64 {
 	m.t.Helper()
-	v, err := strconv.ParseFloat(scrape(m.t, m.admin, name), 64)
-	if err != nil {
-		m.t.Fatal(err)
+	return m.seriesOf(name)[0]
+}
+
+// seriesOf returns several series as they were at one moment.
+func (m *meter) seriesOf(names ...string) []float64 {
+	m.t.Helper()
+	page := body("http://" + m.admin + "/metrics")
+	values := make([]float64, len(names))
+	for i, name := range names {
+		v, err := strconv.ParseFloat(seriesIn(m.t, page, name), 64)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		values[i] = v
 	}
-	return v
+	return values
 }
 
 // resident is the gateway's resident memory without garbage, and without what
-// its heap is about to give back, in bytes.
+// its heap is about to give back, in bytes. What has been given back is no
+// longer resident, so the two are of one moment; and the least of several
+// readings is that with the least garbage since the collection before it.
 func (m *meter) resident() float64 {
 	m.t.Helper()
-	if got := status("http://" + m.admin + "/debug/pprof/heap?gc=1"); got != 200 {
-		m.t.Fatalf("/debug/pprof/heap: %d", got)
+	least := math.Inf(1)
+	for range 5 {
+		if got := status("http://" + m.admin + "/debug/pprof/heap?gc=1"); got != 200 {
+			m.t.Fatalf("/debug/pprof/heap: %d", got)
+		}
+		now := m.seriesOf("process_resident_memory_bytes", "go_memstats_heap_idle_bytes", "go_memstats_heap_released_bytes")
+		least = min(least, now[0]-(now[1]-now[2]))
 	}
-	spare := m.series("go_memstats_heap_idle_bytes") - m.series("go_memstats_heap_released_bytes")
-	return residentOf(m.t, m.process.cmd.Process.Pid) - spare
-}
-
-// residentOf is the resident memory of a process, in bytes.
-func residentOf(t *testing.T, pid int) float64 {
-	t.Helper()
-	found := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindStringSubmatch(read(t, fmt.Sprintf("/proc/%d/status", pid)))
-	if found == nil {
-		t.Fatal("the kernel does not tell the resident memory of a process")
-	}
-	kB, err := strconv.ParseFloat(found[1], 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return 1024 * kB
+	return least
 }
 
 // connect opens n streams of a channel and returns them when each has had its

@@ -10,14 +10,15 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// within checks a measurement against what the formulae say. The factor is
+// atMost checks a measurement against what the formulae say. The factor is
 // generous: these are seconds on a machine that does other work, and what is to
 // be found is a cost that has another form than the formula, not some percent.
-func within(t *testing.T, what string, measured, computed, factor float64) {
+// Less than the formula says leaves room, which is no fault of a plan.
+func atMost(t *testing.T, what string, measured, computed, factor float64) {
 	t.Helper()
 	t.Logf("%s: measured %.3g, computed %.3g", what, measured, computed)
-	if measured > computed*factor || measured < computed/factor {
-		t.Errorf("%s: measured %.3g, computed %.3g: more than a factor of %g apart", what, measured, computed, factor)
+	if measured > computed*factor {
+		t.Errorf("%s: measured %.3g, computed %.3g: more than %g times as much", what, measured, computed, factor)
 	}
 }
 
@@ -30,8 +31,8 @@ func TestScalingMeasuredGateway(t *testing.T) {
 	m.connect(few, "few")
 	cpu := m.cpu()
 	m.connect(many, "many")
-	within(t, "µs of a connect", (m.cpu()-cpu)/many, connectCPU, 6)
-	within(t, "bytes of a connection", (m.resident()-memory)/(few+many), connectionBytes, 4)
+	atMost(t, "µs of a connect", (m.cpu()-cpu)/many, connectCPU, 6)
+	atMost(t, "bytes of a connection", (m.resident()-memory)/(few+many), connectionBytes, 4)
 
 	// Each event costs a read as well, which is little beside so many deliveries.
 	deliver := func(name string, subscribers, events int) float64 {
@@ -41,8 +42,8 @@ func TestScalingMeasuredGateway(t *testing.T) {
 		return (m.cpu() - cpu) / float64(subscribers*events)
 	}
 	toMany, toFew := deliver("many", many, 40), deliver("few", few, 120)
-	within(t, "µs of a delivery", toMany, deliveryCPU+tailHot.at(40)/many, 4)
-	within(t, "a delivery to many, against one to few", toMany/toFew, 1, 2.5)
+	atMost(t, "µs of a delivery", toMany, deliveryCPU+tailHot.at(40)/many, 4)
+	atMost(t, "a delivery to many, against one to few", toMany/toFew, 1, 2.5)
 }
 
 // What an event costs Redis: for each replica that is interested, and less of
@@ -79,10 +80,10 @@ func TestScalingMeasuredRedis(t *testing.T) {
 	together := perEvent(20000, 20, fast)
 	t.Logf("µs of Redis per event at %d/s: no replica %.1f, one %.1f, four %.1f; four at %d/s %.1f", slow, none, one, four, fast, together)
 
-	within(t, "µs of an XADD", none, append1.at(slow), 4)
-	within(t, "µs for each of four replicas", (four-none)/4, readHot.at(slow), 4)
-	within(t, "four replicas against none", four/none, (append1.at(slow)+4*readHot.at(slow))/append1.at(slow), 3)
-	within(t, "µs with four replicas, at a high rate", together, appendMany.at(fast)+4*readHot.at(fast), 4)
+	atMost(t, "µs of an XADD", none, append1.at(slow), 4)
+	atMost(t, "µs for each of four replicas", (four-none)/4, readHot.at(slow), 4)
+	atMost(t, "four replicas against none", four/none, (append1.at(slow)+4*readHot.at(slow))/append1.at(slow), 3)
+	atMost(t, "µs with four replicas, at a high rate", together, appendMany.at(fast)+4*readHot.at(fast), 4)
 	if together > four/3 {
 		t.Errorf("events are not collected at a high rate: %.1f µs each, %.1f µs one by one", together, four)
 	}
