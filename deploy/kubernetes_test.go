@@ -173,6 +173,7 @@ func TestKubernetesDeployment(t *testing.T) {
 	if c.Resources.Limits["memory"] == "" || c.Resources.Limits["cpu"] != "" {
 		t.Errorf("limits %v: want memory, and not cpu", c.Resources.Limits)
 	}
+	requireOneAddressBounded(t, "kustomization", set, mebibytes(t, "deployment", c.Resources.Limits["memory"]))
 }
 
 // An empty selector would take in every pod of the namespace.

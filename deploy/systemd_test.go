@@ -31,6 +31,8 @@ func TestSystemdUnit(t *testing.T) {
 	requireGatewayVariables(t, "sse-gateway.env.example", set)
 	requireTimeToDrain(t, unitPath, set, duration(t, unitPath, setting(t, unit, "TimeoutStopSec")))
 
+	requireOneAddressBounded(t, "sse-gateway.env.example", set, mebibytes(t, "sse-gateway.env.example", set["GOMEMLIMIT"]))
+
 	for name, want := range map[string]string{
 		"KillSignal": "SIGTERM", "DynamicUser": "yes", "NoNewPrivileges": "yes", "ProtectSystem": "strict",
 		"CapabilityBoundingSet": "", "Restart": "always",
