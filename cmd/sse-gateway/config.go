@@ -85,6 +85,11 @@ func loadConfig(dev bool) (*config, error) {
 		}
 		return nil, err
 	}
+	// envconfig looks no further than a variable that is set but empty, as
+	// Compose and CI set those that they pass on.
+	if c.RedisURL == "" {
+		c.RedisURL = access.Secret(os.Getenv("REDIS_URL"))
+	}
 	if dev {
 		if err := c.applyDev(); err != nil {
 			return nil, err

@@ -175,6 +175,13 @@ func TestNamesWithoutPrefix(t *testing.T) {
 	if c.RedisURL != "redis://own:1" {
 		t.Errorf("with both set: %q", string(c.RedisURL))
 	}
+	t.Setenv("SSE_REDIS_URL", "")
+	if c, err = loadConfig(false); err != nil {
+		t.Fatal(err)
+	}
+	if c.RedisURL != "redis://fallback:1" {
+		t.Errorf("with an empty one before it: %q", string(c.RedisURL))
+	}
 }
 
 func TestUnknownVariablesAreNamed(t *testing.T) {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -12,12 +11,12 @@ import (
 // healthcheck asks the gateway on this machine whether it is healthy, for
 // containers that have no other program to ask with.
 func healthcheck(ctx context.Context) error {
-	addr := os.Getenv("SSE_ADMIN_ADDR")
-	if addr == "" {
+	addr, set := os.LookupEnv("SSE_ADMIN_ADDR")
+	if !set {
 		addr = ":9090"
 	}
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return usageError{fmt.Errorf("SSE_ADMIN_ADDR=%q: accepted is host:port or :port", addr)}
+	if _, ok := portOf(addr); !ok {
+		return usageError{&valueError{"SSE_ADMIN_ADDR", addr, acceptedAddress}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
@@ -19,8 +18,8 @@ func (c *config) validate(dev bool) error {
 	if err := c.validateNumbers(); err != nil {
 		return err
 	}
-	if c.Addr == c.AdminAddr && !strings.HasSuffix(c.Addr, ":0") {
-		return &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, "another address than that of SSE_ADDR: what is private has a port of its own"}
+	if err := c.validateAddresses(); err != nil {
+		return err
 	}
 	if err := c.validateRedis(dev); err != nil {
 		return err
@@ -44,18 +43,24 @@ const (
 
 func (c *config) validateDurations() error {
 	for _, d := range []struct {
-		name       string
-		value, min time.Duration
+		name            string
+		value, min, max time.Duration
 	}{
-		{"SSE_HEARTBEAT", c.Heartbeat, minPeriod}, {"SSE_RETRY", c.Retry, minPeriod}, {"SSE_WRITE_TIMEOUT", c.WriteTimeout, minPeriod},
-		{"SSE_POLL_INTERVAL", c.PollInterval, minPeriod}, {"SSE_SWEEP_INTERVAL", c.SweepInterval, minPeriod},
-		{"SSE_MAX_CONNECTION_AGE", c.MaxConnectionAge, 0}, {"SSE_WINDOW_LINGER", c.WindowLinger, 0},
-		{"SSE_FLUSH_INTERVAL", c.FlushInterval, 0}, {"SSE_DRAIN_DELAY", c.DrainDelay, 0},
-		{"SSE_DRAIN_WINDOW", c.DrainWindow, 0},
+		{"SSE_HEARTBEAT", c.Heartbeat, minPeriod, maxDuration}, {"SSE_RETRY", c.Retry, minPeriod, maxDuration},
+		{"SSE_WRITE_TIMEOUT", c.WriteTimeout, minPeriod, maxDuration}, {"SSE_POLL_INTERVAL", c.PollInterval, minPeriod, maxDuration},
+		{"SSE_SWEEP_INTERVAL", c.SweepInterval, minPeriod, maxDuration}, {"SSE_WINDOW_LINGER", c.WindowLinger, 0, maxDuration},
+		{"SSE_FLUSH_INTERVAL", c.FlushInterval, 0, maxDuration}, {"SSE_DRAIN_DELAY", c.DrainDelay, 0, maxDuration},
+		{"SSE_DRAIN_WINDOW", c.DrainWindow, 0, maxDuration},
+		// These even without SSE_AUTH_URL, so that setting it brings no surprise.
+		{"SSE_AUTH_TIMEOUT", c.AuthTimeout, access.MinAuthTimeout, access.MaxAuthTimeout},
+		{"SSE_AUTH_CACHE_TTL", c.AuthCacheTTL, 0, access.MaxAuthCacheTTL},
 	} {
-		if d.value < d.min || d.value > maxDuration {
-			return &valueError{d.name, d.value.String(), fmt.Sprintf("a duration from %v to %v, such as 15s", d.min, maxDuration)}
+		if d.value < d.min || d.value > d.max {
+			return &valueError{d.name, d.value.String(), fmt.Sprintf("a duration from %v to %v, such as 15s", d.min, d.max)}
 		}
+	}
+	if age := c.MaxConnectionAge; age != 0 && (age < minPeriod || age > maxDuration) {
+		return &valueError{"SSE_MAX_CONNECTION_AGE", age.String(), fmt.Sprintf("0 (off), or a duration from %v to %v, such as 1h", minPeriod, maxDuration)}
 	}
 	return nil
 }
@@ -72,6 +77,9 @@ func (c *config) validateNumbers() error {
 		if n.value < n.min {
 			return &valueError{n.name, strconv.Itoa(n.value), fmt.Sprintf("a number from %d on", n.min)}
 		}
+	}
+	if n := c.AuthConcurrency; n < 1 || n > access.MaxAuthConcurrency {
+		return &valueError{"SSE_AUTH_CONCURRENCY", strconv.Itoa(n), fmt.Sprintf("a number from 1 to %d", access.MaxAuthConcurrency)}
 	}
 	return nil
 }
@@ -97,6 +105,9 @@ func (c *config) validateRedis(dev bool) error {
 func (c *config) validateAccess() error {
 	if _, err := access.NewCORS(c.CORSOrigins); err != nil {
 		return err
+	}
+	if c.JWTClaim == "" {
+		return &valueError{"SSE_JWT_CLAIM", "", "the name of a claim, such as " + access.DefaultClaim}
 	}
 	cfg, err := c.access()
 	if err != nil {

@@ -37,7 +37,12 @@ func TestWrongValues(t *testing.T) {
 	tests := []struct{ name, value, accepted string }{
 		{"SSE_ADDR", "nowhere", "host:port"},
 		{"SSE_ADDR", "127.0.0.1:99999", "host:port"},
+		{"SSE_ADDR", "", "host:port"},
+		{"SSE_ADDR", "127.0.0.1:", "host:port"},
+		{"SSE_ADDR", "127.0.0.1:no-such-service", "host:port"},
 		{"SSE_ADMIN_ADDR", "127.0.0.1:http:80", "host:port"},
+		{"SSE_ADMIN_ADDR", "", "host:port"},
+		{"SSE_ADMIN_ADDR", ":", "host:port"},
 		{"SSE_PUBLIC_CHANNELS", "a b", "accepted is"},
 		{"SSE_MAX_CHANNELS", "many", number},
 		{"SSE_MAX_CHANNELS", "0", "from 1 on"},
@@ -63,7 +68,22 @@ func TestWrongValues(t *testing.T) {
 		{"SSE_JWT_AUDIENCE", "web", "SSE_JWT_SECRET"},
 		{"SSE_JWT_COOKIE", "token", "SSE_JWT_SECRET"},
 		{"SSE_JWT_QUERY_PARAM", "token", "SSE_JWT_SECRET"},
+		{"SSE_JWT_CLAIM", "", "the name of a claim"},
 		{"SSE_AUTH_URL", "app/check", "accepted is"},
+		// These are wrong whether there is an SSE_AUTH_URL or not.
+		{"SSE_AUTH_TIMEOUT", "0s", "from 1ms to 1m0s"},
+		{"SSE_AUTH_TIMEOUT", "-1s", "from 1ms to 1m0s"},
+		{"SSE_AUTH_TIMEOUT", "9000h0m0s", "from 1ms to 1m0s"},
+		{"SSE_AUTH_TIMEOUT", "", duration},
+		{"SSE_AUTH_CONCURRENCY", "0", "from 1 to 10000"},
+		{"SSE_AUTH_CONCURRENCY", "-1", "from 1 to 10000"},
+		{"SSE_AUTH_CONCURRENCY", "10001", "from 1 to 10000"},
+		{"SSE_AUTH_CACHE_TTL", "-1s", "from 0s to 5m0s"},
+		{"SSE_AUTH_CACHE_TTL", "5m1s", "from 0s to 5m0s"},
+		{"SSE_MAX_CONNECTION_AGE", "soon", duration},
+		{"SSE_MAX_CONNECTION_AGE", "1ns", "0 (off), or a duration from 1ms"},
+		{"SSE_MAX_CONNECTION_AGE", "-1s", "0 (off), or a duration from 1ms"},
+		{"SSE_MAX_CONNECTION_AGE", "9000h0m0s", "to 8760h0m0s"},
 		{"SSE_CONSOLE", "maybe", yesNo},
 		{"SSE_CONSOLE", "", yesNo},
 		{"SSE_LOG_LEVEL", "verbose", "debug, info, warn or error"},
@@ -78,7 +98,7 @@ func TestWrongValues(t *testing.T) {
 			tests = append(tests, struct{ name, value, accepted string }{name, value, accepted})
 		}
 	}
-	for _, name := range []string{"SSE_MAX_CONNECTION_AGE", "SSE_WINDOW_LINGER", "SSE_FLUSH_INTERVAL", "SSE_DRAIN_DELAY", "SSE_DRAIN_WINDOW"} {
+	for _, name := range []string{"SSE_WINDOW_LINGER", "SSE_FLUSH_INTERVAL", "SSE_DRAIN_DELAY", "SSE_DRAIN_WINDOW"} {
 		for value, accepted := range map[string]string{"-1s": "from 0s", "15": duration, "soon": duration, "9000h0m0s": "to 8760h0m0s"} {
 			tests = append(tests, struct{ name, value, accepted string }{name, value, accepted})
 		}
@@ -110,7 +130,8 @@ func TestWrongCombinations(t *testing.T) {
 		"own parameter":       {with(secret, "SSE_JWT_QUERY_PARAM=channel"), []string{"SSE_JWT_QUERY_PARAM", "channel", "accepted is"}},
 		"cookie name":         {with(secret, "SSE_JWT_COOKIE=a b"), []string{"SSE_JWT_COOKIE", "a b", "accepted is"}},
 		"auth timeout":        {with("SSE_AUTH_URL=http://a.example/", "SSE_AUTH_TIMEOUT=2m"), []string{"SSE_AUTH_TIMEOUT", "2m0s", "accepted is"}},
-		"auth concurrency":    {with("SSE_AUTH_URL=http://a.example/", "SSE_AUTH_CONCURRENCY=-1"), []string{"SSE_AUTH_CONCURRENCY", "-1", "accepted is"}},
+		"no auth timeout":     {with("SSE_AUTH_URL=http://a.example/", "SSE_AUTH_TIMEOUT=0"), []string{"SSE_AUTH_TIMEOUT", "0s", "from 1ms"}},
+		"auth concurrency":    {with("SSE_AUTH_URL=http://a.example/", "SSE_AUTH_CONCURRENCY=0"), []string{"SSE_AUTH_CONCURRENCY", "0", "from 1 to"}},
 		"auth cache":          {with("SSE_AUTH_URL=http://a.example/", "SSE_AUTH_CACHE_TTL=1h"), []string{"SSE_AUTH_CACHE_TTL", "1h0m0s", "accepted is"}},
 		"short secret":        {with("SSE_JWT_SECRET=hunter2"), []string{"SSE_JWT_SECRET", "32"}},
 		"proxy in a list":     {with("SSE_TRUSTED_PROXIES=10.0.0.1,proxy"), []string{"SSE_TRUSTED_PROXIES", `"proxy"`, "CIDR"}},
@@ -174,4 +195,6 @@ func TestWrongCommands(t *testing.T) {
 	requireUsageError(t, []string{"start"}, serving, `"start"`, "serve", "dev", "help", "version", "healthcheck")
 	requireUsageError(t, []string{"dev", "now"}, serving, `"now"`, "sse-gateway help")
 	requireUsageError(t, []string{"healthcheck"}, []string{"SSE_ADMIN_ADDR=nowhere"}, "SSE_ADMIN_ADDR", "nowhere", "host:port")
+	requireUsageError(t, []string{"healthcheck"}, []string{"SSE_ADMIN_ADDR="}, "SSE_ADMIN_ADDR", "host:port")
+	requireUsageError(t, []string{"dev"}, []string{"SSE_ADDR="}, "SSE_ADDR", "host:port")
 }

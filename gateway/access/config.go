@@ -16,6 +16,15 @@ const (
 	DefaultAuthConcurrency = 64              // SSE_AUTH_CONCURRENCY
 )
 
+// Bounds of the same. They catch a slip of the unit or of a zero.
+const (
+	MinAuthTimeout     = time.Millisecond
+	MaxAuthTimeout     = time.Minute
+	MaxAuthConcurrency = 10000
+	// MaxAuthCacheTTL is how late a withdrawn permission may be noticed.
+	MaxAuthCacheTTL = 5 * time.Minute
+)
+
 // Config says who may subscribe. The comment at each field names the variable
 // that errors of [Config.Validate] speak of. Printed, logged or encoded it
 // shows no secret.

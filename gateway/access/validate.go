@@ -7,15 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
-)
-
-// Bounds of the configuration. They catch a slip of the unit or of a zero.
-const (
-	maxAuthTimeout     = time.Minute
-	maxAuthConcurrency = 10000
-	// maxAuthCacheTTL is how late a withdrawn permission may be noticed.
-	maxAuthCacheTTL = 5 * time.Minute
 )
 
 // gatewayParams are the query parameters that the gateway itself reads.
@@ -90,14 +81,14 @@ func (c Config) validateForward() error {
 	if err := validateURL("SSE_AUTH_URL", c.AuthURL); err != nil {
 		return err
 	}
-	if c.AuthTimeout < time.Millisecond || c.AuthTimeout > maxAuthTimeout {
-		return invalid("SSE_AUTH_TIMEOUT", c.AuthTimeout.String(), "a duration from 1ms to "+maxAuthTimeout.String())
+	if c.AuthTimeout < MinAuthTimeout || c.AuthTimeout > MaxAuthTimeout {
+		return invalid("SSE_AUTH_TIMEOUT", c.AuthTimeout.String(), fmt.Sprintf("a duration from %v to %v", MinAuthTimeout, MaxAuthTimeout))
 	}
-	if c.AuthConcurrency < 1 || c.AuthConcurrency > maxAuthConcurrency {
-		return invalid("SSE_AUTH_CONCURRENCY", fmt.Sprint(c.AuthConcurrency), fmt.Sprintf("a number from 1 to %d", maxAuthConcurrency))
+	if c.AuthConcurrency < 1 || c.AuthConcurrency > MaxAuthConcurrency {
+		return invalid("SSE_AUTH_CONCURRENCY", fmt.Sprint(c.AuthConcurrency), fmt.Sprintf("a number from 1 to %d", MaxAuthConcurrency))
 	}
-	if c.AuthCacheTTL < 0 || c.AuthCacheTTL > maxAuthCacheTTL {
-		return invalid("SSE_AUTH_CACHE_TTL", c.AuthCacheTTL.String(), "a duration from 0 (off) to "+maxAuthCacheTTL.String())
+	if c.AuthCacheTTL < 0 || c.AuthCacheTTL > MaxAuthCacheTTL {
+		return invalid("SSE_AUTH_CACHE_TTL", c.AuthCacheTTL.String(), "a duration from 0 (off) to "+MaxAuthCacheTTL.String())
 	}
 	return nil
 }
