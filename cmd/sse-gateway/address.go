@@ -9,15 +9,16 @@ const acceptedAddress = "host:port or :port"
 // one the system would choose, and nobody would know where to look. Port 0 says
 // that it shall.
 func (c *config) validateAddresses() error {
-	public, ok := portOf(c.Addr)
-	if !ok {
+	public, publicOK := portOf(c.Addr)
+	if !publicOK {
 		return &valueError{"SSE_ADDR", c.Addr, acceptedAddress}
 	}
-	if _, ok := portOf(c.AdminAddr); !ok {
+	admin, adminOK := portOf(c.AdminAddr)
+	if !adminOK {
 		return &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, acceptedAddress}
 	}
-	if c.Addr == c.AdminAddr && public != 0 {
-		return &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, "another address than that of SSE_ADDR: what is private has a port of its own"}
+	if public == admin && public != 0 && sameHost(c.Addr, c.AdminAddr) {
+		return &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, "another port than that of SSE_ADDR=" + quote(c.Addr) + ": what is private has one of its own"}
 	}
 	return nil
 }
@@ -30,4 +31,19 @@ func portOf(addr string) (port int, ok bool) {
 	}
 	port, err = net.LookupPort("tcp", text)
 	return port, err == nil
+}
+
+// sameHost reports whether a port can be had at only one of two addresses:
+// where one is all of the machine's addresses, the other is among them.
+func sameHost(a, b string) bool {
+	hostA, _, _ := net.SplitHostPort(a)
+	hostB, _, _ := net.SplitHostPort(b)
+	return hostA == hostB || isEveryHost(hostA) || isEveryHost(hostB)
+}
+
+// isEveryHost reports whether a host stands for all addresses of the machine:
+// package net listens on those of IPv6 for 0.0.0.0, too.
+func isEveryHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }

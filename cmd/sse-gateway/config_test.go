@@ -191,6 +191,18 @@ func TestUnknownVariablesAreNamed(t *testing.T) {
 	}
 }
 
+// Two addresses of one machine may have the same port.
+func TestAddressesThatGoTogether(t *testing.T) {
+	for _, tt := range [][2]string{
+		{"127.0.0.1:80", "127.0.0.2:80"}, {":0", ":0"}, {"127.0.0.1:0", ":0"}, {":80", ":81"}, {"[::1]:80", "127.0.0.1:80"},
+	} {
+		c := config{Addr: tt[0], AdminAddr: tt[1]}
+		if err := c.validateAddresses(); err != nil {
+			t.Errorf("%q: %v", tt, err)
+		}
+	}
+}
+
 func TestConnectionLimit(t *testing.T) {
 	if n := connectionLimit(); n < 1 || n > fallbackConnectionLimit {
 		t.Errorf("%d connections", n)

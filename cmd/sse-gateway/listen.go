@@ -27,7 +27,7 @@ func listen(variable, addr string, silence time.Duration) (net.Listener, error) 
 	}
 	l, err := lc.Listen(context.Background(), "tcp", addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, usageError{fmt.Errorf("%s=%q: the port is taken by another process; stop that or set %s to another address, such as %s",
+		return nil, usageError{fmt.Errorf("%s=%q: the port is taken; stop what listens there or set %s to another address, such as %s",
 			variable, addr, variable, otherPort(addr))}
 	}
 	if err != nil {

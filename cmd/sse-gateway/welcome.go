@@ -39,8 +39,7 @@ sse-gateway dev: not for production (the console can publish%s)
 
 // reachable is an address to connect to for one that is listened on.
 func reachable(addr string) string {
-	host, port, err := net.SplitHostPort(addr)
-	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+	if host, port, err := net.SplitHostPort(addr); err == nil && isEveryHost(host) {
 		return net.JoinHostPort("localhost", port)
 	}
 	return addr

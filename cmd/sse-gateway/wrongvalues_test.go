@@ -121,6 +121,8 @@ func TestWrongCombinations(t *testing.T) {
 		"no Redis":            {[]string{"SSE_PUBLIC_CHANNELS=**"}, []string{"SSE_REDIS_URL is not set", "set it", "sse-gateway dev"}},
 		"nobody may":          {[]string{"SSE_REDIS_URL=redis://h"}, []string{"SSE_PUBLIC_CHANNELS", "SSE_JWT_SECRET", "SSE_JWKS_URL", "SSE_AUTH_URL"}},
 		"same address":        {with("SSE_ADDR=127.0.0.1:8080", "SSE_ADMIN_ADDR=127.0.0.1:8080"), []string{"SSE_ADMIN_ADDR", "127.0.0.1:8080", "SSE_ADDR"}},
+		"same port, all":      {with("SSE_ADDR=0.0.0.0:8080", "SSE_ADMIN_ADDR=:8080"), []string{"SSE_ADMIN_ADDR", ":8080", "another port", `SSE_ADDR="0.0.0.0:8080"`}},
+		"same port, one":      {with("SSE_ADDR=:80", "SSE_ADMIN_ADDR=127.0.0.1:http"), []string{"SSE_ADMIN_ADDR", "127.0.0.1:http", "another port", `SSE_ADDR=":80"`}},
 		"replicas of dev":     {[]string{"SSE_REDIS_URL=unix:///r.sock", "SSE_PUBLIC_CHANNELS=**", "SSE_REDIS_READ=replica"}, []string{"SSE_REDIS_READ", "replica", "SSE_REDIS_URL"}},
 		"half of TLS":         {with("SSE_TLS_CERT_FILE=/x"), []string{"SSE_TLS_CERT_FILE", "SSE_TLS_KEY_FILE", "both or none"}},
 		"other half of TLS":   {with("SSE_TLS_KEY_FILE=/x"), []string{"SSE_TLS_CERT_FILE", "SSE_TLS_KEY_FILE", "both or none"}},
