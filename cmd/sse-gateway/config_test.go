@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -185,9 +187,25 @@ func TestNamesWithoutPrefix(t *testing.T) {
 }
 
 func TestUnknownVariablesAreNamed(t *testing.T) {
-	setEnv(t, "SSE_HEARBEAT=1s", "SSE_ADDR=:1", "SSE_GATEWAY_SERVICE_HOST=10.0.0.1", "SSE_GATEWAY_PORT_8080_TCP=tcp://10.0.0.1:8080")
-	if got := unknownVariables(); !reflect.DeepEqual(got, []string{"SSE_HEARBEAT"}) {
-		t.Errorf("unknown variables: %q", got)
+	mistakes := []string{"SSE_HEARBEAT=1s", "SSE_PORT=9999", "SSE_PROXY_PORTOCOL=true", "SSE_ADMIN_PORT=9090", "SSE_EXPORT_TCP=1",
+		"SSE_SERVICE_NAME=events", "SSE_MY_PORT_RANGE=1-2"}
+	// As a pod has them for the services sse-gateway, with a named port, and sse.
+	services := []string{"SSE_GATEWAY_SERVICE_HOST=10.0.0.1", "SSE_GATEWAY_SERVICE_PORT=80", "SSE_GATEWAY_SERVICE_PORT_HTTP=80",
+		"SSE_GATEWAY_PORT=tcp://10.0.0.1:80", "SSE_GATEWAY_PORT_80_TCP=tcp://10.0.0.1:80", "SSE_GATEWAY_PORT_80_TCP_PROTO=tcp",
+		"SSE_GATEWAY_PORT_80_TCP_PORT=80", "SSE_GATEWAY_PORT_80_TCP_ADDR=10.0.0.1",
+		"SSE_SERVICE_HOST=10.0.0.2", "SSE_SERVICE_PORT=53", "SSE_PORT_53_UDP=udp://10.0.0.2:53", "SSE_PORT_53_UDP_ADDR=10.0.0.2"}
+	setEnv(t, slices.Concat(mistakes, services, []string{"SSE_ADDR=:1"})...)
+	want := make(map[string]bool)
+	for _, kv := range mistakes {
+		name, _, _ := strings.Cut(kv, "=")
+		want[name] = true
+	}
+	got := make(map[string]bool)
+	for _, name := range unknownVariables() {
+		got[name] = true
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("unknown variables: %v, want %v", got, want)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 
@@ -104,9 +105,19 @@ Configuration is by environment variables:
 	return tw.Flush()
 }
 
+// serviceVariable matches the names of the variables that Kubernetes sets in
+// every pod for a service named sse or sse-…, but for the one below.
+// (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables)
+var serviceVariable = regexp.MustCompile(`^` + prefix + `(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+
+// isOfService reports whether a variable is one of a service: …_PORT is so only
+// with a value such as tcp://10.0.0.1:80.
+func isOfService(name, value string) bool {
+	return serviceVariable.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
+}
+
 // unknownVariables returns the variables that begin with the prefix and mean
-// nothing. Those that Kubernetes sets for a service named sse-… are not meant
-// for the gateway.
+// nothing. Those of a service are not meant for the gateway.
 func unknownVariables() []string {
 	known := make(map[string]bool)
 	for _, name := range variableNames() {
@@ -114,9 +125,8 @@ func unknownVariables() []string {
 	}
 	var unknown []string
 	for _, kv := range os.Environ() {
-		name, _, _ := strings.Cut(kv, "=")
-		kubernetes := strings.Contains(name, "_SERVICE_") || strings.Contains(name, "_PORT")
-		if strings.HasPrefix(name, prefix+"_") && !known[name] && !kubernetes {
+		name, value, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, prefix+"_") && !known[name] && !isOfService(name, value) {
 			unknown = append(unknown, name)
 		}
 	}
