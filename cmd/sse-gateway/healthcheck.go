@@ -24,7 +24,10 @@ func healthcheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	// The default transport would ask a proxy of the environment, which is for
+	// what is outside, and one connection is all there is to it.
+	transport := &http.Transport{DisableKeepAlives: true}
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return err
 	}

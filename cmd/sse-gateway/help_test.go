@@ -85,5 +85,22 @@ func TestHealthcheck(t *testing.T) {
 	if code, printed := runFailing(t, []string{"healthcheck"}, "SSE_ADMIN_ADDR="+addr); code != 1 || !strings.Contains(printed, "503") {
 		t.Errorf("not healthy: exit code %d, %q", code, printed)
 	}
-	http.DefaultClient.CloseIdleConnections()
+}
+
+// A proxy of the environment has nothing to say about the gateway's health. The
+// test's own address is LOCALHOST because Go asks no proxy for localhost.
+func TestHealthcheckAsksNoProxy(t *testing.T) {
+	t.Parallel()
+	healthy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer healthy.Close()
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("the proxy was asked for %s", r.URL)
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer proxy.Close()
+	_, port, _ := strings.Cut(healthy.Listener.Addr().String(), ":")
+	code, _, stderr := runProgram(t, []string{"SSE_ADMIN_ADDR=LOCALHOST:" + port, "HTTP_PROXY=" + proxy.URL}, "healthcheck")
+	if code != 0 {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
 }
