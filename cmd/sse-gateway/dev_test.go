@@ -109,6 +109,7 @@ func TestDev(t *testing.T) {
 	if status != http.StatusOK || !strings.Contains(page, "EventSource") || !strings.Contains(page, "redis-cli -h "+host+" -p "+port) {
 		t.Errorf("the console answers %d, %d bytes", status, len(page))
 	}
+	requireTourOfPage(t, page)
 	testDemo(t, subscribe(t, tr, "http://"+p.public+"/events?channel=demo&replay=all").ready(t))
 	p.stop(t)
 }

@@ -211,3 +211,19 @@ func compareRows(t *testing.T, got map[string][]string, want [][]string) {
 		t.Errorf("README.md describes %s, which does not exist; %s", name, hint)
 	}
 }
+
+// requireTourOfPage checks that the first step of README's tour shows what it
+// promises: the page does not connect by itself.
+func requireTourOfPage(t *testing.T, page string) {
+	t.Helper()
+	step := regexp.MustCompile("(?m)^1\\. `make dev`.*press (\\w+)\\. The channel `(\\w+)`").FindStringSubmatch(readme(t))
+	if step == nil {
+		t.Fatal("the tour does not say what to press on the page")
+	}
+	if !strings.Contains(page, ">"+step[1]+"</button>") {
+		t.Errorf("the page has no button %s", step[1])
+	}
+	if !strings.Contains(page, `["`+step[2]+`"]`) || step[2] != demoChannel {
+		t.Errorf("the page does not begin with the channel %s", step[2])
+	}
+}
