@@ -29,8 +29,9 @@ type takenConn struct {
 	woken    atomic.Bool
 	lastCall lastCall
 
-	patience  *time.Timer  // runs while a write does; nil before the first
-	impatient atomic.Int64 // the TCP_USER_TIMEOUT that is off because of a slow write, in ms
+	patience  *time.Timer   // runs while a write does; nil before the first
+	tried     chan struct{} // capacity 1: patience has fired, and its function returned
+	impatient int           // the TCP_USER_TIMEOUT that is off because of a slow write, in ms
 }
 
 // tlsChunk is the most that is written to a TLS connection at once: a write
@@ -69,7 +70,9 @@ func (c *takenConn) write(p []byte, timeout time.Duration, end time.Time) error 
 		}
 		c.holdUserTimeout()
 		n, err := c.Conn.Write(p[:min(len(p), c.chunk)])
-		c.patience.Stop()
+		if !c.patience.Stop() {
+			<-c.tried // or the connection might be parked, and its time-out switched off then
+		}
 		p = p[n:]
 		// A client that has taken some of it is slow, not gone.
 		if err != nil && (n == 0 || isOver(end) || c.lastCall.called() || !errors.Is(err, os.ErrDeadlineExceeded)) {
@@ -87,18 +90,20 @@ func (c *takenConn) holdUserTimeout() {
 		c.patience.Reset(slowWrite / 2)
 		return
 	}
+	c.tried = make(chan struct{}, 1)
 	c.patience = time.AfterFunc(slowWrite/2, func() {
 		if was, ok := userTimeout(c.Conn, 0); ok && was > 0 {
-			c.impatient.Store(int64(was))
+			c.impatient = was
 		}
+		c.tried <- struct{}{}
 	})
 }
 
 // restoreUserTimeout puts it back, once the client has everything.
 func (c *takenConn) restoreUserTimeout() {
-	if was := c.impatient.Load(); was > 0 && allAcknowledged(c.Conn) {
-		c.impatient.Store(0)
-		_, _ = userTimeout(c.Conn, int(was))
+	if was := c.impatient; was > 0 && allAcknowledged(c.Conn) {
+		c.impatient = 0
+		_, _ = userTimeout(c.Conn, was)
 	}
 }
 
@@ -138,7 +143,7 @@ func (c *takenConn) wait(until time.Time) error {
 
 // parkable leaves out a connection whose TCP_USER_TIMEOUT is off: nobody would
 // put it back.
-func (c *takenConn) parkable() bool { return c.park && c.impatient.Load() == 0 }
+func (c *takenConn) parkable() bool { return c.park && c.impatient == 0 }
 
 func (c *takenConn) close() {
 	if t, ok := c.Conn.(*tls.Conn); ok && c.failed {
