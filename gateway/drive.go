@@ -63,12 +63,11 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 	beat := s.nextBeat()
 	var pause time.Duration // before history is read again
 	for {
-		// First, so that nothing is sent after the end of a grant.
-		if reason := s.ended(time.Now()); reason != "" {
-			s.farewell(c, reason)
-			return reason
-		}
 		wrote, state, err := s.writeBatch(c)
+		if over, is := err.(overError); is {
+			s.farewell(c, string(over))
+			return string(over)
+		}
 		if err != nil {
 			return s.endOf(err)
 		}
@@ -94,7 +93,7 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 			return s.endOf(err)
 		}
 		if now := time.Now(); !now.Before(beat) && s.ended(now) == "" {
-			if err := s.write(c, []byte(heartbeat)); err != nil {
+			if err := s.write(c, []byte(heartbeat), s.lastWrite()); err != nil {
 				return s.endOf(err)
 			}
 			beat = s.nextBeat()
@@ -103,14 +102,32 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 	}
 }
 
-// writeBatch writes one batch, if there is something to write.
+// overError is why a stream has to end, of which its client can still be told.
+type overError string
+
+func (e overError) Error() string { return "the stream is over: " + string(e) }
+
+// over returns an overError if the stream has to end now.
+func (s *stream) over() error {
+	if reason := s.ended(time.Now()); reason != "" {
+		return overError(reason)
+	}
+	return nil
+}
+
+// writeBatch writes one batch, if there is something to write. It fails with an
+// overError, and nothing is written, if the stream has to end.
 func (s *stream) writeBatch(c conn) (wrote bool, state fillState, err error) {
 	if s.idle() {
-		return false, fillIdle, nil
+		return false, fillIdle, s.over()
 	}
 	out := s.begin()
 	defer s.finish()
 	out.b, state = s.fill(out.b)
+	// Not before that: nothing is sent that was published after the end of a grant.
+	if err := s.over(); err != nil {
+		return false, state, err
+	}
 	n := s.size(out.b)
 	if n == 0 {
 		return false, state, nil
@@ -126,9 +143,10 @@ func (s *stream) writeBatch(c conn) (wrote bool, state fillState, err error) {
 // there is one. If that is an envelope, b is the stream's own and is written
 // over.
 func (s *stream) writeWithLarge(c conn, b []byte) error {
+	end := s.lastWrite()
 	for len(b) > 0 || len(s.large) > 0 {
 		if len(b) > 0 {
-			if err := s.write(c, b); err != nil {
+			if err := s.write(c, b, end); err != nil {
 				return err
 			}
 		}
@@ -137,14 +155,26 @@ func (s *stream) writeWithLarge(c conn, b []byte) error {
 	return nil
 }
 
-// write writes b. A client that is slow to take it gets smaller batches from
-// then on, until it is quick again, and no page of history is kept for it.
-func (s *stream) write(c conn, b []byte) error {
-	start := time.Now()
-	var end time.Time
-	if s.endAt != 0 {
-		end = time.Unix(0, s.endAt)
+// lastWrite returns when what is written now has to be done because the stream
+// is over; zero if it never is. A write that begins shortly before that has its
+// time, as one has of a stream that is told to end: or a client that is quick
+// would get neither its event nor a farewell.
+func (s *stream) lastWrite() time.Time {
+	if s.endAt == 0 {
+		return time.Time{}
 	}
+	end, soonest := time.Unix(0, s.endAt), time.Now().Add(farewellTimeout)
+	if end.Before(soonest) {
+		return soonest
+	}
+	return end
+}
+
+// write writes all of b by end. A client that is slow to take it gets smaller
+// batches from then on, until it is quick again, and no page of history is kept
+// for it.
+func (s *stream) write(c conn, b []byte, end time.Time) error {
+	start := time.Now()
 	if err := c.write(b, s.g.cfg.WriteTimeout, end); err != nil {
 		return err
 	}
