@@ -257,16 +257,16 @@ func (c *responseConn) close() {
 // that it is in the middle of, whatever its size and however the client doles
 // out its progress; its farewell then has as long again. It may be used
 // concurrently.
-type lastCall struct{ at atomic.Int64 } // Unix nanoseconds; 0: not called
+type lastCall struct{ at atomic.Int64 } // by the monotonic clock; 0: not called
 
 // set calls, if nobody has yet, and returns for when.
 func (l *lastCall) set() time.Time {
-	l.at.CompareAndSwap(0, time.Now().Add(farewellTimeout).UnixNano())
-	return time.Unix(0, l.at.Load())
+	l.at.CompareAndSwap(0, monotonic(time.Now().Add(farewellTimeout)))
+	return atMonotonic(l.at.Load())
 }
 
 // postpone gives the farewell its time, for the goroutine may be late.
-func (l *lastCall) postpone() { l.at.Store(time.Now().Add(farewellTimeout).UnixNano()) }
+func (l *lastCall) postpone() { l.at.Store(monotonic(time.Now().Add(farewellTimeout))) }
 
 func (l *lastCall) called() bool { return l.at.Load() != 0 }
 
@@ -277,7 +277,7 @@ func (l *lastCall) limit(deadline time.Time) (_ time.Time, called bool) {
 	if at == 0 {
 		return deadline, false
 	}
-	return earlier(deadline, time.Unix(0, at)), true
+	return earlier(deadline, atMonotonic(at)), true
 }
 
 // writeDeadline returns when a write that begins now has to be done.

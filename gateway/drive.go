@@ -60,7 +60,7 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 	if err := s.writeWithLarge(c, rest); err != nil {
 		return s.endOf(err)
 	}
-	beat := s.nextBeat()
+	beat := s.nextBeat(time.Now())
 	var pause time.Duration // before history is read again
 	for {
 		wrote, state, err := s.writeBatch(c)
@@ -72,7 +72,7 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 			return s.endOf(err)
 		}
 		if wrote {
-			beat = s.nextBeat()
+			beat = s.nextBeat(time.Now())
 		}
 		until := beat
 		switch state {
@@ -96,7 +96,7 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 			if err := s.write(c, []byte(heartbeat), s.lastWrite()); err != nil {
 				return s.endOf(err)
 			}
-			beat = s.nextBeat()
+			beat = s.nextBeat(time.Now())
 			s.g.countWrite(len(heartbeat))
 		}
 	}
@@ -160,11 +160,9 @@ func (s *stream) writeWithLarge(c conn, b []byte) error {
 // time, as one has of a stream that is told to end: or a client that is quick
 // would get neither its event nor a farewell.
 func (s *stream) lastWrite() time.Time {
-	if s.endAt == 0 {
-		return time.Time{}
-	}
-	end, soonest := time.Unix(0, s.endAt), time.Now().Add(farewellTimeout)
-	if end.Before(soonest) {
+	now := time.Now()
+	end, soonest := s.endsAt(now), now.Add(farewellTimeout)
+	if !end.IsZero() && end.Before(soonest) {
 		return soonest
 	}
 	return end
@@ -216,8 +214,9 @@ func (s *stream) appendFarewell(b []byte, reason string) []byte {
 	return b
 }
 
-// nextBeat is when the connection will have been idle for a heartbeat, ±20 %.
-func (s *stream) nextBeat() time.Time { return time.Now().Add(jitter(s.g.cfg.Heartbeat)) }
+// nextBeat is when a connection that is written to now will have been idle for
+// a heartbeat, ±20 %.
+func (s *stream) nextBeat(now time.Time) time.Time { return now.Add(jitter(s.g.cfg.Heartbeat)) }
 
 // endOf maps the error of a connection to the reason of the stream's end.
 func (s *stream) endOf(err error) string {
@@ -236,10 +235,10 @@ func (s *stream) endOf(err error) string {
 
 // beforeEnd returns t, or when the stream has to end if that is earlier.
 func (s *stream) beforeEnd(t time.Time) time.Time {
-	if s.endAt == 0 {
-		return t
+	if end := s.endsAt(time.Now()); !end.IsZero() {
+		return earlier(t, end)
 	}
-	return earlier(t, time.Unix(0, s.endAt))
+	return t
 }
 
 // earlier returns the earlier of two times.

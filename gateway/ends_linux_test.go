@@ -12,10 +12,11 @@ import (
 // The wheel is advanced every tick, at any phase: what is due in a tick may be
 // taken up to a tick later. The end of a grant must not be.
 func TestParkedStreamsDoNotOutliveTheirGrant(t *testing.T) {
-	start := time.Unix(1_700_000_000, 0)
+	start := time.Now()
 	for end := 5 * wheelTick; end < 6*wheelTick; end += wheelTick / 20 {
-		l, s := &lot{wheel: newWheel(start)}, &stream{endAt: start.Add(end).UnixNano(), parked: parked{beat: start.Add(never).UnixNano()}}
-		l.schedule(s)
+		l, s := &lot{wheel: newWheel(monotonic(start))}, &stream{grantEnd: start.Add(end).UnixNano()}
+		s.parked.beat = monotonic(start.Add(never))
+		l.schedule(s, start)
 		if latest := time.Duration(s.parked.due+1) * wheelTick; latest > end {
 			t.Fatalf("a grant that ends after %v may end the stream after %v", end, latest)
 		}

@@ -84,7 +84,7 @@ func TestEventAtTheEndOfTheGrant(t *testing.T) {
 				c, got := open(t)
 				s := bareStream()
 				defer s.g.cancel()
-				s.endAt, s.expires = time.Now().Add(-time.Millisecond).UnixNano(), true
+				s.grantEnd = time.Now().Add(-time.Millisecond).UnixNano()
 				s.large = []byte("of an event\n\n")
 				if reason := s.drive(c, []byte("data: rest ")); reason != metrics.EndExpired {
 					t.Errorf("the stream ended: %s", reason)
@@ -106,7 +106,7 @@ func TestNothingBeginsAfterTheGrant(t *testing.T) {
 				s := bareStream()
 				defer s.g.cancel()
 				s.page = &page{entries: []store.Entry{{Kind: store.KindTooLarge, Frame: []byte("data: late\n\n")}}}
-				s.endAt, s.expires = time.Now().UnixNano(), true
+				s.grantEnd = time.Now().UnixNano()
 				if reason := s.drive(c, nil); reason != metrics.EndExpired {
 					t.Errorf("the stream ended: %s", reason)
 				}
@@ -126,7 +126,7 @@ func TestWriteAtTheEndOfTheGrant(t *testing.T) {
 		for _, lead := range []time.Duration{-time.Second, 0, time.Millisecond, 20 * time.Second, time.Minute} {
 			c, s := newTakenConn(server, false), bareStream()
 			start := time.Now()
-			s.endAt, s.expires = start.Add(lead).UnixNano(), true
+			s.grantEnd = start.Add(lead).UnixNano()
 			err := s.writeWithLarge(c, []byte("x"))
 			want := min(max(lead, farewellTimeout), s.g.cfg.WriteTimeout)
 			if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != want {

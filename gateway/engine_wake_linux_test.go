@@ -74,7 +74,7 @@ func (k *sinks) addStream(g *Gateway) {
 		k.t.Fatal(err)
 	}
 	s.channels[0].cursor, s.channels[0].live = s.channels[0].topic.sub.Now(), true
-	s.parked.fd, s.parked.beat = int32(pair[0]), time.Now().Add(never).UnixNano()
+	s.parked.fd, s.parked.beat = int32(pair[0]), monotonic(time.Now().Add(never))
 	k.shard.lot.park(s)
 	k.streams, k.ends = append(k.streams, s), append(k.ends, pair[1])
 }
@@ -142,7 +142,7 @@ func TestWakeAfterGrant(t *testing.T) {
 	checkLeaks(t)
 	k := newSinks(t, 2, 3, 50)
 	late := k.streams[0]
-	late.endAt, late.expires = time.Now().Add(-time.Millisecond).UnixNano(), true
+	late.grantEnd = time.Now().Add(-time.Millisecond).UnixNano()
 	k.shard.wake(k.topic)
 	farewell := len(late.appendFarewell(nil, metrics.EndExpired))
 	if got := k.drain(); got != k.frames+farewell {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/netip"
 	"runtime"
@@ -181,7 +182,7 @@ func (g *Gateway) open(r *http.Request, a *admission) (*stream, error) {
 		s.channels = make([]channelState, len(req.channels))
 		s.names = signature(req.channels)
 	}
-	s.endAt, s.expires = g.lifetime(a.grant)
+	s.grantEnd, s.oldAt = g.lifetime(a.grant)
 	for i, channel := range req.channels {
 		err := s.shard.join(ctx, channel, s, i)
 		if err == nil {
@@ -224,17 +225,20 @@ func storeProblem(err error) *problem {
 		detail: "the channel cannot be read at the moment"}
 }
 
-// lifetime returns when a stream that begins now has to end, in Unix
-// nanoseconds, 0 for never, and whether that is the end of its grant.
-func (g *Gateway) lifetime(grant access.Grant) (at int64, expires bool) {
+// lifetime returns when a stream that begins now has to end: see stream.grantEnd
+// and stream.oldAt.
+func (g *Gateway) lifetime(grant access.Grant) (grantEnd int64, oldAt uint32) {
 	now := time.Now()
+	if end := grant.End(now); !end.IsZero() {
+		grantEnd = end.UnixNano()
+	}
 	if age := g.cfg.MaxConnectionAge; age > 0 {
-		at = now.Add(jitter(age)).UnixNano()
+		// What is not within thirteen years never is.
+		if tick := monotonic(now.Add(jitter(age)))/int64(wheelTick) + 1; tick > 0 && tick <= math.MaxUint32 {
+			oldAt = uint32(tick)
+		}
 	}
-	if exp := grant.End(now); !exp.IsZero() && (at == 0 || exp.UnixNano() < at) {
-		at, expires = exp.UnixNano(), true
-	}
-	return at, expires
+	return grantEnd, oldAt
 }
 
 // countWrite counts a write that has no events.

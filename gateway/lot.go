@@ -26,7 +26,7 @@ type lot struct {
 	ignore [4096]byte
 }
 
-func newLot(g *Gateway) *lot { return &lot{g: g, wheel: newWheel(time.Now())} }
+func newLot(g *Gateway) *lot { return &lot{g: g, wheel: newWheel(monotonic(time.Now()))} }
 
 // open starts the poller: not newLot, because a gateway that is made and never
 // run would leave its goroutine and its descriptor behind.
@@ -44,7 +44,7 @@ type parked struct {
 	in         bool  // owned by who has the turn of the shard
 	fd         int32 // of the client's socket, while no net.Conn has it
 	due        int64 // in the wheel, in ticks
-	beat       int64 // when the next heartbeat is due, in Unix nanoseconds
+	beat       int64 // when the next heartbeat is due, by the monotonic clock
 	prev, next *stream
 }
 
@@ -80,15 +80,17 @@ func (l *lot) park(s *stream) {
 	l.byFD[fd] = s
 	s.parked.in = true
 	l.g.metrics.ConnectionsParked.Inc()
-	l.schedule(s)
+	l.schedule(s, time.Now())
 	l.pump(s) // for what came in between
 }
 
-// schedule puts the stream into the wheel for whatever comes first.
-func (l *lot) schedule(s *stream) {
+// schedule puts the stream into the wheel for whatever comes first, as far as
+// the clock tells now: a grant ends by a clock that may be set, and so advance
+// looks again with every heartbeat.
+func (l *lot) schedule(s *stream, now time.Time) {
 	due := s.parked.beat
-	if s.endAt != 0 {
-		due = min(due, s.endAt-int64(wheelTick)) // see advance: rather early than late
+	if end := s.endsAt(now); !end.IsZero() {
+		due = min(due, monotonic(end)-int64(wheelTick)) // see advance: rather early than late
 	}
 	l.wheel.add(s, due)
 }
@@ -124,7 +126,7 @@ func (l *lot) send(s *stream, same *shared) {
 		l.end(s, metrics.EndClient)
 		return
 	}
-	s.parked.beat = s.nextBeat().UnixNano()
+	s.parked.beat = monotonic(s.nextBeat(time.Now()))
 	same.took(l.g, s)
 	if n < len(same.b) {
 		l.unpark(s, same.rest(n))
@@ -173,16 +175,16 @@ func (l *lot) hasGone(s *stream) bool {
 
 // advance serves the streams whose heartbeat or end is due.
 func (l *lot) advance(now time.Time) {
-	l.wheel.advance(now, func(s *stream) {
-		soon := now.Add(wheelTick).UnixNano()
-		quiet := s.parked.beat <= soon
+	soon := now.Add(wheelTick)
+	l.wheel.advance(monotonic(now), func(s *stream) {
+		quiet := s.parked.beat <= monotonic(soon)
 		if quiet {
-			s.parked.beat = s.nextBeat().UnixNano()
+			s.parked.beat = monotonic(s.nextBeat(now))
 		}
-		l.schedule(s) // everything below expects it in the wheel
-		switch {
-		case s.endAt != 0 && s.endAt <= soon:
-			l.end(s, s.endReason())
+		l.schedule(s, now) // everything below expects it in the wheel
+		switch reason := s.outlived(soon); {
+		case reason != "":
+			l.end(s, reason)
 		case quiet:
 			l.g.countWrite(len(heartbeat))
 			l.settle(s, []byte(heartbeat))

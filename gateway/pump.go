@@ -81,7 +81,7 @@ func (s *stream) writeBothNow(b []byte) (rest []byte, result pumpResult) {
 	if err != nil {
 		return nil, pumpGone
 	}
-	s.parked.beat = s.nextBeat().UnixNano()
+	s.parked.beat = monotonic(s.nextBeat(time.Now()))
 	if s.large = s.large[n:]; len(s.large) > 0 {
 		return nil, pumpFull
 	}
@@ -95,7 +95,7 @@ func (s *stream) writeNow(b []byte) (rest []byte, result pumpResult) {
 	if err != nil {
 		return nil, pumpGone
 	}
-	s.parked.beat = s.nextBeat().UnixNano()
+	s.parked.beat = monotonic(s.nextBeat(time.Now()))
 	if n < len(b) {
 		return slices.Clone(b[n:]), pumpFull
 	}

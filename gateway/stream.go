@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -40,11 +41,11 @@ type stream struct {
 	channels []channelState // in the order of the sorted names
 	one      [1]channelState
 	names    string // signature of the channels; "" for a single one
-	endAt    int64  // Unix nanoseconds, 0: never
+	grantEnd int64  // by the wall clock, in Unix nanoseconds; 0: never
 	held     held
 	envelope bool
-	taken    bool // the connection was taken over from net/http
-	expires  bool // endAt is the end of the grant, not of the maximum age
+	taken    bool   // the connection was taken over from net/http
+	oldAt    uint32 // when it has the maximum age, in ticks of the wheel since epoch; 0: never
 
 	// Owned by the owner.
 	stalled  bool     // the client was told that Redis is away
@@ -98,14 +99,41 @@ func (s *stream) end(reason string) {
 
 // ended returns why the stream has to end now, and "" if it has not.
 func (s *stream) ended(now time.Time) string {
-	switch r := s.ending.Load(); {
-	case r != nil:
+	if r := s.ending.Load(); r != nil {
 		return *r
-	case s.endAt == 0 || now.UnixNano() < s.endAt:
-		return ""
 	}
-	return s.endReason()
+	return s.outlived(now)
 }
+
+// outlived returns why the stream has to end at a time by itself.
+func (s *stream) outlived(at time.Time) string {
+	switch {
+	case s.grantEnd != 0 && at.UnixNano() >= s.grantEnd:
+		return metrics.EndExpired
+	case s.oldAt != 0 && monotonic(at) >= s.oldest():
+		return metrics.EndMaxAge
+	}
+	return ""
+}
+
+// endsAt returns when the stream has to end by itself, as the clocks tell now;
+// zero if never.
+func (s *stream) endsAt(now time.Time) time.Time {
+	if s.grantEnd == 0 && s.oldAt == 0 {
+		return time.Time{}
+	}
+	left := int64(math.MaxInt64)
+	if s.grantEnd != 0 {
+		left = s.grantEnd - now.UnixNano()
+	}
+	if s.oldAt != 0 {
+		left = min(left, s.oldest()-monotonic(now))
+	}
+	return now.Add(time.Duration(left))
+}
+
+// oldest is when the stream has the maximum age, by the monotonic clock.
+func (s *stream) oldest() int64 { return int64(s.oldAt) * int64(wheelTick) }
 
 // reasonNow returns why a stream that is over is: it had to end, or its client
 // has gone.
@@ -114,14 +142,6 @@ func (s *stream) reasonNow() string {
 		return reason
 	}
 	return metrics.EndClient
-}
-
-// endReason is what it means that endAt has come.
-func (s *stream) endReason() string {
-	if s.expires {
-		return metrics.EndExpired
-	}
-	return metrics.EndMaxAge
 }
 
 // close lets go of the channels.

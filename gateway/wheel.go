@@ -15,18 +15,18 @@ const (
 // stream in and taking it out cost the same few writes however many there are,
 // and nothing is allocated. One goroutine uses it.
 type wheel struct {
-	start time.Time
+	start int64 // as all times here, in nanoseconds of the monotonic clock
 	now   int64 // the tick up to which everything was taken
 	slots [wheelSlots]*stream
 }
 
-func newWheel(start time.Time) *wheel { return &wheel{start: start} }
+func newWheel(start int64) *wheel { return &wheel{start: start} }
 
 // tick returns the number of the tick that t falls into.
-func (w *wheel) tick(t int64) int64 { return (t - w.start.UnixNano()) / int64(wheelTick) }
+func (w *wheel) tick(t int64) int64 { return (t - w.start) / int64(wheelTick) }
 
-// add puts in a stream, which is not in, to be taken at the time due in Unix
-// nanoseconds, or at most a tick earlier.
+// add puts in a stream, which is not in, to be taken at the time due, or at most
+// a tick earlier.
 func (w *wheel) add(s *stream, due int64) {
 	p := &s.parked
 	p.due = max(w.tick(due), w.now+1)
@@ -54,8 +54,8 @@ func (w *wheel) remove(s *stream) {
 
 // advance takes out the streams that are due at now, and calls f with each.
 // f may put that one in again, and touches no other.
-func (w *wheel) advance(now time.Time, f func(*stream)) {
-	to := w.tick(now.UnixNano())
+func (w *wheel) advance(now int64, f func(*stream)) {
+	to := w.tick(now)
 	// After a long pause every slot is looked at once, not every tick.
 	from := max(w.now+1, to-wheelSlots+1)
 	w.now = max(w.now, to)

@@ -20,7 +20,7 @@ func TestWheel(t *testing.T) {
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 0))
 		now := time.Unix(1700000000, random.Int64N(int64(time.Second)))
-		w, model := newWheel(now), &naiveWheel{in: map[*stream]time.Time{}, now: now}
+		w, model := newWheel(monotonic(now)), &naiveWheel{in: map[*stream]time.Time{}, now: now}
 		now = now.Add(time.Duration(random.Int64N(int64(wheelTick)))) // the ticks need not be the wheel's
 		for range 300 {
 			switch random.IntN(4) {
@@ -52,7 +52,7 @@ func TestWheel(t *testing.T) {
 }
 
 func (m *naiveWheel) add(w *wheel, s *stream, due time.Time) {
-	w.add(s, due.UnixNano())
+	w.add(s, monotonic(due))
 	if due.Before(m.now) {
 		due = m.now // overdue counts from now
 	}
@@ -66,7 +66,7 @@ func (m *naiveWheel) advance(w *wheel, now time.Time, random *rand.Rand) (wrong 
 	if now.After(m.now) {
 		m.now = now
 	}
-	w.advance(now, func(s *stream) {
+	w.advance(monotonic(now), func(s *stream) {
 		due, in := m.in[s]
 		switch {
 		case !in:
@@ -95,8 +95,8 @@ func randomWait(random *rand.Rand) time.Duration {
 	return time.Duration(random.Int64N(int64(3*wheelSlots*wheelTick))>>random.IntN(12)) - wheelTick
 }
 
-// randomPause is mostly a tick, and sometimes as long as a machine sleeps, or
-// a clock that was set back.
+// randomPause is mostly a tick, sometimes as long as a machine sleeps, and
+// sometimes a look back.
 func randomPause(random *rand.Rand) time.Duration {
 	switch random.IntN(10) {
 	case 0:
@@ -111,19 +111,19 @@ func randomPause(random *rand.Rand) time.Duration {
 
 func TestWheelAllocatesNothing(t *testing.T) {
 	now := time.Now()
-	w := newWheel(now)
+	w := newWheel(monotonic(now))
 	streams := make([]stream, 1000)
 	wait := func(i int) time.Duration { return time.Duration(i%300) * wheelTick }
 	for i := range streams {
-		w.add(&streams[i], now.Add(wait(i)).UnixNano())
+		w.add(&streams[i], monotonic(now.Add(wait(i))))
 	}
 	taken := 0
-	again := func(s *stream) { taken++; w.add(s, now.Add(wait(taken)).UnixNano()) }
+	again := func(s *stream) { taken++; w.add(s, monotonic(now.Add(wait(taken)))) }
 	if n := testing.AllocsPerRun(1000, func() {
 		now = now.Add(wheelTick)
-		w.advance(now, again)
+		w.advance(monotonic(now), again)
 		w.remove(&streams[7])
-		w.add(&streams[7], now.Add(time.Second).UnixNano())
+		w.add(&streams[7], monotonic(now.Add(time.Second)))
 	}); n != 0 {
 		t.Errorf("%v allocations per tick", n)
 	}
@@ -137,18 +137,18 @@ func TestWheelAllocatesNothing(t *testing.T) {
 func BenchmarkWheel(b *testing.B) {
 	const n, heartbeats = 10000, 15 * time.Second
 	now := time.Now()
-	w := newWheel(now)
+	w := newWheel(monotonic(now))
 	streams := make([]stream, n)
 	for i := range streams {
-		w.add(&streams[i], now.Add(jitter(heartbeats)).UnixNano())
+		w.add(&streams[i], monotonic(now.Add(jitter(heartbeats))))
 	}
 	taken := 0
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(wheelTick)
-		w.advance(now, func(s *stream) {
+		w.advance(monotonic(now), func(s *stream) {
 			taken++
-			w.add(s, now.Add(jitter(heartbeats)).UnixNano())
+			w.add(s, monotonic(now.Add(jitter(heartbeats))))
 		})
 	}
 	b.ReportMetric(float64(taken)/float64(b.N), "streams/op")

@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// clockSets are by how much administrators and time servers set clocks.
+var clockSets = map[string]time.Duration{"back": -10 * time.Minute, "forward": 10 * time.Minute}
+
+// A grant ends by the wall clock, a stream gets old by the monotonic one, and
+// whichever comes first ends it.
+func TestEndsOfStreamsWhenTheClockIsSet(t *testing.T) {
+	now := time.Now()
+	const hour, tick = time.Hour, 2 * wheelTick
+	for name, tt := range map[string]struct {
+		grant, age time.Duration // 0: for good
+		set        time.Duration // of the clock
+		want       time.Duration // it ends then
+		reason     string
+	}{
+		"grant":                           {hour, 0, 0, hour, metrics.EndExpired},
+		"grant, clock set back":           {hour, 0, -hour, 2 * hour, metrics.EndExpired},
+		"grant, clock set forward":        {hour, 0, hour / 2, hour / 2, metrics.EndExpired},
+		"age":                             {0, hour, 0, hour, metrics.EndMaxAge},
+		"age, clock set back":             {0, hour, -hour, hour, metrics.EndMaxAge},
+		"age, clock set forward":          {0, hour, 2 * hour, hour, metrics.EndMaxAge},
+		"both, the grant first":           {hour, 2 * hour, 0, hour, metrics.EndExpired},
+		"both, the clock makes the age":   {hour, 2 * hour, -2 * hour, 2 * hour, metrics.EndMaxAge},
+		"both, the age first":             {2 * hour, hour, 0, hour, metrics.EndMaxAge},
+		"both, the clock makes the grant": {2 * hour, hour, 90 * time.Minute, hour / 2, metrics.EndExpired},
+		"neither":                         {0, 0, hour, 0, ""},
+	} {
+		s := &stream{}
+		if tt.grant != 0 {
+			s.grantEnd = now.Add(tt.grant).UnixNano()
+		}
+		if tt.age != 0 {
+			s.oldAt = uint32(monotonic(now.Add(tt.age)) / int64(wheelTick))
+		}
+		set := redistest.SetClock(t, now, tt.set)
+		if tt.want == 0 {
+			if end := s.endsAt(set); !end.IsZero() || s.ended(set.Add(1000*hour)) != "" {
+				t.Errorf("%s: it ends at %v", name, end)
+			}
+			continue
+		}
+		if left := s.endsAt(set).Sub(now); left > tt.want || left < tt.want-tick {
+			t.Errorf("%s: it ends in %v, want %v", name, left, tt.want)
+		}
+		if early, late := s.ended(set.Add(tt.want-tick)), s.ended(set.Add(tt.want)); early != "" || late != tt.reason {
+			t.Errorf("%s: it has ended before: %q, and at the time: %q", name, early, late)
+		}
+	}
+}
+
+// What a stream that is told to end still writes is timed by the monotonic clock.
+func TestLastCallWhenTheClockIsSet(t *testing.T) {
+	for name, d := range clockSets {
+		var l lastCall
+		before := time.Now()
+		at := l.set()
+		set := redistest.SetClock(t, before, d)
+		if left := at.Sub(set); left < farewellTimeout || left > farewellTimeout+patience {
+			t.Errorf("%s: there are %v left", name, left)
+		}
+		if at, called := l.limit(set.Add(never)); !called || at.Sub(set) > farewellTimeout+patience {
+			t.Errorf("%s: the last call is %v away; it was called: %v", name, at.Sub(set), called)
+		}
+	}
+}
