@@ -1,6 +1,9 @@
 package gateway
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Moments are kept in numbers where there are many of them. What is due after a
 // while is due by the monotonic clock, as it is for timers: a clock that is set
@@ -17,4 +20,13 @@ func monotonic(t time.Time) int64 { return int64(t.Sub(epoch)) }
 func atMonotonic(ns int64) time.Time {
 	now := time.Now()
 	return now.Add(time.Duration(ns - monotonic(now)))
+}
+
+// wall returns t in Unix nanoseconds, or the last moment that has a number: a
+// token may be good until the year 9999.
+func wall(t time.Time) int64 {
+	if t.After(time.Unix(0, math.MaxInt64)) {
+		return math.MaxInt64
+	}
+	return t.UnixNano()
 }

@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"math"
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -53,6 +55,35 @@ func TestEndsOfStreamsWhenTheClockIsSet(t *testing.T) {
 		}
 		if early, late := s.ended(set.Add(tt.want-tick)), s.ended(set.Add(tt.want)); early != "" || late != tt.reason {
 			t.Errorf("%s: it has ended before: %q, and at the time: %q", name, early, late)
+		}
+	}
+}
+
+// A token may be good until a year that has no number in nanoseconds.
+func TestLifetimes(t *testing.T) {
+	for name, tt := range map[string]struct {
+		expires time.Time
+		age     time.Duration
+		ends    bool
+	}{
+		"for good":           {},
+		"a minute":           {expires: time.Now().Add(time.Minute), ends: true},
+		"until 2262":         {expires: time.Unix(0, math.MaxInt64), ends: true},
+		"until 9999":         {expires: time.Unix(253402300799, 0), ends: true},
+		"a short life":       {age: time.Nanosecond, ends: true},
+		"a life of 13 years": {age: 13 * 365 * 24 * time.Hour * 8 / 10, ends: true},
+		"the longest life":   {age: math.MaxInt64},
+	} {
+		s := bareStream()
+		s.g.cancel()
+		s.g.cfg.MaxConnectionAge = tt.age
+		s.grantEnd, s.oldAt = s.g.lifetime(access.Grant{Expires: tt.expires})
+		now := time.Now()
+		if reason := s.ended(now); reason != "" {
+			t.Errorf("%s: it has ended: %s", name, reason)
+		}
+		if end := s.endsAt(now); end.IsZero() == tt.ends || tt.ends && !end.After(now) {
+			t.Errorf("%s: it ends at %v", name, end)
 		}
 	}
 }
