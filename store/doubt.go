@@ -198,7 +198,7 @@ func (p *prover) prove(ctx context.Context) error {
 	if err != nil {
 		return err // of one answer that took long; a server that is gone ends the session by itself
 	}
-	rs.provenAt.Store(asked.UnixNano())
+	rs.provenAt.Store(asked)
 	p.s.resolve(asked, answersFor)
 	return nil
 }

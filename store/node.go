@@ -36,8 +36,8 @@ type node struct {
 	verify func(context.Context, querier) error
 
 	// alive is when the server last proved that both connections of a session
-	// work, in Unix nanoseconds; it starts as the time of construction.
-	alive   atomic.Int64
+	// work; it starts as the time of construction.
+	alive   moment
 	proved  atomic.Bool // alive was proof, not construction
 	stalled atomic.Bool // the subscribers have been told so
 	denied  atomic.Bool // the server is there but refuses to be read
@@ -71,7 +71,7 @@ func newNode(s *Store, e *endpoint, name string, addr func(context.Context) (str
 		suspects: make(map[*window]suspect), failing: make(map[*window]bool),
 		batch: readBatch,
 	}
-	n.alive.Store(time.Now().UnixNano())
+	n.alive.Store(time.Now())
 	return n
 }
 
@@ -110,27 +110,27 @@ func (n *node) invalidate(key []byte) {
 
 // prove notes that the server has just shown itself alive.
 func (n *node) prove(at time.Time) {
-	n.alive.Store(at.UnixNano())
+	n.alive.Store(at)
 	n.proved.Store(true)
 	n.updateStalled(at)
 }
 
 // isAlive reports whether the server has proved itself alive lately.
 func (n *node) isAlive(now time.Time) bool {
-	return n.proved.Load() && now.UnixNano()-n.alive.Load() < int64(StalledAfter)
+	return n.proved.Load() && now.Sub(n.alive.Load()) < StalledAfter
 }
 
 // updateStalled tells the subscribers if the server has gone or come back.
 func (n *node) updateStalled(now time.Time) {
 	n.stateMu.Lock()
 	defer n.stateMu.Unlock()
-	stalled := now.UnixNano()-n.alive.Load() >= int64(StalledAfter)
+	stalled := now.Sub(n.alive.Load()) >= StalledAfter
 	if n.stalled.Load() == stalled {
 		return
 	}
 	n.stalled.Store(stalled)
 	if stalled {
-		n.log.Warn("redis has been unreachable", "since", time.Unix(0, n.alive.Load()))
+		n.log.Warn("redis has been unreachable", "since", n.alive.Load())
 	} else {
 		n.log.Info("redis is back")
 	}
@@ -145,7 +145,7 @@ func (n *node) stalledSince() (time.Time, bool) {
 	if !n.stalled.Load() {
 		return time.Time{}, false
 	}
-	return time.Unix(0, n.alive.Load()), true
+	return n.alive.Load(), true
 }
 
 // windows returns the windows that this node tails.

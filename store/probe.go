@@ -16,7 +16,7 @@ import (
 // proves nothing, and the receiver has a moment until one does.
 func (s *session) probe(ctx context.Context) error {
 	now := time.Now()
-	answered := !s.tracking || s.pong.Load() >= s.pinged.UnixNano()
+	answered := s.hasAnswered()
 	switch {
 	case answered:
 		s.n.answered = !s.pinged.IsZero()
@@ -39,6 +39,10 @@ func (s *session) probe(ctx context.Context) error {
 	s.n.retryFailing()
 	return nil
 }
+
+// hasAnswered reports whether the invalidation connection, if there is one, has
+// answered since it was last asked.
+func (s *session) hasAnswered() bool { return !s.tracking || !s.pong.Load().Before(s.pinged) }
 
 // ask is the part of probe that is about the reading connection.
 func (s *session) ask(ctx context.Context) error {

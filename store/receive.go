@@ -57,7 +57,7 @@ func (s *session) heard(raw []byte) error {
 	}
 	switch {
 	case string(kind) == "pong":
-		s.pong.Store(time.Now().UnixNano())
+		s.pong.Store(time.Now())
 		return nil
 	case string(kind) != "message" || n != 3:
 		return nil

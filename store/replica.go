@@ -53,7 +53,7 @@ type replicaSet struct {
 	follow func(addr string)
 
 	current  atomic.Pointer[server]
-	provenAt atomic.Int64 // the replica has all that the master had then, in Unix nanoseconds
+	provenAt moment // the replica has all that the master had then
 }
 
 // server is the member of a replicaSet that is read from.
@@ -64,7 +64,7 @@ type server struct {
 
 func newReplicaSet(n *node) *replicaSet {
 	rs := &replicaSet{node: n}
-	rs.provenAt.Store(time.Now().UnixNano())
+	rs.provenAt.Store(time.Now())
 	n.replicas, n.addr = rs, rs.choose
 	return rs
 }
@@ -81,7 +81,7 @@ func (rs *replicaSet) lag(now time.Time) time.Duration {
 	if !rs.fromReplica() {
 		return 0
 	}
-	return max(now.Sub(time.Unix(0, rs.provenAt.Load())), 0)
+	return max(now.Sub(rs.provenAt.Load()), 0)
 }
 
 // choose returns the address of the server for a new session.
@@ -97,7 +97,7 @@ func (rs *replicaSet) choose(ctx context.Context) (string, error) {
 		next.addr = master
 	}
 	if proven {
-		rs.provenAt.Store(asked.UnixNano())
+		rs.provenAt.Store(asked)
 	}
 	if old := rs.current.Swap(next); old == nil || *old != *next {
 		if next.replica {

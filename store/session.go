@@ -51,7 +51,7 @@ type session struct {
 	conns    [2]atomic.Pointer[net.Conn] // of inval and read, once dialled
 	told     *wire                       // over inval's: what Redis has to say; nil without tracking
 	tracking bool
-	pong     atomic.Int64  // when inval last answered, in Unix nanoseconds
+	pong     moment        // when inval last answered
 	pinged   time.Time     // when it was last asked; owned by loop
 	missing  time.Time     // when the answer was first found not to be there; owned by loop
 	broken   chan error    // capacity 1: why receive ended

@@ -52,7 +52,7 @@ func TestSessionsThatWorked(t *testing.T) {
 		// The second probe of a session finds the answer to the first.
 		seen, at := 0, n.alive.Load()
 		redistest.Eventually(t, patience, "two proofs of life", func() bool {
-			if now := n.alive.Load(); now != at {
+			if now := n.alive.Load(); !now.Equal(at) {
 				seen, at = seen+1, now
 			}
 			return seen >= 2
@@ -83,7 +83,7 @@ func TestLateLook(t *testing.T) {
 		then   func(*session) // between the first look and the second
 		silent bool
 	}{
-		{"the answer is there at the next look", func(s *session) { s.pong.Store(s.pinged.UnixNano()) }, false},
+		{"the answer is there at the next look", func(s *session) { s.pong.Store(s.pinged) }, false},
 		{"it is still not there", func(s *session) { s.missing = s.missing.Add(-probeInterval) }, true},
 		{"the next look is at once", func(*session) {}, false},
 	} {
@@ -120,7 +120,7 @@ func TestLiveComesFirst(t *testing.T) {
 	r := s.subscribe(t, "a")
 	n := s.topo.(*singleTopology).node
 	for range 3 {
-		n.alive.Store(time.Now().Add(-2 * StalledAfter).UnixNano())
+		n.alive.Store(time.Now().Add(-2 * StalledAfter))
 		n.updateStalled(time.Now())
 		id := mustID(t, srv.XAdd("sse:a", "data", "x"))
 		redistest.Eventually(t, patience, "the entry", func() bool {

@@ -142,7 +142,7 @@ func nodesHealth(nodes []*node) (bool, string) {
 			return false, fmt.Sprintf("redis %s has not been reached yet", n.name)
 		default:
 			return false, fmt.Sprintf("redis %s has been unreachable since %s", n.name,
-				time.Unix(0, n.alive.Load()).UTC().Format(time.RFC3339))
+				n.alive.Load().UTC().Format(time.RFC3339))
 		}
 	}
 	return true, ""
