@@ -102,7 +102,7 @@ func (s *session) watch(ctx context.Context) {
 		err = s.awaitReplica(ctx)
 	}
 	if err != nil {
-		s.leave <- err
+		s.end(err)
 	}
 }
 

@@ -34,6 +34,9 @@ type node struct {
 	// verify, if set, checks on a live connection that this is still the
 	// server to tail.
 	verify func(context.Context, querier) error
+	// named, if set, asks others whether the master at addr, whom a session is
+	// with, is still the one to tail. That may take long; no read waits for it.
+	named func(ctx context.Context, addr string) error
 
 	// alive is when the server last proved that both connections of a session
 	// work; it starts as the time of construction.

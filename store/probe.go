@@ -71,6 +71,30 @@ func (s *session) ping() error {
 	return s.told.send()
 }
 
+// watchName ends a session with a master when others say that it is another
+// one's turn.
+func (s *session) watchName(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(jitter(probeInterval)):
+		}
+		if err := s.n.named(ctx, s.addr); err != nil {
+			s.end(err)
+			return
+		}
+	}
+}
+
+// end has loop return the error. The first one counts.
+func (s *session) end(err error) {
+	select {
+	case s.leave <- err:
+	default:
+	}
+}
+
 // askForLess makes the reads of the next session smaller after one that Redis
 // did not answer in time: what does not fit into replyTimeout, be it for the
 // size of the entries or for a slow network, would not fit the next time.

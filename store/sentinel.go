@@ -6,15 +6,20 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// sentinelTimeout bounds one question to the sentinels.
-const sentinelTimeout = time.Second
+const (
+	// sentinelTimeout bounds one question to the sentinels.
+	sentinelTimeout = time.Second
+	// sentinelGrace is how long the others have once most have answered: one
+	// that knows of a newer master may be slow, and one that is away would
+	// delay every answer.
+	sentinelGrace = 50 * time.Millisecond
+)
 
 var (
 	errNoMaster  = errors.New("no sentinel names a master")
@@ -24,7 +29,7 @@ var (
 // sentinelTopology is one master that sentinels name, or a replica of it. The
 // tail and the reads of history use the same server, so that they never see two
 // different copies of a stream; which one it is, is decided when a session is
-// opened, and asked again with every probe.
+// opened, and asked again and again.
 type sentinelTopology struct {
 	oneServer
 	endpoint  *endpoint
@@ -38,11 +43,11 @@ func newSentinelTopology(s *Store, e *endpoint) *sentinelTopology {
 	for _, addr := range e.addrs {
 		o := e.options(addr)
 		o.Username, o.Password, o.DB = e.sentinelUsername, e.sentinelPassword, 0
-		o.MaxRetries = -1
+		o.MaxRetries, o.DialerRetries = -1, 1 // the others answer, and it is asked again
 		t.sentinels = append(t.sentinels, redis.NewSentinelClient(o))
 	}
 	t.node = newNode(s, e, e.master, t.resolve)
-	t.node.verify = t.verify
+	t.node.verify, t.node.named = requireMaster, t.verify
 	if e.replicas {
 		t.readReplicas()
 	}
@@ -102,15 +107,11 @@ func (t *sentinelTopology) resolve(ctx context.Context) (string, error) {
 	return addr, nil
 }
 
-// verify ends a session with a server that is no longer the master, be it that
-// the sentinels chose another one or that it was made a replica.
-func (t *sentinelTopology) verify(ctx context.Context, conn querier) error {
-	if err := requireMaster(ctx, conn); err != nil {
-		return err
-	}
+// verify ends a session with a server that the sentinels do not name any more.
+func (t *sentinelTopology) verify(ctx context.Context, addr string) error {
 	// When no sentinel answers, the master that is there is better than none.
-	if addr, err := t.ask(ctx); err == nil && addr != t.server.Load().Options().Addr {
-		return fmt.Errorf("%w: the sentinels name %s", errNotMaster, addr)
+	if named, err := t.ask(ctx); err == nil && named != addr {
+		return fmt.Errorf("%w: the sentinels name %s", errNotMaster, named)
 	}
 	return nil
 }
@@ -131,36 +132,60 @@ func requireMaster(ctx context.Context, conn querier) error {
 // configuration epoch: one that is cut off from the others would go on naming
 // the old master.
 func (t *sentinelTopology) ask(ctx context.Context) (string, error) {
+	addr, highest := "", int64(-1)
+	err := askSentinels(ctx, t.sentinels, func(ctx context.Context, s *redis.SentinelClient) (map[string]string, error) {
+		return s.Master(ctx, t.endpoint.master).Result()
+	}, func(m map[string]string) (enough bool) {
+		if epoch, _ := strconv.ParseInt(m["config-epoch"], 10, 64); epoch > highest {
+			addr, highest = net.JoinHostPort(m["ip"], m["port"]), epoch
+		}
+		return false
+	})
+	if highest < 0 {
+		return "", fmt.Errorf("%w %q: %w", errNoMaster, t.endpoint.master, err)
+	}
+	return addr, nil
+}
+
+// askSentinels puts one question to all sentinels at once. It hands each answer
+// to take, which says if it was enough; otherwise it waits for those that are
+// silent, but not long once most have answered. The error is of those that
+// failed.
+func askSentinels[T any](ctx context.Context, sentinels []*redis.SentinelClient,
+	ask func(context.Context, *redis.SentinelClient) (T, error), take func(T) (enough bool)) error {
 	ctx, cancel := context.WithTimeout(ctx, sentinelTimeout)
 	defer cancel()
 	type answer struct {
-		addr  string
-		epoch int64
-		err   error
+		v   T
+		err error
 	}
-	answers := make(chan answer, len(t.sentinels))
-	for _, s := range t.sentinels {
+	answers := make(chan answer, len(sentinels))
+	for _, s := range sentinels {
 		go func() {
-			m, err := s.Master(ctx, t.endpoint.master).Result()
-			if err != nil {
-				answers <- answer{err: err}
-				return
-			}
-			epoch, _ := strconv.ParseInt(m["config-epoch"], 10, 64)
-			answers <- answer{addr: net.JoinHostPort(m["ip"], m["port"]), epoch: epoch}
+			v, err := ask(ctx, s)
+			answers <- answer{v, err}
 		}()
 	}
-	best, errs := answer{epoch: -1}, []string{}
-	for range t.sentinels {
-		a := <-answers
-		if a.err != nil {
-			errs = append(errs, a.err.Error())
-		} else if a.epoch > best.epoch {
-			best = a
+	var errs []error
+	var late <-chan time.Time // set once most have answered
+	for n := 0; n+len(errs) < len(sentinels); {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				errs = append(errs, a.err)
+				continue
+			}
+			if take(a.v) {
+				return nil
+			}
+			if n++; n == len(sentinels)/2+1 {
+				late = time.After(sentinelGrace)
+			}
+		case <-late:
+			return errors.Join(errs...)
+		case <-ctx.Done():
+			return errors.Join(append(errs, ctx.Err())...)
 		}
 	}
-	if best.epoch < 0 {
-		return "", fmt.Errorf("%w %q: %s", errNoMaster, t.endpoint.master, strings.Join(errs, "; "))
-	}
-	return best.addr, nil
+	return errors.Join(errs...)
 }

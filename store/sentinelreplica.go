@@ -13,7 +13,7 @@ func (t *sentinelTopology) readReplicas() {
 	rs := newReplicaSet(t.node)
 	rs.members = t.members
 	rs.follow = func(addr string) { t.follow(&t.server, addr) }
-	t.node.verify = func(ctx context.Context, conn querier) error { return rs.verify(ctx, conn, t.verify) }
+	t.node.verify = func(ctx context.Context, conn querier) error { return rs.verify(ctx, conn, requireMaster) }
 }
 
 // members returns the master and those of its replicas that the sentinels have
@@ -32,37 +32,21 @@ func (t *sentinelTopology) members(ctx context.Context) (master string, replicas
 // askReplicas asks all sentinels for replicas and believes the first that knows
 // any: each replica shows itself what it is and how far.
 func (t *sentinelTopology) askReplicas(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, sentinelTimeout)
-	defer cancel()
-	type answer struct {
-		addrs []string
-		err   error
-	}
-	answers := make(chan answer, len(t.sentinels))
-	for _, s := range t.sentinels {
-		go func() {
-			list, err := s.Replicas(ctx, t.endpoint.master).Result()
-			var a answer
-			for _, m := range list {
-				if isFit(m) {
-					a.addrs = append(a.addrs, net.JoinHostPort(m["ip"], m["port"]))
-				}
+	var addrs []string
+	err := askSentinels(ctx, t.sentinels, func(ctx context.Context, s *redis.SentinelClient) ([]map[string]string, error) {
+		return s.Replicas(ctx, t.endpoint.master).Result()
+	}, func(list []map[string]string) (enough bool) {
+		for _, m := range list {
+			if isFit(m) {
+				addrs = append(addrs, net.JoinHostPort(m["ip"], m["port"]))
 			}
-			a.err = err
-			answers <- a
-		}()
-	}
-	var err error
-	for range t.sentinels {
-		a := <-answers
-		if len(a.addrs) > 0 {
-			return a.addrs, nil
 		}
-		if err == nil {
-			err = a.err
-		}
+		return len(addrs) > 0
+	})
+	if len(addrs) > 0 {
+		err = nil
 	}
-	return nil, err
+	return addrs, err
 }
 
 // isFit reports whether a sentinel finds a replica reachable. What it says of

@@ -55,7 +55,7 @@ type session struct {
 	pinged   time.Time     // when it was last asked; owned by loop
 	missing  time.Time     // when the answer was first found not to be there; owned by loop
 	broken   chan error    // capacity 1: why receive ended
-	leave    chan error    // capacity 1: why another server is to be read from
+	leave    chan error    // capacity 1: why another server is to be read from; see end
 	addr     string        // of the server
 	doubts   *doubts       // nil if the server is a master
 	over     chan struct{} // closed when receive has returned
@@ -94,11 +94,14 @@ func (n *node) runSession(ctx context.Context) error {
 	n.log.Debug("tail session opened", "addr", addr, "tracking", s.tracking)
 	// What happened before tracking was on is unknown.
 	n.resync()
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer cancel()
 	if n.replicas != nil {
-		var watch sync.WaitGroup
-		defer watch.Wait()
-		defer cancel()
 		watch.Go(func() { s.watch(ctx) })
+	}
+	if n.named != nil && s.doubts == nil {
+		watch.Go(func() { s.watchName(ctx) })
 	}
 	return s.loop(ctx)
 }
