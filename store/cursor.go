@@ -15,7 +15,7 @@ type Cursor struct {
 	sub   *Subscription
 	pos   ID
 	epoch uint32
-	check bool // pos is a client's word, and beyond the window: ask Redis
+	check bool // pos is a client's word, and the window did not know it: ask Redis
 	// pace is how many entries the next page of history asks for; 0 if there was
 	// none, or the window has taken over, so that cursors at one position are
 	// equal.
@@ -59,7 +59,7 @@ func (c *Cursor) Next(maxBytes int) (Batch, State) {
 			return Batch{Gap: gap}, Ready
 		}
 	}
-	if c.check && v.head.Less(c.pos) {
+	if c.check && !v.knows(c.pos) {
 		return Batch{}, Behind
 	}
 	c.check = false

@@ -35,7 +35,7 @@ type page struct {
 	next      int // how many entries to ask for after these
 }
 
-// errCovered: the window reaches back to the position by now, because another
+// errCovered: the window has what follows the position by now, because another
 // read has filled it, or that read is among the recent ones.
 var errCovered = errors.New("it was read meanwhile")
 
@@ -160,7 +160,7 @@ func (h *history) page(ctx context.Context, w *window, epoch uint32, pos ID, cou
 
 func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID, count int) (*page, error) {
 	v := w.view.Load()
-	if v.epoch == epoch && !pos.Less(v.floor) && pos.Less(v.head) || h.recent.find(w, epoch, pos) != nil {
+	if v.epoch == epoch && !pos.Less(v.floor) && pos.Less(v.head) && v.knows(pos) || h.recent.find(w, epoch, pos) != nil {
 		return nil, errCovered
 	}
 	if count == 0 {
@@ -204,6 +204,8 @@ func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, w 
 	switch {
 	case info.last.Less(pos): // a stream that does not exist has 0-0
 		p.resumed, p.gapReason = info.last, metrics.GapReset
+	case n > 0 && info.isOther(pos):
+		p.resumed, p.gapReason = p.entries[0].ID.Prev(), metrics.GapReset
 	case n > 0 && info.lostBetween(pos, p.entries[0].ID):
 		p.resumed, p.gapReason = p.entries[0].ID.Prev(), metrics.GapTrimmed
 	case n == 0 && info.lostBetween(pos, info.last.Next()):

@@ -17,7 +17,6 @@ func TestKeyFaults(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	s := openHealthy(t, srv.URL(), nil)
-	multi := func(cmds ...string) []string { return append(append([]string{"MULTI"}, cmds...), "EXEC") }
 	for name, c := range map[string]struct {
 		before []string // the stream then
 		do     []string
@@ -127,6 +126,8 @@ func add(ids ...int) (cmds []string) {
 	}
 	return cmds
 }
+
+func multi(cmds ...string) []string { return append(append([]string{"MULTI"}, cmds...), "EXEC") }
 
 // onto adds to the stream that is to be renamed.
 func onto(ids ...int) (cmds []string) {

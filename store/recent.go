@@ -106,6 +106,9 @@ func (p *page) after(asked, pos ID) *page {
 		return nil
 	}
 	n := sort.Search(len(p.entries), func(i int) bool { return pos.Less(p.entries[i].ID) })
+	if n == 0 && pos != p.resumed && pos.isEntry() {
+		return nil // it may be of another stream; see view.knows
+	}
 	again.resumed, again.gapReason, again.entries = pos, "", p.entries[n:]
 	return &again
 }

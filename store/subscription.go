@@ -192,12 +192,12 @@ func (sub *Subscription) Now() Cursor {
 	return Cursor{sub: sub, pos: v.head, epoch: v.epoch}
 }
 
-// After returns a cursor that goes on after id. If that is beyond the window,
-// Redis is asked whether the stream reaches so far, and if it does not, the
-// first batch is a gap.
+// After returns a cursor that goes on after id. If the window cannot tell that
+// the id is of this stream, Redis is asked, and if it is not, the first batch is
+// a gap.
 func (sub *Subscription) After(id ID) Cursor {
 	v := sub.w.view.Load()
-	return Cursor{sub: sub, pos: id, epoch: v.epoch, check: v.head.Less(id)}
+	return Cursor{sub: sub, pos: id, epoch: v.epochOf(id), check: !v.knows(id)}
 }
 
 // Since returns a cursor before the entries of time t and later.
