@@ -11,11 +11,24 @@ import "math"
 // Subscription.Since.
 func (id ID) isEntry() bool { return !id.IsZero() && id.Seq != math.MaxUint64 }
 
-// isOther reports whether the position is of another stream under the same
-// name: it is before the first entry of this one, from which nothing was ever
-// removed.
-func (i *streamInfo) isOther(pos ID) bool {
-	return i.added == i.length && pos.isEntry() && pos.Next().Less(i.first)
+// start returns the first entry of a stream from which nothing was ever removed,
+// 0-0 for any other.
+func (i *streamInfo) start() ID {
+	if i.added != i.length {
+		return ID{}
+	}
+	return i.first
+}
+
+// isOther reports whether a position is of another stream under the same name as
+// the one that starts there.
+func isOther(pos, start ID) bool { return pos.isEntry() && pos.Next().Less(start) }
+
+// isOf reports whether the page is of the stream that the window is of, as far as
+// can be told: the stream reaches up to the window's head, and did not begin
+// after it.
+func (p *page) isOf(v *view) bool {
+	return !p.last.Less(v.head) && (v.head.IsZero() || !v.head.Less(p.start))
 }
 
 // epochOf returns the epoch that a client's position is of: the one before the

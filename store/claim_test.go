@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -69,5 +70,32 @@ func TestRecreated(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReplacedUnnoticed has clients that are behind the window ask for what comes
+// next between the replacement of their stream and the tail's noticing of it: the
+// gap begins where they are.
+func TestReplacedUnnoticed(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	relay := startRelay(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(relay.addr), func(c *Config) { c.WindowEvents = 4 })
+	for channel, at := range map[string]ID{"entry": {5, 0}, "beginning": {}, "moment": ID{5, 0}.Prev()} {
+		r := s.subscribe(t, channel)
+		run(t, srv, channel, add(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)...)
+		r.awaitID("11-0")
+		settle(t, s, channel)
+		relay.dropInvalidations.Store(true)
+		run(t, srv, channel, "DEL %s", x(20))
+		s.history.recent.expire(time.Now().Add(time.Hour)) // what r may have read there
+		slow := s.subscribe(t, channel).at(at)
+		slow.drain()
+		relay.dropInvalidations.Store(false)
+		s.recheck(s.windowOf(channel))
+		slow.awaitID("20-0")
+		if got, want := fmt.Sprint(slow.got), fmt.Sprintf("[gap(%s,0-0 reset) 20-0 20]", at); got != want {
+			t.Errorf("%s: got %s, want %s", channel, got, want)
+		}
 	}
 }

@@ -131,10 +131,10 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 	if now.epoch != v.epoch {
 		return Batch{}, nil // the page may be of either incarnation of the stream
 	}
-	if p.last.Less(v.head) {
-		// Redis is behind the window: the stream was reset and the tail has
-		// yet to see it (or the page was asked for before v.head was read).
-		// The tail compares the two streams; until then nothing is certain.
+	if !p.isOf(v) {
+		// The stream was reset and the tail has yet to see it (or the page was
+		// asked for before v.head was read). The tail compares the two streams;
+		// until then nothing is certain.
 		st.recheck(w)
 		return Batch{}, ErrStale
 	}

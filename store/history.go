@@ -31,6 +31,7 @@ type page struct {
 	gapReason string  // set if resumed is not the position asked for
 	entries   []Entry // all there are in (resumed, upTo]
 	upTo      ID
+	start     ID  // of the stream, as streamInfo has it
 	last      ID  // the stream's last-generated-id
 	next      int // how many entries to ask for after these
 }
@@ -174,8 +175,8 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID,
 		return nil, err
 	}
 	h.store.countRead(metrics.SourceHistory, p.entries)
-	if p.last.Less(v.head) {
-		return p, nil // not the stream that the window is of
+	if !p.isOf(v) {
+		return p, nil
 	}
 	h.recent.add(w, epoch, pos, p)
 	c := w.prepend(epoch, p.resumed, p.upTo, p.entries, h.store.cfg.WindowEvents, h.store.budget.share())
@@ -200,18 +201,19 @@ func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, w 
 	}
 	learn(&w.avgPage, got)
 	p.next = nextPage(count, got)
+	p.start, p.last = info.start(), info.last
 	n := len(p.entries)
 	switch {
 	case info.last.Less(pos): // a stream that does not exist has 0-0
 		p.resumed, p.gapReason = info.last, metrics.GapReset
-	case n > 0 && info.isOther(pos):
+	case n > 0 && isOther(pos, p.start):
 		p.resumed, p.gapReason = p.entries[0].ID.Prev(), metrics.GapReset
 	case n > 0 && info.lostBetween(pos, p.entries[0].ID):
 		p.resumed, p.gapReason = p.entries[0].ID.Prev(), metrics.GapTrimmed
 	case n == 0 && info.lostBetween(pos, info.last.Next()):
 		p.resumed, p.gapReason = info.last, metrics.GapTrimmed
 	}
-	p.upTo, p.last = info.last, info.last
+	p.upTo = info.last
 	if got.cut || n >= count {
 		p.upTo = p.entries[n-1].ID
 	}

@@ -46,10 +46,10 @@ type recentPage struct {
 	bytes int
 }
 
-// add keeps a page that was read for a position. Not those of a reset: they say
-// that a position is yet to come, which may be so no more.
+// add keeps a page that was read for a position. Not one without entries: it may
+// say that the position is yet to come, which may be so no more.
 func (r *recentPages) add(w *window, epoch uint32, asked ID, p *page) {
-	if p.gapReason == metrics.GapReset || len(p.entries) == 0 {
+	if len(p.entries) == 0 {
 		return
 	}
 	n := recentPage{page: p, w: w, epoch: epoch, asked: asked, at: time.Now()}
@@ -101,6 +101,9 @@ func (p *page) after(asked, pos ID) *page {
 	again.last = MaxID
 	switch {
 	case pos == asked:
+		return &again
+	case p.entries[0].ID == p.start && isOther(pos, p.start):
+		again.resumed, again.gapReason = p.start.Prev(), metrics.GapReset
 		return &again
 	case pos.Less(p.resumed) || !pos.Less(p.upTo):
 		return nil

@@ -83,6 +83,24 @@ func TestRecentOnly(t *testing.T) {
 			t.Errorf("after %d there is %+v, want %v", pos, p, want)
 		}
 	}
+	// A page that begins with the stream is one for all who come from another.
+	start := []Entry{{ID: ID{30, 0}}, {ID: ID{31, 0}}}
+	r.add(w, 3, ID{20, 0}, &page{resumed: ID{30, 0}.Prev(), gapReason: metrics.GapReset, start: ID{30, 0}, entries: start, upTo: ID{31, 0}})
+	r.add(w, 4, ID{}, &page{start: ID{30, 0}, entries: start, upTo: ID{31, 0}})
+	for _, epoch := range []uint32{3, 4} {
+		for _, pos := range []uint64{10, 20, 29} {
+			p := r.find(w, epoch, ID{pos, 0})
+			if p == nil || p.resumed != (ID{30, 0}.Prev()) || p.gapReason != metrics.GapReset || len(p.entries) != 2 {
+				t.Errorf("after %d of another stream there is %+v", pos, p)
+			}
+		}
+		if p := r.find(w, epoch, ID{30, 0}); p == nil || p.gapReason != "" || len(p.entries) != 1 {
+			t.Errorf("after its first entry there is %+v", p)
+		}
+	}
+	if p := r.find(w, 3, ID{}); p != nil {
+		t.Errorf("from the beginning there is %+v", p)
+	}
 	if r.find(w, 2, ID{5, 0}) != nil || r.find(newWindow(ID{}), 1, ID{5, 0}) != nil {
 		t.Error("found in another epoch or window")
 	}
