@@ -47,13 +47,18 @@ func (b *budget) account(w *window, c change) {
 		if !over {
 			return
 		}
-		c := victim.shrink()
-		b.mu.Lock()
-		b.book(c, "memory")
-		if c == (change{}) {
-			b.unlink(victim)
-		}
-		b.mu.Unlock()
+		b.took(victim, victim.shrink())
+	}
+}
+
+// took books what a window gave up. One that had nothing leaves the list, unless
+// it was given something meanwhile: whoever did that may have booked it before.
+func (b *budget) took(victim *window, c change) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.book(c, "memory")
+	if c == (change{}) && len(victim.view.Load().entries) == 0 {
+		b.unlink(victim)
 	}
 }
 

@@ -118,3 +118,27 @@ func checkBudget(t *testing.T, b *budget, ws []*window, m *naiveBudget, when str
 		t.Fatalf("%s: the list is %p, want %p", when, listed, want)
 	}
 }
+
+// TestBudgetKeepsWhoIsUsed gives a window an entry just after it was found empty.
+func TestBudgetKeepsWhoIsUsed(t *testing.T) {
+	t.Parallel()
+	b := budget{max: 1000, metrics: testMetrics()}
+	w := newWindow(ID{})
+	add := func() {
+		w.mu.Lock()
+		c := w.append([]Entry{testEntry(w.view.Load().head.Next(), 100)}, 50)
+		w.mu.Unlock()
+		b.account(w, c)
+	}
+	add()
+	b.took(w, w.shrink())
+	nothing := w.shrink()
+	add()
+	if b.took(w, nothing); b.oldest != w {
+		t.Error("a window with an entry is not in the list")
+	}
+	b.took(w, w.shrink())
+	if b.took(w, w.shrink()); b.oldest != nil || b.bytes != 0 {
+		t.Errorf("a window without any is in the list, with %d bytes", b.bytes)
+	}
+}
