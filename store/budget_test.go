@@ -86,11 +86,7 @@ func TestBudgetModel(t *testing.T) {
 }
 
 func forgetWindow(b *budget, w *window) {
-	w.mu.Lock()
-	c := change{events: -len(w.view.Load().entries), bytes: -w.bytes}
-	w.closed = true
-	w.mu.Unlock()
-	b.forget(w, c)
+	b.forget(w, w.close())
 	b.account(w, change{events: 1}) // as an append that was under way
 	b.account(w, change{events: -1})
 }
@@ -99,7 +95,7 @@ func checkBudget(t *testing.T, b *budget, ws []*window, m *naiveBudget, when str
 	t.Helper()
 	bytes, events := 0, 0
 	for _, w := range ws {
-		bytes += w.bytes
+		bytes += w.held()
 		events += len(w.view.Load().entries)
 		if got := len(w.view.Load().entries); got != len(m.sizes[w]) {
 			t.Fatalf("%s: a window has %d entries, want %d", when, got, len(m.sizes[w]))

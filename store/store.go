@@ -240,14 +240,7 @@ func (s *Store) closeIdle(deadline time.Time) {
 // discard lets go of a window that is no longer in s.windows.
 func (s *Store) discard(w *window) {
 	w.node.Store(nil)
-	w.mu.Lock()
-	c := change{}
-	if v := w.view.Load(); v != nil {
-		c = change{events: -len(v.entries), bytes: -w.bytes}
-	}
-	w.closed = true
-	w.mu.Unlock()
-	s.budget.forget(w, c)
+	s.budget.forget(w, w.close())
 }
 
 // lookup returns the window of a key, nil if there is none.

@@ -121,9 +121,13 @@ const minPinned = 32 << 10
 // change is what an append did to the window.
 type change struct {
 	events        int // added less evicted
-	bytes         int
+	bytes         int // that held has become more by
 	evictedEvents int
 }
+
+// held is what the window's entries take, in bytes, and those that are evicted
+// but not free yet. The caller holds mu.
+func (w *window) held() int { return w.bytes + w.pinned }
 
 // append adds entries, all after the head in ascending order, moves the head
 // to the last of them and wakes the subscribers. It keeps at most maxEvents.
@@ -131,38 +135,40 @@ type change struct {
 func (w *window) append(entries []Entry, maxEvents int) change {
 	old := w.view.Load()
 	v := &view{floor: old.floor, epoch: old.epoch, resets: old.resets, head: entries[len(entries)-1].ID}
-	size := 0
+	held := w.held()
 	for i := range entries {
-		size += entries[i].size()
+		w.bytes += entries[i].size()
 	}
 	// Appending beyond the length of a view does not disturb its readers.
 	v.entries = append(old.entries, entries...)
-	w.bytes += size
-	evicted, freed := w.evict(v, len(v.entries)-maxEvents, false)
+	if len(v.entries) > cap(old.entries) {
+		w.pinned = 0 // it is another array
+	}
+	evicted := w.evict(v, len(v.entries)-maxEvents, false)
 	w.view.Store(v)
 	w.wake(true)
-	return change{events: len(entries) - evicted, bytes: size - freed, evictedEvents: evicted}
+	return change{events: len(entries) - evicted, bytes: w.held() - held, evictedEvents: evicted}
 }
 
 // evict drops the n oldest entries of v, which is not yet published, and
 // raises its floor. The array is copied, so that it lets go of them, if compact
 // is set or they have become many. The caller holds mu.
-func (w *window) evict(v *view, n int, compact bool) (evicted, freed int) {
+func (w *window) evict(v *view, n int, compact bool) (evicted int) {
 	if n <= 0 {
-		return 0, 0
+		return 0
 	}
 	v.floor = v.entries[n-1].ID
 	for i := range v.entries[:n] {
-		freed += v.entries[i].size()
+		size := v.entries[i].size()
+		w.bytes -= size
+		w.pinned += size
 	}
 	v.entries = v.entries[n:]
-	w.bytes -= freed
-	w.pinned += freed
 	if compact || w.pinned > minPinned && w.pinned > w.bytes/2 {
 		v.entries = slices.Clone(v.entries)
 		w.pinned = 0
 	}
-	return n, freed
+	return n
 }
 
 // shrink evicts the older half of the window, all of it if that is one entry,
@@ -174,10 +180,10 @@ func (w *window) shrink() change {
 	if w.closed || old == nil || len(old.entries) == 0 {
 		return change{}
 	}
-	v := *old
-	n, freed := w.evict(&v, (len(v.entries)+1)/2, true)
+	v, held := *old, w.held()
+	n := w.evict(&v, (len(v.entries)+1)/2, true)
 	w.view.Store(&v)
-	return change{events: -n, bytes: -freed, evictedEvents: n}
+	return change{events: -n, bytes: w.held() - held, evictedEvents: n}
 }
 
 // prepend extends the window into the past with entries that a history read
@@ -210,10 +216,10 @@ func (w *window) prepend(epoch uint32, pos, upTo ID, entries []Entry, maxEvents,
 		return change{}
 	}
 	v.entries = slices.Concat(entries[start:end], old.entries)
-	w.bytes += size
-	w.pinned = 0
+	held := w.held()
+	w.bytes, w.pinned = w.bytes+size, 0
 	w.view.Store(v)
-	return change{events: end - start, bytes: size}
+	return change{events: end - start, bytes: w.held() - held}
 }
 
 // reset takes the window back to position to: the stream was deleted, or
@@ -226,15 +232,14 @@ func (w *window) reset(to ID) change {
 	keep, _ := slices.BinarySearchFunc(old.entries, to.Next(), func(e Entry, id ID) int { return e.ID.Compare(id) })
 	v.entries = slices.Clone(old.entries[:keep])
 	v.resets = addReset(old.resets, reset{v.epoch, to, old.hasAfter(to)})
-	bytes := 0
+	held := w.held()
+	w.bytes, w.pinned = 0, 0
 	for i := range v.entries {
-		bytes += v.entries[i].size()
+		w.bytes += v.entries[i].size()
 	}
-	c := change{events: keep - len(old.entries), bytes: bytes - w.bytes}
-	w.bytes, w.pinned = bytes, 0
 	w.view.Store(v)
 	w.wake(true)
-	return c
+	return change{events: keep - len(old.entries), bytes: w.held() - held}
 }
 
 // hasAfter reports whether the stream had entries after the position.
@@ -264,6 +269,19 @@ func addReset(resets []reset, last reset) []reset {
 		sum = sum[1:]
 	}
 	return sum
+}
+
+// close takes note that nobody uses the window any more, and returns what goes
+// with it.
+func (w *window) close() change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	v := w.view.Load()
+	if v == nil {
+		return change{}
+	}
+	return change{events: -len(v.entries), bytes: -w.held()}
 }
 
 // wake tells the subscribers that there may be something new; see Waker. The
