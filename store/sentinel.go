@@ -64,7 +64,7 @@ func (t *sentinelTopology) historyClient() redis.UniversalClient {
 	if err != nil {
 		addr = t.endpoint.addrs[0] // a sentinel: it answers that it knows no such command
 	}
-	return t.follow(&t.server, addr)
+	return t.replace(&t.server, nil, addr) // unless a session has found out meanwhile
 }
 
 // follow makes a client one of the server at addr.
@@ -73,6 +73,12 @@ func (t *sentinelTopology) follow(client *atomic.Pointer[redis.Client], addr str
 	if old != nil && old.Options().Addr == addr {
 		return old
 	}
+	return t.replace(client, old, addr)
+}
+
+// replace makes a client that is still the old one, which may be nil, one of the
+// server at addr.
+func (t *sentinelTopology) replace(client *atomic.Pointer[redis.Client], old *redis.Client, addr string) *redis.Client {
 	c := redis.NewClient(t.endpoint.historyOptions(addr))
 	if !client.CompareAndSwap(old, c) {
 		_ = c.Close()

@@ -128,3 +128,23 @@ func TestSentinelsNameAnother(t *testing.T) {
 	}
 	r.awaitID(second.XAdd("sse:a", "data", "x"))
 }
+
+// TestSentinelStart has a session find the server while a read of history asks
+// the sentinels for it in vain.
+func TestSentinelStart(t *testing.T) {
+	t.Parallel()
+	s, err := Open(testConfig(t, "redis+sentinel://127.0.0.1:1/0?master=m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	topo := s.topo.(*sentinelTopology)
+	var found *redis.Client
+	topo.sentinels[0].AddHook(sentinelHook(func(context.Context, redis.Cmder, redis.ProcessHook) error {
+		found = topo.follow(&topo.server, "127.0.0.1:2")
+		return errors.New("no")
+	}))
+	if got := topo.historyClient(); found == nil || got != found || topo.server.Load() != found {
+		t.Errorf("history is read from %v", got)
+	}
+}
