@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -70,6 +71,8 @@ func (s *session) resolve(asked time.Time, answersFor func(*window) bool) {
 	var again []*window
 	elsewhere := false
 	d.mu.Lock()
+	// Those that have moved or were closed are not looked at any more.
+	maps.DeleteFunc(d.proven, func(w *window, _ bool) bool { return w.node.Load() != s.n })
 	for w, since := range d.raised {
 		switch {
 		case w.node.Load() != s.n:

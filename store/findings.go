@@ -12,6 +12,9 @@ type suspect struct {
 func (n *node) suspect(w *window, entries int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if w.node.Load() != n {
+		return // it moved, and what explains the find may have come to the other node
+	}
 	if w.queued.reasons&readInvalidated == 0 {
 		n.suspects[w] = suspect{entries, time.Now()}
 	}
