@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,10 +32,17 @@ func TestReplicaCluster(t *testing.T) {
 	c.XAdd("sse:"+tagged, "data", "old")
 	s := openHealthy(t, c.URL(), fromReplicas)
 	s.awaitReplicas(t, 3)
-	before := make([]int64, len(masters))
-	for i, m := range masters {
-		before[i] = reads(m)
-	}
+	// go-redis takes its time to see that there is another server to read from.
+	var before []int64
+	redistest.Eventually(t, patience, "history to be read from the replicas", func() bool {
+		before = readsOf(masters)
+		for i := range 12 {
+			if _, err := s.history.info(t.Context(), fmt.Sprint("sse:c", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return slices.Equal(readsOf(masters), before)
+	})
 	readers := make([]*reader, 12)
 	for i := range readers {
 		readers[i] = s.subscribe(t, fmt.Sprint("c", i))
@@ -96,4 +104,11 @@ func TestReplicaCluster(t *testing.T) {
 	if s.sweepFinds() != 0 {
 		t.Errorf("%d finds of the sweep", s.sweepFinds())
 	}
+}
+
+func readsOf(servers []*redistest.Server) (ns []int64) {
+	for _, srv := range servers {
+		ns = append(ns, reads(srv))
+	}
+	return ns
 }
