@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
+	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,4 +50,29 @@ func TestNewWithoutRun(t *testing.T) {
 	for i := range gateways {
 		gateways[i] = New(Config{Metrics: &m.Gateway, Log: log})
 	}
+}
+
+// Clients that come to a new channel all at once, and leave, leave nothing of
+// it behind.
+func testComeAtOnce(t *testing.T, e *engine) {
+	for round := range 20 {
+		ch := channelOf(t) + ":" + strconv.Itoa(round)
+		e.publish(ch, "x")
+		var coming sync.WaitGroup
+		for range 16 {
+			coming.Go(func() {
+				c, err := e.tryConnect(ch, clientSetup{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c.leave()
+			})
+		}
+		coming.Wait()
+	}
+	e.awaitConnections(0)
+	redistest.Eventually(t, enginePatience, "nobody to be subscribed", func() bool {
+		return valueOfMetric(e.m.Store.ChannelsActive) == 0
+	})
 }

@@ -22,6 +22,7 @@ type engineTest struct {
 var engineSuite = map[string]engineTest{
 	"order":                           {run: testOrder},
 	"batch over the limit":            {run: testBatchOverLimit},
+	"large among small":               {run: testLargeAmongSmall},
 	"several channels":                {run: testSeveralChannels},
 	"envelope":                        {run: testEnvelope},
 	"large envelopes":                 {run: func(t *testing.T, e *engine) { testLargeEnvelopes(t, e, 0) }},
@@ -33,6 +34,7 @@ var engineSuite = map[string]engineTest{
 	"grant expires":                   {setup: engineSetup{gateway: func(c *Config) { c.Access = grantAll(1200 * time.Millisecond) }}, run: testGrantExpires},
 	"max age":                         {setup: engineSetup{gateway: func(c *Config) { c.MaxConnectionAge = 700 * time.Millisecond }}, run: testMaxAge},
 	"disconnects":                     {run: testDisconnects},
+	"come at once":                    {setup: engineSetup{store: func(c *store.Config) { c.WindowLinger = 1 }}, run: testComeAtOnce},
 	"garbage":                         {run: testGarbage},
 	"drain":                           {setup: engineSetup{gateway: func(c *Config) { c.DrainWindow = 500 * time.Millisecond }}, run: testDrain},
 	"drain of a client that is stuck": {setup: engineSetup{sendBuf: smallBuffer}, run: testDrainStuck},
@@ -127,6 +129,31 @@ func testBatchOverLimit(t *testing.T, e *engine) {
 	a.checkNumbers(0, len(data), padding)
 	b.awaitMessages(len(data))
 	e.awaitConnections(2)
+}
+
+// Large events, which are not part of the batch, keep their place among small
+// ones, which are.
+func testLargeAmongSmall(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	clients := []*engineClient{e.connect(ch, clientSetup{}), e.connect(ch+","+ch+":2", clientSetup{})}
+	e.awaitConnections(2)
+	sizes := []int{10, largeFrame, 20, 3, largeFrame + 7, 1, largeFrame * 2, 5}
+	const n = 40
+	pipe := e.redis.Client().TxPipeline() // the tail finds all of them at once
+	for i := range n {
+		pipe.Do(t.Context(), "XADD", "sse:"+ch, "*", "data", strconv.Itoa(i)+" "+strings.Repeat("l", sizes[i%len(sizes)]))
+	}
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range clients {
+		c.awaitMessages(n)
+		for i, m := range c.messages() {
+			if numberOf(m) != i || len(m.data) != len(strconv.Itoa(i))+1+sizes[i%len(sizes)] {
+				t.Fatalf("message %d is %.20q of %d bytes", i, m.data, len(m.data))
+			}
+		}
+	}
 }
 
 func testSeveralChannels(t *testing.T, e *engine) {

@@ -153,6 +153,20 @@ func TestWakeAfterGrant(t *testing.T) {
 	}
 }
 
+// What was published while Redis was away follows the news that it is back, also
+// for a stream that is parked where the others are.
+func TestWakeSaysLiveFirst(t *testing.T) {
+	checkLeaks(t)
+	k := newSinks(t, 2, 3, 20)
+	k.streams[0].stalled = true // it has not been told yet
+	k.shard.wake(k.topic)
+	b := make([]byte, 4096)
+	n, err := unix.Read(k.ends[0], b)
+	if err != nil || !strings.HasPrefix(string(b[:n]), "event: gateway.live\n") {
+		t.Errorf("the stream begins with %q, %v", b[:max(n, 0)], err)
+	}
+}
+
 // BenchmarkWake is an event of 100 bytes, or a burst of them, to 1,000 parked
 // streams: the system call is most of it.
 func BenchmarkWake(b *testing.B) {
