@@ -1,13 +1,16 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -194,8 +197,17 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 
 func TestRefusedWhileDraining(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.g.Drain(t.Context())
+	r := newRig(t, func(s *setup) { s.gateway.DrainDelay = time.Hour })
+	open := r.subscribe("channel=a")
+	ctx, cutShort := context.WithCancel(t.Context())
+	var drain sync.WaitGroup
+	drain.Go(func() { r.g.Drain(ctx) })
+	redistest.Eventually(t, patience, "the drain to begin", r.g.Draining)
+	checkPassing(t, r, "draining", http10, http11, h2c) // while the streams go on
+	r.publish("a", "x")
+	open.expect("x")
+	cutShort()
+	drain.Wait()
 	checkPassing(t, r, "draining", http10, http11, h2c)
 }
 

@@ -27,10 +27,26 @@ func numbered(channel string, from, to int) (data []string) {
 	return data
 }
 
+// nothingMore publishes to the channels and says that this, and nothing before
+// it, is what the clients get next.
+func (r *rig) nothingMore(clients []*client, channels ...string) {
+	r.t.Helper()
+	for _, channel := range channels {
+		r.publish(channel, channel+" goes on")
+		for _, c := range clients {
+			c.expect(channel + " goes on")
+		}
+	}
+	for _, c := range clients {
+		c.nothingElse()
+	}
+}
+
 func TestResumeOneChannel(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, small)
 	ids := r.publishN("a", 20)
+	var clients []*client
 	for _, proto := range []string{http10, http11, h2c} {
 		for _, at := range []int{0, 10, 18, 19} {
 			for _, way := range []string{"header", "query"} {
@@ -43,8 +59,7 @@ func TestResumeOneChannel(t *testing.T) {
 					t.Errorf("%s, after %d by %s: %+v", proto, at, way, e)
 				}
 				c.expect(numbered("a", at+1, 20)...)
-				c.nothingElse()
-				c.stop()
+				clients = append(clients, c)
 			}
 		}
 	}
@@ -55,7 +70,7 @@ func TestResumeOneChannel(t *testing.T) {
 	// The header is what a browser comes back with; the URL is as old as the page.
 	c := r.subscribe("channel=a&replay=all&since=0&last_event_id="+ids[3], "Last-Event-ID", ids[18])
 	c.expect("a19")
-	c.nothingElse()
+	r.nothingMore(append(clients, c), "a")
 }
 
 func TestResumeSeveralChannels(t *testing.T) {
@@ -69,6 +84,7 @@ func TestResumeSeveralChannels(t *testing.T) {
 	}
 	names := signature([]string{"a", "b", "c"})
 	position := ids[0][4] + "~" + ids[1][19] + "~" + ids[2][17] + "~" + names
+	var clients []*client
 	for _, proto := range []string{http11, h2c} {
 		c := r.do(proto, r.request("channel=c&channel=a&channel=b", "Last-Event-ID", position))
 		if e := c.next(); e.id != position || e.data != `{"channels":{"a":"`+ids[0][4]+`","b":"`+ids[1][19]+`","c":"`+ids[2][17]+`"}}` {
@@ -79,7 +95,7 @@ func TestResumeSeveralChannels(t *testing.T) {
 			f.take(c.next())
 		}
 		f.expectAll(map[string][]string{"a": numbered("a", 5, 20), "c": numbered("c", 18, 20)})
-		c.nothingElse()
+		clients = append(clients, c)
 	}
 	// A position of other channels is not one of these.
 	for _, foreign := range []string{ids[0][4], "1-1~2-2~3-3~" + signature([]string{"a", "b", "d"}), "1-1~2-2~" + names} {
@@ -94,6 +110,7 @@ func TestResumeSeveralChannels(t *testing.T) {
 		c.expect("more")
 		c.nothingElse()
 		ids[1][19] = strings.Split(c.last().id, "~")[1]
+		clients = append(clients, c)
 	}
 }
 
@@ -101,18 +118,20 @@ func TestUnknownIDs(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	ids := r.publishN("a", 3)
+	var clients []*client
 	for _, id := range []string{"junk", "0", "1-1-1", "ü", strings.Repeat("1", 20_000), ids[1] + "~" + ids[1] + "~abcdef"} {
 		c := r.subscribe("channel=a&replay=all", "Last-Event-ID", id)
 		if e := c.expectGap("a", "", ids[2], "unknown_id"); e.id != ids[2] {
 			t.Errorf("the gap's id is %s", e.id)
 		}
-		c.nothingElse()
+		clients = append(clients, c)
 	}
 	if n := r.value("gaps_total", "unknown_id"); n != 6 {
 		t.Errorf("%v gaps are counted", n)
 	}
 	c := r.subscribe("channel=a&last_event_id=junk")
 	c.expectGap("a", "", ids[2], "unknown_id")
+	r.nothingMore(append(clients, c), "a")
 }
 
 func TestBeyondTheEnd(t *testing.T) {
@@ -152,10 +171,8 @@ func TestTrimmed(t *testing.T) {
 		t.Errorf("the gap's id is %s", e.id)
 	}
 	c.expect(numbered("a", 15, 20)...)
-	c.nothingElse()
 	whole := r.subscribe("channel=a", "Last-Event-ID", ids[14]) // the first one that is gone
 	whole.expect(numbered("a", 15, 20)...)
-	whole.nothingElse()
 	// On two channels the gap is one of its channel.
 	d := r.publishN("d", 1)
 	names := signature([]string{"a", "d"})
@@ -163,6 +180,9 @@ func TestTrimmed(t *testing.T) {
 	if e := two.expectGap("a", ids[0], resumed, "trimmed"); e.id != resumed+"~"+d[0]+"~"+names {
 		t.Errorf("the gap's id is %s", e.id)
 	}
+	two.expect(numbered("a", 15, 20)...)
+	r.nothingMore([]*client{two}, "d")
+	r.nothingMore([]*client{c, whole, two}, "a")
 }
 
 func TestReplayAndSince(t *testing.T) {
@@ -170,6 +190,7 @@ func TestReplayAndSince(t *testing.T) {
 	r := newRig(t, small)
 	start := time.Now()
 	ids := r.publishN("a", 10)
+	var ofA, ofB []*client
 	for query, from := range map[string]int{
 		"replay=3": 7, "replay=0": 10, "replay=10": 0, "replay=1000": 0, "replay=2147483647": 0, "replay=all": 0,
 		"since=0": 0, "since=1h": 0, "since=0s": 10, "since=2100-01-01T00:00:00Z": 10, "since=9223372036854775807": 10,
@@ -181,8 +202,7 @@ func TestReplayAndSince(t *testing.T) {
 		if c.expect(numbered("a", from, 10)...); from < 10 && c.last().id != ids[9] {
 			t.Errorf("%s: the last is %+v", query, c.last())
 		}
-		c.nothingElse()
-		c.stop()
+		ofA = append(ofA, c)
 	}
 	r.redis.Do("XADD", key("b"), "1000-1", "data", "b0")
 	r.redis.Do("XADD", key("b"), "2000-0", "data", "b1")
@@ -190,7 +210,7 @@ func TestReplayAndSince(t *testing.T) {
 	for query, from := range map[string]int{"since=1000": 0, "since=1001": 1, "since=2000": 1, "since=2001": 3, "since=1970-01-01T00:00:02Z": 1} {
 		c := r.subscribe("channel=b&" + query)
 		c.expect(numbered("b", from, 3)...)
-		c.nothingElse()
+		ofB = append(ofB, c)
 	}
 	// Several channels: the last N of each.
 	c := r.subscribe("channel=a&channel=b&replay=2")
@@ -199,5 +219,6 @@ func TestReplayAndSince(t *testing.T) {
 		f.take(c.next())
 	}
 	f.expectAll(map[string][]string{"a": numbered("a", 8, 10), "b": numbered("b", 1, 3)})
-	c.nothingElse()
+	r.nothingMore(append(ofA, c), "a")
+	r.nothingMore(append(ofB, c), "b")
 }
