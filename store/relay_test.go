@@ -20,6 +20,10 @@ type relay struct {
 	ctx               context.Context // ends with the test
 	dropInvalidations atomic.Bool
 	bytesPerSecond    atomic.Int64 // of each connection from Redis; 0: no limit
+	// largestReply is the most that a connection that is not subscribed is
+	// answered, in bytes; 0: no limit. One that would be sent more is silent from
+	// then on.
+	largestReply atomic.Int64
 
 	mu    sync.Mutex
 	links []*link
@@ -29,6 +33,7 @@ type link struct {
 	client, server net.Conn
 	subscribed     atomic.Bool
 	muted          atomic.Bool
+	answered       atomic.Int64 // bytes since the client last asked
 }
 
 func startRelay(t *testing.T, upstream string) *relay {
@@ -82,6 +87,7 @@ func (r *relay) up(k *link) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := k.client.Read(buf)
+		k.answered.Store(0)
 		if strings.Contains(strings.ToLower(string(buf[:n])), "__redis__:invalidate") {
 			k.subscribed.Store(true)
 		}
@@ -101,6 +107,9 @@ func (r *relay) down(k *link) {
 		n, err := k.server.Read(buf)
 		if err != nil {
 			return
+		}
+		if most := r.largestReply.Load(); most > 0 && k.answered.Add(int64(n)) > most && !k.subscribed.Load() {
+			k.muted.Store(true)
 		}
 		if k.muted.Load() {
 			continue
