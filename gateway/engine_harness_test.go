@@ -167,6 +167,12 @@ func valueOfMetric(m prometheus.Metric) int {
 	return int(d.GetCounter().GetValue() + d.GetGauge().GetValue())
 }
 
+// latencies returns how many deliveries have had their latency measured.
+func (e *engine) latencies() int {
+	_, _, n := e.m.Gateway.DeliveryLatency.Cumulative()
+	return int(n)
+}
+
 func (e *engine) connections() int { return valueOfMetric(e.m.Gateway.Connections) }
 func (e *engine) parked() int      { return valueOfMetric(e.m.Gateway.ConnectionsParked) }
 func (e *engine) ended(reason string) int {

@@ -69,6 +69,10 @@ func testPausingReader(t *testing.T, e *engine) {
 	if n := valueOfMetric(e.m.Gateway.Deliveries); n != total {
 		t.Errorf("%d deliveries were counted, want %d", n, total)
 	}
+	// That it fell behind says nothing about how quick the gateway is.
+	if n := e.latencies(); n > total/2 {
+		t.Errorf("%d of %d deliveries have a latency, to a client that did not read", n, total)
+	}
 	c.reset()
 	e.awaitEnded(metrics.EndClient, 1)
 }

@@ -28,6 +28,7 @@ var engineSuite = map[string]engineTest{
 	"large envelopes":                 {run: func(t *testing.T, e *engine) { testLargeEnvelopes(t, e, 0) }},
 	"large envelopes, slow readers":   {setup: engineSetup{sendBuf: smallBuffer}, run: func(t *testing.T, e *engine) { testLargeEnvelopes(t, e, smallBuffer) }},
 	"flush interval":                  {setup: engineSetup{gateway: func(c *Config) { c.FlushInterval = 200 * time.Millisecond }}, run: testFlushInterval},
+	"latency":                         {run: testLatency},
 	"max connections":                 {setup: engineSetup{gateway: func(c *Config) { c.MaxConnections = 3 }}, run: testMaxConnections},
 	"heartbeat":                       {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 600 * time.Millisecond }}, run: testHeartbeat},
 	"no heartbeat when busy":          {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 3 * time.Second }}, run: testNoHeartbeatWhenBusy},
@@ -226,6 +227,32 @@ func testFlushInterval(t *testing.T, e *engine) {
 	if writes := valueOfMetric(e.m.Gateway.Writes) - before; writes > most {
 		t.Errorf("%d writes in %v, want at most %d", writes, took, most)
 	}
+}
+
+// The latency of every event is measured, but not of those that a client has
+// missed and gets when it comes.
+func testLatency(t *testing.T, e *engine) {
+	ch := channelOf(t)
+	const before, live = 30, 10
+	e.publishNumbers(ch, 0, before, "x")
+	var clients []*engineClient
+	for _, channels := range []string{ch, ch, ch + "," + ch + ":2"} {
+		c := e.connect(channels, clientSetup{query: "&replay=all"})
+		c.awaitMessages(before)
+		clients = append(clients, c)
+	}
+	e.awaitConnections(len(clients))
+	redistest.Eventually(t, enginePatience, "the deliveries to be counted", func() bool {
+		return valueOfMetric(e.m.Gateway.Deliveries) == before*len(clients)
+	})
+	if n := e.latencies(); n != 0 {
+		t.Errorf("the latency of %d old events was measured", n)
+	}
+	e.publishNumbers(ch, before, live, "x")
+	for _, c := range clients {
+		c.awaitMessages(before + live)
+	}
+	redistest.Eventually(t, enginePatience, "the latencies", func() bool { return e.latencies() == live*len(clients) })
 }
 
 func testMaxConnections(t *testing.T, e *engine) {

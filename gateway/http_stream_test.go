@@ -84,6 +84,35 @@ func TestStreamBegins(t *testing.T) {
 	}
 }
 
+// What is said to have been written is what the clients got.
+func TestDeliveryBytes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	clients := []*client{r.subscribe("channel=a"), r.subscribe("channel=a"), r.subscribe("channel=a&channel=b"), r.do(h2c, r.request("channel=a"))}
+	clients[3].next()
+	r.await(4, "connections_opened_total")
+	sum := func() (n int) {
+		for _, c := range clients {
+			c.mu.Lock()
+			n += len(c.raw)
+			c.mu.Unlock()
+		}
+		return n
+	}
+	r.publish("a", "settle") // all is counted by then
+	for _, c := range clients {
+		c.expect("settle")
+	}
+	r.await(4, "deliveries_total")
+	got, counted := sum(), r.value("delivery_bytes_total")
+	r.publish("a", strings.Repeat("small ", 10))
+	r.publish("a", strings.Repeat("large ", largeFrame))
+	for _, c := range clients {
+		c.expect(strings.Repeat("small ", 10), strings.Repeat("large ", largeFrame))
+	}
+	r.await(counted+float64(sum()-got), "delivery_bytes_total")
+}
+
 func TestStreamOfAnEmptyChannel(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

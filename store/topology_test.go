@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"io"
 	"testing"
 	"time"
 )
@@ -34,8 +36,37 @@ func TestEveryNodeCounts(t *testing.T) {
 	if ok, _ := nodesHealth(nodes); !ok || value(m.TailUp) != 1 || value(m.TailNodes) != 3 || value(m.TailLag) < 60 {
 		t.Errorf("healthy %v, up %v, %v nodes, lag %v", ok, value(m.TailUp), value(m.TailNodes), value(m.TailLag))
 	}
+	rs := newReplicaSet(nodes[2])
+	rs.current.Store(&server{addr: "d", replica: true})
+	rs.provenAt.Store(time.Now().Add(-2 * time.Minute).UnixNano())
+	observeNodes(m, nodes)
+	if value(m.TailReplicas) != 1 || value(m.ReplicaLag) < 120 {
+		t.Errorf("%v replicas, lag %v", value(m.TailReplicas), value(m.ReplicaLag))
+	}
 	nodes[2].alive.Store(time.Now().Add(-StalledAfter).UnixNano())
 	if ok, _ := nodesHealth(nodes); ok {
 		t.Error("healthy without the third node")
+	}
+}
+
+// What a sweep has found is forgotten with the session whose invalidations would
+// explain it.
+func TestFindsEndWithTheSession(t *testing.T) {
+	t.Parallel()
+	s, err := Open(testConfig(t, "redis://127.0.0.1:1")) // never dialled
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	n := newNode(s, s.topo.(*singleTopology).node.opts, "a", func(context.Context) (string, error) {
+		cancel() // and so the only session ends before it begins
+		return "", io.EOF
+	})
+	n.suspect(newWindow(ID{}), 3)
+	n.run(ctx)
+	n.convict(time.Now().Add(time.Hour))
+	if finds := value(s.metrics.SweepFinds); finds != 0 {
+		t.Errorf("%v finds of the sweep", finds)
 	}
 }

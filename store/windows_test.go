@@ -106,6 +106,46 @@ func TestManyChannels(t *testing.T) {
 	}
 }
 
+// TestWindowIsFull has more events than a window may keep.
+func TestWindowIsFull(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4 })
+	r := s.subscribe(t, "a")
+	ids := fill(t, srv.Client(), "sse:a", 10, short)
+	r.awaitID(ids[9].String())
+	evicted := s.m.Store.WindowEvictions
+	redistest.Eventually(t, patience, "six evictions", func() bool {
+		return value(evicted.WithLabelValues("events")) == 6 && value(s.m.Store.WindowEvents) == 4
+	})
+	if n := value(evicted.WithLabelValues("memory")); n != 0 {
+		t.Errorf("%v of them for want of memory", n)
+	}
+}
+
+// TestSubscriptionIsUse has a subscriber come to the window that had its last
+// event before all others: it is not the one that gives way.
+func TestSubscriptionIsUse(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowMemory = 100_000 })
+	add := func(channel string, n int) {
+		t.Helper()
+		s.subscribe(t, channel)
+		fill(t, srv.Client(), "sse:"+channel, n, func(int) string { return strings.Repeat("x", 1000) })
+		redistest.Eventually(t, patience, "the entries of "+channel, func() bool { return len(s.windowOf(channel).view.Load().entries) == n })
+		settle(t, s, channel)
+	}
+	add("old", 40)
+	add("between", 40)
+	s.subscribe(t, "old")
+	add("new", 25)
+	old, between := len(s.windowOf("old").view.Load().entries), len(s.windowOf("between").view.Load().entries)
+	if old != 40 || between != 20 {
+		t.Errorf("%d entries are left where somebody subscribed, %d in between", old, between)
+	}
+}
+
 func TestMemoryBudget(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
@@ -128,6 +168,9 @@ func TestMemoryBudget(t *testing.T) {
 	r := s.subscribe(t, "c0")
 	if r.at(ID{}).drain(); len(r.got) != 100 || r.got[0].id != all[0] {
 		t.Errorf("got %d events", len(r.got))
+	}
+	if n := value(s.m.Store.WindowBytesMax); n != budget {
+		t.Errorf("the budget is said to be %v", n)
 	}
 	// The past of one channel may have a share of the budget, not all of it.
 	if w := s.windowOf("c0"); w.bytes > budget/4 {
