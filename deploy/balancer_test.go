@@ -162,21 +162,23 @@ func testClientLeaves(t *testing.T, start starter) {
 }
 
 func testIdle(t *testing.T, start starter) {
-	const idle, often = time.Second, 4
+	// A stub that stands still for all of idle but a heartbeat's time would end
+	// the stream that is to live.
+	const idle, often = 3 * time.Second, 12
 	alive, _ := subscribe(t, start(t, startStubs(t, idle/often), idle).http1, 1)
 	silent, _ := subscribe(t, start(t, startStubs(t, 0), idle).http1, 1)
 	select {
 	case <-silent.end:
-	case <-time.After(10 * idle):
+	case <-time.After(5 * idle):
 		t.Error("a stream without heartbeats was kept: the timeout does not work")
 	}
-	redistest.Eventually(t, 10*idle, "heartbeats for three times as long", func() bool {
+	redistest.Eventually(t, 5*idle, "heartbeats for twice as long", func() bool {
 		select {
 		case <-alive.end:
 			t.Fatalf("a stream was ended after %d heartbeats", alive.beats.Load())
 		default:
 		}
-		return alive.beats.Load() > 3*often
+		return alive.beats.Load() > 2*often
 	})
 }
 

@@ -33,7 +33,7 @@ var engineSuite = map[string]engineTest{
 	"heartbeat":                       {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 600 * time.Millisecond }}, run: testHeartbeat},
 	"no heartbeat when busy":          {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 3 * time.Second }}, run: testNoHeartbeatWhenBusy},
 	"grant expires":                   {setup: engineSetup{gateway: func(c *Config) { c.Access = grantAll(1200 * time.Millisecond) }}, run: testGrantExpires},
-	"max age":                         {setup: engineSetup{gateway: func(c *Config) { c.MaxConnectionAge = 700 * time.Millisecond }}, run: testMaxAge},
+	"max age":                         {setup: engineSetup{gateway: func(c *Config) { c.MaxConnectionAge = 1500 * time.Millisecond }}, run: testMaxAge},
 	"disconnects":                     {run: testDisconnects},
 	"come at once":                    {setup: engineSetup{store: func(c *store.Config) { c.WindowLinger = 1 }}, run: testComeAtOnce},
 	"garbage":                         {run: testGarbage},

@@ -16,6 +16,10 @@ import (
 // The process never lives longer after SIGTERM than delay, window and this.
 const drainReserve = 5 * time.Second
 
+// patience is how long a test waits for what should take moments: a loaded
+// machine is slow, and a quick one never waits it out.
+const patience = 20 * time.Second
+
 // publishing adds an entry of size bytes to a channel every 20 ms
 // until the test ends or stop is called.
 func publishing(t *testing.T, r *redistest.Server, channel string, size int) (stop func()) {
