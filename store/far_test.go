@@ -1,0 +1,82 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// TestFarReaders asks for entries that are many pages back while two others do:
+// that waits, and what is near does not.
+func TestFarReaders(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	ids := fill(t, srv.Client(), "sse:a", 2*pageEntries, short)
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4 })
+	r := s.subscribe(t, "a")
+	const others, far = 2, pageEntries + 100
+	if err := s.history.far.Acquire(t.Context(), others); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]error{far: context.DeadlineExceeded, 100: nil} {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if want != nil {
+			ctx, cancel = context.WithTimeout(t.Context(), 200*time.Millisecond)
+		}
+		_, err := r.sub.Last(ctx, n)
+		cancel()
+		if !errors.Is(err, want) {
+			t.Errorf("the last %d: %v, want %v", n, err, want)
+		}
+	}
+	s.history.far.Release(others)
+	c, err := r.sub.Last(t.Context(), far)
+	if err != nil || c.Pos() != ids[len(ids)-far].Prev() {
+		t.Errorf("the last %d are after %s, %v", far, c.Pos(), err)
+	}
+}
+
+// TestReadsAtATime has more reads of history than connections for them.
+func TestReadsAtATime(t *testing.T) {
+	t.Parallel()
+	s, err := Open(testConfig(t, "redis://127.0.0.1:1")) // never dialled
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	const conns, callers = 8, 30
+	goOn := make(chan struct{})
+	var running, most atomic.Int64
+	var reads sync.WaitGroup
+	for i := range callers {
+		reads.Go(func() {
+			_, err := s.history.do(t.Context(), &s.history.flights, strconv.Itoa(i), func(context.Context) (any, error) {
+				n := running.Add(1)
+				defer running.Add(-1)
+				for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
+				}
+				<-goOn
+				return nil, nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	redistest.Eventually(t, patience, "the reads", func() bool { return value(s.metrics.HistoryInFlight) == conns })
+	if s.history.room.TryAcquire(1) {
+		t.Errorf("there is room for more than %d reads", conns)
+		s.history.room.Release(1)
+	}
+	close(goOn)
+	reads.Wait()
+	if n := most.Load(); n != conns {
+		t.Errorf("%d reads at a time, want %d", n, conns)
+	}
+}
