@@ -236,7 +236,7 @@ func testLatency(t *testing.T, e *engine) {
 	const before, live = 30, 10
 	e.publishNumbers(ch, 0, before, "x")
 	var clients []*engineClient
-	for _, channels := range []string{ch, ch, ch + "," + ch + ":2"} {
+	for _, channels := range []string{ch, ch, ch, ch, ch, ch, ch + "," + ch + ":2"} { // some of them in one shard
 		c := e.connect(channels, clientSetup{query: "&replay=all"})
 		c.awaitMessages(before)
 		clients = append(clients, c)

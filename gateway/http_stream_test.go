@@ -88,9 +88,13 @@ func TestStreamBegins(t *testing.T) {
 func TestDeliveryBytes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	clients := []*client{r.subscribe("channel=a"), r.subscribe("channel=a"), r.subscribe("channel=a&channel=b"), r.do(h2c, r.request("channel=a"))}
-	clients[3].next()
-	r.await(4, "connections_opened_total")
+	clients := []*client{r.do(h2c, r.request("channel=a")), r.subscribe("channel=a&channel=b")}
+	clients[0].next()
+	for range 2 * len(r.g.hub.shards) { // so that some share what is written
+		clients = append(clients, r.subscribe("channel=a"))
+	}
+	n := float64(len(clients))
+	r.await(n, "connections_opened_total")
 	sum := func() (n int) {
 		for _, c := range clients {
 			c.mu.Lock()
@@ -103,7 +107,7 @@ func TestDeliveryBytes(t *testing.T) {
 	for _, c := range clients {
 		c.expect("settle")
 	}
-	r.await(4, "deliveries_total")
+	r.await(n, "deliveries_total")
 	got, counted := sum(), r.value("delivery_bytes_total")
 	r.publish("a", strings.Repeat("small ", 10))
 	r.publish("a", strings.Repeat("large ", largeFrame))

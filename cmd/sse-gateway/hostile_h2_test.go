@@ -139,9 +139,9 @@ func TestHostileStreamsOfOneConnection(t *testing.T) {
 	cs := attack(t, p.public)
 	c := cs.open(h2Preface)
 	go func() { _, _ = io.Copy(io.Discard, c) }()
-	// A cookie of 16 kB goes with each, as a hostile client would have it.
+	const cookie = 16 << 10 // with each, as a hostile client would have it
 	for i := range limit + 300 {
-		block := h2Request("channel=a", "cookie", strings.Repeat("c", 16<<10))
+		block := h2Request("channel=a", "cookie", strings.Repeat("c", cookie))
 		stream := uint32(2*i + 1)
 		if _, err := io.WriteString(c, h2Frame(h2Headers, h2EndStream, stream, block[:16<<10])+h2Frame(h2Continuation, h2EndHeaders, stream, block[16<<10:])); err != nil {
 			t.Fatal(err)
@@ -150,11 +150,11 @@ func TestHostileStreamsOfOneConnection(t *testing.T) {
 	p.awaitMetric(15*time.Second, limit, "sse_gateway_connections")
 	p.awaitMetric(15*time.Second, 300, "sse_gateway_refusals_total", "max_connections")
 	requirePassingRefusal(t, transport(t, 1, nil), p.eventsURL("channel=a"))
-	each := (p.memory("VmRSS") - base) / limit
-	t.Logf("a stream of HTTP/2 with a cookie of 16 kB: %d bytes resident", each)
-	if each > 2*maxHeaderBytes+32<<10 {
-		t.Errorf("a stream of HTTP/2 takes %d bytes", each)
-	}
+	each := func() int { return (p.memory("VmRSS") - base) / limit }
+	t.Logf("a stream of HTTP/2 with a cookie of %d bytes: %d bytes resident", cookie, each())
+	// What it has without is well below, and with it above.
+	redistest.Eventually(t, time.Minute, "the cookies are forgotten", func() bool { return each() < 2*cookie })
+	t.Logf("and %d bytes when the cookies are forgotten", each())
 	cs.close()
 	p.awaitMetric(10*time.Second, 0, "sse_gateway_connections")
 	subscribe(t, transport(t, 1, nil), p.eventsURL("channel=a")).ready(t)
