@@ -110,7 +110,10 @@ func TestResumeSeveralChannels(t *testing.T) {
 		c.expect("more")
 		c.nothingElse()
 		ids[1][19] = strings.Split(c.last().id, "~")[1]
-		clients = append(clients, c)
+	}
+	for _, c := range clients { // that is all that came after
+		c.expect("more", "more", "more")
+		c.nothingElse()
 	}
 }
 
