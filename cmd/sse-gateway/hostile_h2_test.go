@@ -135,7 +135,7 @@ func TestHostileStreamsOfOneConnection(t *testing.T) {
 	// A load balancer may send as many and as large ones as it likes.
 	p := startPlain(t, 0, append(gatewayEnv(r.URL()), "SSE_MAX_CONNECTIONS=600", "SSE_TRUSTED_PROXIES=127.0.0.1")...)
 	p.awaitReady()
-	base := p.memory("VmRSS")
+	base, heap := p.memory("VmRSS"), p.heap()
 	cs := attack(t, p.public)
 	c := cs.open(h2Preface)
 	go func() { _, _ = io.Copy(io.Discard, c) }()
@@ -150,11 +150,12 @@ func TestHostileStreamsOfOneConnection(t *testing.T) {
 	p.awaitMetric(15*time.Second, limit, "sse_gateway_connections")
 	p.awaitMetric(15*time.Second, 300, "sse_gateway_refusals_total", "max_connections")
 	requirePassingRefusal(t, transport(t, 1, nil), p.eventsURL("channel=a"))
-	each := func() int { return (p.memory("VmRSS") - base) / limit }
-	t.Logf("a stream of HTTP/2 with a cookie of %d bytes: %d bytes resident", cookie, each())
-	// What it has without is well below, and with it above.
-	redistest.Eventually(t, time.Minute, "the cookies are forgotten", func() bool { return each() < 2*cookie })
-	t.Logf("and %d bytes when the cookies are forgotten", each())
+	each := (p.memory("VmRSS") - base) / limit
+	held := (p.heap() - heap) / limit
+	t.Logf("a stream of HTTP/2 with a cookie of %d bytes: %d bytes resident, %d held", cookie, each, held)
+	if each > 2*maxHeaderBytes+32<<10 || held > cookie*3/2 { // it holds about as much as the cookie has, and with the cookie twice that
+		t.Errorf("a stream of HTTP/2 takes %d bytes, and holds %d", each, held)
+	}
 	cs.close()
 	p.awaitMetric(10*time.Second, 0, "sse_gateway_connections")
 	subscribe(t, transport(t, 1, nil), p.eventsURL("channel=a")).ready(t)

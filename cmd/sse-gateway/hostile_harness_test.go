@@ -66,6 +66,15 @@ func (p *gatewayProcess) memory(name string) int {
 	return 0
 }
 
+// heap returns how many bytes are reachable in the process, garbage left out.
+func (p *gatewayProcess) heap() int {
+	p.t.Helper()
+	if status, _ := fetch(p.t, "http://"+p.admin+"/debug/pprof/heap?gc=1", nil); status != http.StatusOK {
+		p.t.Fatalf("the collection of garbage answers %d", status)
+	}
+	return int(p.metric("go_memstats_heap_alloc_bytes"))
+}
+
 // mib writes a size for people.
 func mib(n int) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
 
