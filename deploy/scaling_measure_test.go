@@ -22,16 +22,31 @@ func atMost(t *testing.T, what string, measured, computed, factor float64) {
 	}
 }
 
+// slownessOf is how much more an XADD costs now than where the formulae were
+// measured, and at least 1: a machine that is slower, or does other work, is no
+// fault of the formulae.
+func slownessOf(t *testing.T, server *redistest.Server) float64 {
+	t.Helper()
+	const rate, events = 1000, 1000
+	c := server.Client()
+	before := redisCPU(t, c)
+	publishAt(t, c, "yardstick", events, 1, rate)
+	slowness := max(1, (redisCPU(t, c)-before)/events/append1.at(rate))
+	t.Logf("an XADD costs %.1f times what was measured for the formulae", slowness)
+	return slowness
+}
+
 // What a connection and a delivery cost, and that both grow in proportion.
 func TestScalingMeasuredGateway(t *testing.T) {
 	const few, many = 500, 2500
 	server := redistest.Start(t)
 	m := startMeter(t, server.URL())
+	slowness := slownessOf(t, server)
 	memory := m.resident()
 	m.connect(few, "few")
 	cpu := m.cpu()
 	m.connect(many, "many")
-	atMost(t, "µs of a connect", (m.cpu()-cpu)/many, connectCPU, 6)
+	atMost(t, "µs of a connect", (m.cpu()-cpu)/many, connectCPU*slowness, 6)
 	atMost(t, "bytes of a connection", (m.resident()-memory)/(few+many), connectionBytes, 4)
 
 	// Each event costs a read as well, which is little beside so many deliveries.
@@ -42,7 +57,7 @@ func TestScalingMeasuredGateway(t *testing.T) {
 		return (m.cpu() - cpu) / float64(subscribers*events)
 	}
 	toMany, toFew := deliver("many", many, 40), deliver("few", few, 120)
-	atMost(t, "µs of a delivery", toMany, deliveryCPU+tailHot.at(40)/many, 4)
+	atMost(t, "µs of a delivery", toMany, (deliveryCPU+tailHot.at(40)/many)*slowness, 4)
 	atMost(t, "a delivery to many, against one to few", toMany/toFew, 1, 2.5)
 }
 
@@ -72,6 +87,7 @@ func TestScalingMeasuredRedis(t *testing.T) {
 			meters = append(meters, m)
 		}
 	}
+	slowness := slownessOf(t, server)
 	none := perEvent(1000, 1, slow)
 	join(1)
 	one := perEvent(1000, 1, slow)
@@ -80,10 +96,9 @@ func TestScalingMeasuredRedis(t *testing.T) {
 	together := perEvent(20000, 20, fast)
 	t.Logf("µs of Redis per event at %d/s: no replica %.1f, one %.1f, four %.1f; four at %d/s %.1f", slow, none, one, four, fast, together)
 
-	atMost(t, "µs of an XADD", none, append1.at(slow), 4)
-	atMost(t, "µs for each of four replicas", (four-none)/4, readHot.at(slow), 4)
+	atMost(t, "µs for each of four replicas", (four-none)/4, readHot.at(slow)*slowness, 4)
 	atMost(t, "four replicas against none", four/none, (append1.at(slow)+4*readHot.at(slow))/append1.at(slow), 3)
-	atMost(t, "µs with four replicas, at a high rate", together, appendMany.at(fast)+4*readHot.at(fast), 4)
+	atMost(t, "µs with four replicas, at a high rate", together, (appendMany.at(fast)+4*readHot.at(fast))*slowness, 4)
 	if together > four/3 {
 		t.Errorf("events are not collected at a high rate: %.1f µs each, %.1f µs one by one", together, four)
 	}

@@ -62,7 +62,7 @@ func newStore(f factory) Store {
 		EventNamesDropped: f.counter("event_names_dropped_total", "Event names that were dropped because they held CR, LF or NUL or began with gateway. (the data was delivered), once for each time that events_read_total counts the event."),
 		ChannelsActive:    f.gauge("channels_active", "Channels that are tailed: somebody is subscribed, or was within the linger."),
 		WindowEvents:      f.gauge("window_events", "Events held in memory over all channels."),
-		WindowBytes:       f.gauge("window_bytes", "Bytes of the events held in memory over all channels."),
+		WindowBytes:       f.gauge("window_bytes", "Bytes of the events held in memory over all channels, those that are evicted but not free yet included."),
 		WindowBytesMax:    f.gauge("window_bytes_max", "The budget for window_bytes (SSE_WINDOW_MEMORY)."),
 		WindowEvictions:   f.counterVec("window_evictions_total", "Events that left a window, by the limit that made them leave.", "limit", "events", "memory"),
 		TailUp:            f.gauge("tail_up", "1 while the tail of every Redis node has proved itself alive within 5 s."),

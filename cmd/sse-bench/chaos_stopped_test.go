@@ -47,7 +47,8 @@ func TestChaosStopped(t *testing.T) {
 		t.Errorf("the others had %d deliveries while some did not read, want %d", report.Deliver.Events, want)
 	}
 	s.requireFlat(g, before, "while they did not read")
-	if v := s.sum(s.replicas, "sse_gateway_window_bytes"); v > float64(window*(size+1000)) {
+	// What was evicted counts until it is free, which is up to half as much.
+	if v := s.sum(s.replicas, "sse_gateway_window_bytes"); v > float64(window*(size+1000)*2) {
 		t.Errorf("the window holds %v bytes, more than %d events", v, window)
 	}
 	reads := s.sum(s.replicas, "sse_gateway_history_reads_total", "read")

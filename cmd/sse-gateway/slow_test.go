@@ -65,7 +65,8 @@ func TestClientThatStopsForAWhile(t *testing.T) {
 	if v := p.metric("sse_gateway_window_events"); v > 16 {
 		t.Errorf("the window holds %v events, want 16 at most", v)
 	}
-	if v := p.metric("sse_gateway_window_bytes"); v > 16*(size+500) {
+	// What was evicted counts until it is free, which is up to half as much.
+	if v := p.metric("sse_gateway_window_bytes"); v > 2*16*(size+500) {
 		t.Errorf("the window holds %v bytes, more than 16 events", v)
 	}
 	if grown := p.metric("go_memstats_heap_inuse_bytes") - before; grown > 48<<20 {
