@@ -142,6 +142,7 @@ func TestGapsAreComparedWithRedis(t *testing.T) {
 		{name: "too large, and one more", reason: "too_large", tenth: dropped, next: dropped, lost: 12, gapped: 12},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			d := &deleter{client: r.Client(), each: 4, passed: map[string]int{}}
 			f := startFake(t, r, func(f *fakeServer) {
 				f.mangle = func(_ int64, n int, frame string) []string {
