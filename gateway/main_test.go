@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -16,6 +17,11 @@ var lingering = goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait")
 // TestMain fails unless the tests leave no goroutine. net/http takes a moment
 // to be done with a connection that it has given up, over HTTP/2 a second.
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most tests wait most of the time.
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		_ = flag.Set("test.parallel", "4")
+	}
 	code := m.Run()
 	var err error
 	redistest.Poll(patience, func() bool {
