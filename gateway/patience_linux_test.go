@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // lateConn is a connection whose write is over in the moment in which its
@@ -39,7 +41,8 @@ func (c lateRawConn) Control(f func(uintptr)) error {
 // vanishes would never be missed. That holds for a write, too, that ends just
 // when it counts as slow.
 func TestTimeoutThatIsSwitchedOffLate(t *testing.T) {
-	server, _ := tcpPair(t)
+	_, accepted := redistest.Pair(t, redistest.Listen(t))
+	server := accepted.(*net.TCPConn)
 	const timeout = 12345 * time.Millisecond
 	setUserTimeout(t, server, timeout)
 	synctest.Test(t, func(t *testing.T) {
@@ -60,27 +63,6 @@ func TestTimeoutThatIsSwitchedOffLate(t *testing.T) {
 			}
 		}
 	})
-}
-
-// tcpPair returns the two ends of a connection.
-func tcpPair(t *testing.T) (server, client *net.TCPConn) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	out, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { out.Close() })
-	in, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { in.Close() })
-	return in.(*net.TCPConn), out.(*net.TCPConn)
 }
 
 func setUserTimeout(t *testing.T, c net.Conn, d time.Duration) {

@@ -18,6 +18,14 @@ func openProxied(t *testing.T, change func(*Config)) (*redistest.Server, *redist
 	return srv, proxy, openHealthy(t, srv.URLAt(proxy.Addr()), change)
 }
 
+// openRelayed is openHealthy with a relay between that meddles with replies.
+func openRelayed(t *testing.T) (*redistest.Server, *relay, *testStore) {
+	t.Helper()
+	srv := redistest.Start(t)
+	relay := startRelay(t, srv.Addr())
+	return srv, relay, openHealthy(t, srv.URLAt(relay.addr), nil)
+}
+
 // TestCut cuts all connections under load, again and again.
 func TestCut(t *testing.T) {
 	t.Parallel()
@@ -63,9 +71,7 @@ func TestBlackhole(t *testing.T) {
 // works, and only the missing answers to pings tell.
 func TestHalfBlackhole(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	relay := startRelay(t, srv.Addr())
-	s := openHealthy(t, srv.URLAt(relay.addr), nil)
+	srv, relay, s := openRelayed(t)
 	r := s.subscribe(t, "a")
 	r.awaitID(srv.XAdd("sse:a", "data", "x"))
 	opened := s.sessions()
@@ -123,9 +129,7 @@ func TestLatency(t *testing.T) {
 // TestSlowNetwork has more to read than passes in the time of a reply.
 func TestSlowNetwork(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	relay := startRelay(t, srv.Addr())
-	s := openHealthy(t, srv.URLAt(relay.addr), nil)
+	srv, relay, s := openRelayed(t)
 	r := s.subscribe(t, "a")
 	r.awaitID(srv.XAdd("sse:a", "data", strings.Repeat("s", 2000)))
 	r.got = nil
@@ -140,9 +144,7 @@ func TestSlowNetwork(t *testing.T) {
 // to answer: the tail and history ask for less, and get there.
 func TestLargeReplies(t *testing.T) {
 	t.Parallel()
-	srv := redistest.Start(t)
-	relay := startRelay(t, srv.Addr())
-	s := openHealthy(t, srv.URLAt(relay.addr), nil)
+	srv, relay, s := openRelayed(t)
 	r := s.subscribe(t, "a")
 	r.awaitID(srv.XAdd("sse:a", "data", "x"))
 	settle(t, s, "a")
