@@ -17,7 +17,7 @@ var clockSets = map[string]time.Duration{"back": -10 * time.Minute, "forward": 1
 // whichever comes first ends it.
 func TestEndsOfStreamsWhenTheClockIsSet(t *testing.T) {
 	now := time.Now()
-	const hour, tick = time.Hour, 2 * wheelTick
+	const hour, tick = time.Hour, wheelTick
 	for name, tt := range map[string]struct {
 		grant, age time.Duration // 0: for good
 		set        time.Duration // of the clock

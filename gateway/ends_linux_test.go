@@ -6,15 +6,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
 // The wheel is advanced every tick, at any phase: what is due in a tick may be
 // taken up to a tick later. The end of a grant must not be.
 func TestParkedStreamsDoNotOutliveTheirGrant(t *testing.T) {
-	start := time.Now()
+	s := bareStream()
+	s.g.cancel()
 	for end := 5 * wheelTick; end < 6*wheelTick; end += wheelTick / 20 {
-		l, s := &lot{wheel: newWheel(monotonic(start))}, &stream{grantEnd: start.Add(end).UnixNano()}
+		start := time.Now()
+		l := &lot{wheel: newWheel(monotonic(start))}
+		s.grantEnd, _ = s.g.lifetime(access.Grant{Expires: start.Add(end)})
 		s.parked.beat = monotonic(start.Add(never))
 		l.schedule(s, start)
 		if latest := time.Duration(s.parked.due+1) * wheelTick; latest > end {

@@ -230,7 +230,7 @@ func storeProblem(err error) *problem {
 func (g *Gateway) lifetime(grant access.Grant) (grantEnd int64, oldAt uint32) {
 	now := time.Now()
 	if end := grant.End(now); !end.IsZero() {
-		grantEnd = wall(end)
+		grantEnd = wall(end.Add(-wheelLate)) // never after the grant's end, parked or not
 	}
 	if age := g.cfg.MaxConnectionAge; age > 0 {
 		// What is not within thirteen years never is.

@@ -90,7 +90,7 @@ func (l *lot) park(s *stream) {
 func (l *lot) schedule(s *stream, now time.Time) {
 	due := s.parked.beat
 	if end := s.endsAt(now); !end.IsZero() {
-		due = min(due, monotonic(end)-int64(wheelTick)) // see advance: rather early than late
+		due = min(due, monotonic(end))
 	}
 	l.wheel.add(s, due)
 }
@@ -175,14 +175,13 @@ func (l *lot) hasGone(s *stream) bool {
 
 // advance serves the streams whose heartbeat or end is due.
 func (l *lot) advance(now time.Time) {
-	soon := now.Add(wheelTick)
 	l.wheel.advance(monotonic(now), func(s *stream) {
-		quiet := s.parked.beat <= monotonic(soon)
+		quiet := s.parked.beat <= monotonic(now)
 		if quiet {
 			s.parked.beat = monotonic(s.nextBeat(now))
 		}
 		l.schedule(s, now) // everything below expects it in the wheel
-		switch reason := s.outlived(soon); {
+		switch reason := s.outlived(now); {
 		case reason != "":
 			l.end(s, reason)
 		case quiet:

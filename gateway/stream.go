@@ -41,7 +41,7 @@ type stream struct {
 	channels []channelState // in the order of the sorted names
 	one      [1]channelState
 	names    string // signature of the channels; "" for a single one
-	grantEnd int64  // by the wall clock, in Unix nanoseconds; 0: never
+	grantEnd int64  // when it has to end because the grant does, by the wall clock, in Unix nanoseconds; 0: never
 	held     held
 	envelope bool
 	taken    bool   // the connection was taken over from net/http

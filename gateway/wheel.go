@@ -4,8 +4,11 @@ import "time"
 
 const (
 	// wheelTick is how fine parked streams keep time: heartbeats are jittered
-	// by seconds, and the end of a grant is put a tick earlier.
+	// by seconds.
 	wheelTick = 100 * time.Millisecond
+	// wheelLate bounds how late a stream is taken from a wheel that is advanced
+	// every tick. None is taken too early.
+	wheelLate = 2 * wheelTick
 	// wheelSlots times wheelTick is one turn of the wheel, longer than the
 	// usual wait for a heartbeat.
 	wheelSlots = 256
@@ -22,14 +25,14 @@ type wheel struct {
 
 func newWheel(start int64) *wheel { return &wheel{start: start} }
 
-// tick returns the number of the tick that t falls into.
+// tick returns the number of the last tick that is over at t.
 func (w *wheel) tick(t int64) int64 { return (t - w.start) / int64(wheelTick) }
 
-// add puts in a stream, which is not in, to be taken at the time due, or at most
-// a tick earlier.
+// add puts in a stream, which is not in, to be taken by the first advance after
+// the tick that due is in: see wheelLate.
 func (w *wheel) add(s *stream, due int64) {
 	p := &s.parked
-	p.due = max(w.tick(due), w.now+1)
+	p.due = max(w.tick(due+int64(wheelTick)-1), w.now+1)
 	slot := &w.slots[p.due%wheelSlots]
 	p.prev, p.next = nil, *slot
 	if *slot != nil {

@@ -7,8 +7,7 @@ import (
 )
 
 // naiveWheel is what a wheel promises, kept in a map: what was put in is taken
-// by an advance less than a tick before its time or, at the latest, by the
-// first one that is a tick after it.
+// by no advance before its time, and by the first one that is a tick after it.
 type naiveWheel struct {
 	in  map[*stream]time.Time
 	now time.Time // the latest time that the wheel was advanced to
@@ -73,7 +72,7 @@ func (m *naiveWheel) advance(w *wheel, now time.Time, random *rand.Rand) (wrong 
 			wrong = "one that is not in was taken"
 		case again[s]:
 			wrong = "one that was put in again was taken by the same advance"
-		case due.Sub(now) >= wheelTick:
+		case due.After(now):
 			wrong = "one was taken " + due.Sub(now).String() + " early"
 		}
 		delete(m.in, s)
