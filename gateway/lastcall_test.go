@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // dribble is how long a slow client takes for one write of the gateway: every
@@ -25,7 +27,7 @@ type slowResponse struct {
 func (w *slowResponse) SetWriteDeadline(t time.Time) error { w.deadline.Store(&t); return nil }
 func (w *slowResponse) FlushError() error                  { return nil }
 func (w *slowResponse) Write(p []byte) (int, error) {
-	time.Sleep(min(dribble, time.Until(*w.deadline.Load())))
+	<-time.After(min(dribble, time.Until(*w.deadline.Load())))
 	if !time.Now().Before(*w.deadline.Load()) {
 		return 0, os.ErrDeadlineExceeded
 	}
@@ -40,7 +42,7 @@ func slowPipe(t *testing.T) net.Conn {
 	reader.Go(func() {
 		buf := make([]byte, maxBatch)
 		for {
-			time.Sleep(dribble)
+			<-time.After(dribble)
 			if _, err := io.ReadFull(client, buf); err != nil {
 				return
 			}
@@ -73,7 +75,7 @@ func TestLastCall(t *testing.T) {
 					t.Errorf("the write ended after %v with %v, want a time-out within %v after %v", took, err, farewellTimeout, lead)
 				}
 				// The farewell's time begins when it does.
-				time.Sleep(farewellTimeout)
+				redistest.Pass(farewellTimeout)
 				start = time.Now()
 				c.farewell(make([]byte, 4*maxBatch))
 				if took := time.Since(start); took < dribble || took > farewellTimeout {

@@ -21,7 +21,7 @@ type lateConn struct {
 func (lateConn) SetWriteDeadline(time.Time) error { return nil }
 
 func (lateConn) Write(p []byte) (int, error) {
-	time.Sleep(slowWrite/2 + time.Millisecond)
+	<-time.After(slowWrite/2 + time.Millisecond)
 	return len(p), nil
 }
 
@@ -33,7 +33,7 @@ func (c lateConn) SyscallConn() (syscall.RawConn, error) {
 type lateRawConn struct{ syscall.RawConn }
 
 func (c lateRawConn) Control(f func(uintptr)) error {
-	time.Sleep(10 * time.Millisecond)
+	<-time.After(10 * time.Millisecond)
 	return c.RawConn.Control(f)
 }
 
@@ -52,7 +52,7 @@ func TestTimeoutThatIsSwitchedOffLate(t *testing.T) {
 				t.Fatal(err)
 			}
 			parkable := c.parkable()
-			time.Sleep(time.Second) // for whatever still runs
+			redistest.Pass(time.Second) // for whatever still runs
 			if off := userTimeoutOf(t, server) == 0; off && parkable {
 				t.Error("the time-out of a connection was switched off when it could be parked already")
 			}

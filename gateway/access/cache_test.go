@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 func key(i int) (d digest) {
@@ -26,15 +28,15 @@ func TestCacheKeepsForTheTTL(t *testing.T) {
 		if has(4) {
 			t.Error("it has what was not put")
 		}
-		time.Sleep(3 * time.Second)
+		redistest.Pass(3 * time.Second)
 		if !has(1) || !has(2) || has(3) {
 			t.Error("a grant outlives its own expiry")
 		}
-		time.Sleep(3 * time.Second)
+		redistest.Pass(3 * time.Second)
 		if !has(1) || has(2) {
 			t.Error("the TTL does not count from the question on")
 		}
-		time.Sleep(4 * time.Second)
+		redistest.Pass(4 * time.Second)
 		if has(1) {
 			t.Error("a grant outlives the TTL")
 		}
@@ -61,7 +63,7 @@ func TestCacheForgetsWithTime(t *testing.T) {
 			c.put(key(i), time.Now(), Grant{})
 		}
 		for i := range 2 {
-			time.Sleep(time.Second)
+			redistest.Pass(time.Second)
 			c.put(key(100+i), time.Now(), Grant{})
 		}
 		if n := c.size(); n != 2 {

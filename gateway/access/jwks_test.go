@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // keyServer is a key server without a network, for tests in virtual time.
@@ -90,17 +92,17 @@ func TestJWKSOutage(t *testing.T) {
 		a, start, log := withKeyServer(t, s)
 		start()
 		refused(t, try(a, es(t, "e")), 503)
-		time.Sleep(5 * time.Second)
+		redistest.Pass(5 * time.Second)
 		refused(t, try(a, es(t, "e")), 503)
 
 		s.set(s.body, false) // the start's retries find it
-		time.Sleep(2 * jwksRetryMax)
+		redistest.Pass(2 * jwksRetryMax)
 		if err := try(a, es(t, "e")); err != nil {
 			t.Fatal(err)
 		}
 
 		s.set("", true)
-		time.Sleep(24 * time.Hour)
+		redistest.Pass(24 * time.Hour)
 		if err := try(a, es(t, "e")); err != nil {
 			t.Errorf("the keys did not survive the outage: %v", err)
 		}
@@ -109,7 +111,7 @@ func TestJWKSOutage(t *testing.T) {
 
 		for _, broken := range []string{"", "{}", `{"keys":[]}`, "<html>", `{"keys":[{"kty":"oct","k":"` + strings.Repeat("A", 64) + `"}]}`, `{"keys":[{"kty":"RSA"}]}`} {
 			s.set(broken, false)
-			time.Sleep(2 * jwksInterval)
+			redistest.Pass(2 * jwksInterval)
 			if err := try(a, es(t, "e")); err != nil {
 				t.Errorf("the answer %q took the keys away: %v", broken, err)
 			}
@@ -126,7 +128,7 @@ func TestJWKSRotation(t *testing.T) {
 		a, start, _ := withKeyServer(t, s)
 		start()
 		refused(t, try(a, rs(t, "r")), 401)
-		time.Sleep(jwksMinAge)
+		redistest.Pass(jwksMinAge)
 		s.set(jwksJSON(t, jwk(t, testKeys.rsa.Public(), "kid", "r", "alg", "RS256", "use", "sig")), false)
 		before := s.fetches.Load()
 		if err := try(a, rs(t, "r")); err != nil {
@@ -137,7 +139,7 @@ func TestJWKSRotation(t *testing.T) {
 			t.Errorf("%d fetches, want 1", n)
 		}
 		s.set(jwksJSON(t, jwk(t, testKeys.p256.Public(), "kid", "e")), false)
-		time.Sleep(2 * jwksInterval)
+		redistest.Pass(2 * jwksInterval)
 		refused(t, try(a, rs(t, "r")), 401) // withdrawn by the schedule
 	})
 }
@@ -161,7 +163,7 @@ func TestJWKSUnknownKidIsRateLimitedAndShared(t *testing.T) {
 				wg.Go(func() { refused(t, try(a, es(t, fmt.Sprint("forged", i))), 401) })
 			}
 			wg.Wait()
-			time.Sleep(2 * time.Second)
+			redistest.Pass(2 * time.Second)
 		}
 		most := int64(time.Since(begin)/jwksMinAge) + 1
 		if n := s.fetches.Load() - 1; n < 2 || n > most {
@@ -180,7 +182,7 @@ func TestJWKSFetchOutlivesTheRequest(t *testing.T) {
 		if refused(t, err, 503); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		time.Sleep(2 * time.Second)
+		redistest.Pass(2 * time.Second)
 		if err := try(a, es(t, "e")); err != nil || s.fetches.Load() != 1 {
 			t.Errorf("%v after %d fetches", err, s.fetches.Load())
 		}

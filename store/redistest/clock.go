@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 	"unsafe"
 )
@@ -22,4 +23,13 @@ func SetClock(t testing.TB, at time.Time, d time.Duration) time.Time {
 		t.Fatalf("%v was not set to %v, which is %v", at, at.Add(d), set)
 	}
 	return set
+}
+
+// Pass lets d go by in the bubble of testing/synctest that it is called in, and
+// all that is due meanwhile be done. Elsewhere it panics: it would be hoping
+// that d is enough.
+func Pass(d time.Duration) {
+	synctest.Wait()
+	<-time.After(d)
+	synctest.Wait()
 }
