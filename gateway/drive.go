@@ -57,10 +57,14 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 	if s.ending.Load() != nil {
 		d.hurry() // end came before there was somebody to tell
 	}
+	written := len(rest) > 0 || len(s.large) > 0
 	if err := s.writeWithLarge(c, rest); err != nil {
 		return s.endOf(err)
 	}
-	beat := s.nextBeat(time.Now())
+	beat := atMonotonic(s.parked.beat) // a goroutine or none: it was idle all the while
+	if written {
+		beat = s.nextBeat(time.Now())
+	}
 	var pause time.Duration // before history is read again
 	for {
 		wrote, state, err := s.writeBatch(c)
@@ -80,6 +84,7 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 			continue
 		case fillIdle:
 			if c.parkable() && !s.slow {
+				s.parked.beat = monotonic(beat)
 				return ""
 			}
 			s.slow = false

@@ -106,7 +106,6 @@ func (g *Gateway) driveFD(s *stream, rest []byte, park bool) {
 		if fd, ok := detach(c); ok {
 			s.driver.Store(nil)
 			s.parked.fd = fd
-			s.parked.beat = monotonic(s.nextBeat(time.Now()))
 			s.shard.arrive(s)
 			return
 		}

@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// That a stream is given a goroutine is nothing that its client is sent: the
+// heartbeat comes when it would have come.
+func TestHeartbeatOfOneThatWasParked(t *testing.T) {
+	for name, open := range quickClients {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, got := open(t)
+				s := bareStream()
+				defer s.g.cancel()
+				start := time.Now()
+				s.parked.beat = monotonic(start.Add(time.Second))
+				s.grantEnd = start.Add(2 * time.Second).UnixNano()
+				s.drive(c, nil)
+				if all := got(); !strings.HasPrefix(all, heartbeat+"retry: ") {
+					t.Errorf("the client got %q", all)
+				}
+			})
+		})
+	}
+}
+
+// Nor is it that the goroutine ends, unless something was written.
+func TestHeartbeatOfOneThatIsParkedAgain(t *testing.T) {
+	for rest, want := range map[string]time.Duration{"": time.Second, heartbeat: 15 * time.Second * 8 / 10} {
+		synctest.Test(t, func(t *testing.T) {
+			server, client := net.Pipe()
+			defer server.Close()
+			go client.Read(make([]byte, 10))
+			s := bareStream()
+			defer s.g.cancel()
+			now := time.Now()
+			s.parked.beat = monotonic(now.Add(time.Second))
+			if reason := s.drive(newTakenConn(server, true), []byte(rest)); reason != "" {
+				t.Fatalf("the stream ended: %s", reason)
+			}
+			if left := atMonotonic(s.parked.beat).Sub(now); left < want || left > want*3/2 {
+				t.Errorf("after %q the heartbeat is due in %v, want %v", rest, left, want)
+			}
+		})
+	}
+}
