@@ -65,7 +65,8 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 	if written {
 		beat = s.nextBeat(time.Now())
 	}
-	var pause time.Duration // before history is read again
+	var pause time.Duration // before history is read again, after it failed
+	var again time.Time     // when that is over
 	for {
 		wrote, state, err := s.writeBatch(c)
 		if over, is := err.(overError); is {
@@ -89,10 +90,18 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 			}
 			s.slow = false
 		case fillBehind:
-			if pause = s.fetchSoon(pause); pause == 0 {
-				continue
+			// Not with every event of another channel, either.
+			if !time.Now().Before(again) {
+				if pause = s.fetchSoon(pause); pause == 0 {
+					// The next page is another channel's, unless that is the one that failed.
+					if time.Since(again) > fetchTimeout {
+						s.turn = s.behind
+					}
+					continue
+				}
+				again = time.Now().Add(pause)
 			}
-			until = earlier(until, time.Now().Add(pause))
+			until = earlier(until, again)
 		}
 		if err := c.wait(s.beforeEnd(until)); err != nil {
 			return s.endOf(err)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,27 +45,82 @@ func TestHistoryOlderThanWindow(t *testing.T) {
 }
 
 // A channel whose history cannot be read does not keep the others of the
-// connection from theirs.
+// connection from theirs: most of the time it is theirs.
 func TestHistoryOfOneChannelFails(t *testing.T) {
+	const events = 5000 // many pages
 	for _, broken := range []string{"a", "b"} {
 		t.Run(broken, func(t *testing.T) {
 			redis := redistest.Start(t)
 			e := startEngine(t, redis, engineSetup{store: func(c *store.Config) { c.WindowEvents = 4 }})
 			defer e.stop()
-			e.publishNumbers("a", 0, 50, "x")
-			e.publishNumbers("b", 0, 50, "x")
+			e.publishNumbers("a", 0, events, "x")
+			e.publishNumbers("b", 0, events, "x")
 			keep := e.connect("a,b", clientSetup{}) // the channels are open; nothing was read of them
 			_, names, _ := strings.Cut(keep.events[0].id, "~")
 			_, names, _ = strings.Cut(names, "~")
 			fine := map[string]string{"a": "b", "b": "a"}[broken]
 			redis.Do("ACL", "SETUSER", "default", "resetkeys", "~sse:"+fine)
 			c := e.connect("a,b", clientSetup{lastID: "1-0~1-0~" + names})
-			c.awaitMessages(50)
-			if n := len(c.messages()); n != 50 {
+			start := time.Now()
+			c.awaitMessages(events)
+			if n := len(c.messages()); n != events {
 				t.Errorf("%d events although one channel's cannot be read", n)
 			}
+			most := int(time.Since(start)/fetchTimeout) + 2
+			if n := valueOfMetric(e.m.Store.HistoryReads.WithLabelValues("error")); n > most {
+				t.Errorf("%d reads failed within %v, want at most %d", n, time.Since(start), most)
+			}
 			redis.Do("ACL", "SETUSER", "default", "~*")
-			c.awaitMessages(100)
+			c.awaitMessages(2 * events)
 		})
 	}
+}
+
+// A channel with a long history does not keep another one from its own, which
+// is shorter.
+func TestHistoriesTakeTurns(t *testing.T) {
+	const long, short = 5000, 300 // more than a page each
+	for _, first := range []string{"a", "b"} {
+		t.Run(first, func(t *testing.T) {
+			redis := redistest.Start(t)
+			e := startEngine(t, redis, engineSetup{store: func(c *store.Config) { c.WindowEvents = 4 }})
+			defer e.stop()
+			second := map[string]string{"a": "b", "b": "a"}[first]
+			e.publishNumbers(first, 0, long, "long")
+			e.publishNumbers(second, 0, short, "short")
+			c := e.connect("a,b", clientSetup{query: "&replay=all"})
+			c.awaitMessages(long + short)
+			at := slices.IndexFunc(c.messages(), func(m sseEvent) bool { return m.data == fmt.Sprint(short-1, " short") })
+			if at > long/2 {
+				t.Errorf("the last of %d events was the %dth", short, at)
+			}
+		})
+	}
+}
+
+// History that cannot be read is asked for now and then, not with every event
+// of another channel.
+func TestFailedHistoryIsNotReadWithEveryEvent(t *testing.T) {
+	redis := redistest.Start(t)
+	e := startEngine(t, redis, engineSetup{store: func(c *store.Config) { c.WindowEvents = 100 }})
+	defer e.stop()
+	e.publishNumbers("a", 0, 200, "x")
+	e.connect("a", clientSetup{}) // the channel is open; nothing was read of it
+	c := e.connect("b", clientSetup{})
+	redis.Do("ACL", "SETUSER", "default", "resetkeys", "~sse:b", "~sse:gateway.*")
+	behind := e.connect("a,b", clientSetup{query: "&since=0"})
+	failed := func() int { return valueOfMetric(e.m.Store.HistoryReads.WithLabelValues("error")) }
+	redistest.Eventually(t, enginePatience, "a failed read", func() bool { return failed() > 0 })
+	start, before := time.Now(), failed()
+	for i := range 200 {
+		e.publishNumbers("b", i, 1, "x")
+		c.awaitMessages(i + 1)
+	}
+	behind.awaitMessages(200)
+	most := int(time.Since(start)/(fetchRetry/2)) + 2
+	if n := failed() - before; n > most {
+		t.Errorf("%d reads failed within %v, want at most %d", n, time.Since(start), most)
+	}
+	redis.Do("ACL", "SETUSER", "default", "~*")
+	behind.awaitMessages(400)
 }
