@@ -26,9 +26,14 @@ func TestManyIDsFitTheBatch(t *testing.T) {
 		s.channels[i].cursor = sub.Now()
 	}
 	e.publishNumbers("c07", 0, events, "x")
+	redistest.Eventually(t, enginePatience, "all events in the windows", func() bool {
+		return valueOfMetric(e.m.Store.WindowEvents) == events
+	})
 	parser := &sseParser{}
 	for len(parser.events) < events {
-		redistest.Eventually(t, enginePatience, "more events", func() bool { return !s.channels[7].cursor.Idle() })
+		if s.channels[7].cursor.Idle() {
+			t.Fatalf("only %d events", len(parser.events))
+		}
 		b, _ := s.fill(nil)
 		if len(b) > maxBatch+largeFrame {
 			t.Fatalf("a batch of %d bytes", len(b))

@@ -124,3 +124,28 @@ func TestFailedHistoryIsNotReadWithEveryEvent(t *testing.T) {
 	redis.Do("ACL", "SETUSER", "default", "~*")
 	behind.awaitMessages(400)
 }
+
+// While Redis does not answer a read of history, a stream is looked after: it
+// does not wait for that to be given up.
+func TestHeartbeatsWhileHistoryHangs(t *testing.T) {
+	redis := redistest.Start(t)
+	e := startEngine(t, redis, engineSetup{
+		gateway: func(c *Config) { c.Heartbeat = 200 * time.Millisecond },
+		store:   func(c *store.Config) { c.WindowEvents = 4 },
+	})
+	defer e.stop()
+	e.publishNumbers("a", 0, 50, "x")
+	e.connect("a", clientSetup{}) // the channel is open; nothing was read of it
+	redis.Pause()
+	defer redis.Resume()
+	c := e.connect("a", clientSetup{lastID: "1-0"})
+	longest, last := time.Duration(0), time.Now()
+	for i := range 5 {
+		c.await("heartbeats", func() bool { return len(c.comments) > i })
+		longest, last = max(longest, time.Since(last)), time.Now()
+	}
+	// Redis is given up after 4 s and more.
+	if longest > fetchTimeout+2*time.Second {
+		t.Errorf("there was no heartbeat for %v", longest)
+	}
+}
