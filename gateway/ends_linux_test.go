@@ -27,6 +27,21 @@ func TestParkedStreamsDoNotOutliveTheirGrant(t *testing.T) {
 	}
 }
 
+// A connection that this system cannot give back to a goroutine was lost by the
+// gateway, not left by its client.
+func TestLostConnection(t *testing.T) {
+	s := bareStream()
+	defer s.g.cancel()
+	if !s.g.enter(s) {
+		t.Fatal("the gateway is stopping")
+	}
+	s.parked.fd = math.MaxInt32 // none has that
+	s.g.driveFD(s, nil, true)
+	if n := valueOfMetric(s.g.metrics.Disconnects.WithLabelValues(metrics.EndWriteError)); n != 1 {
+		t.Errorf("%d connections are counted as lost, want 1", n)
+	}
+}
+
 // The token ends while a read of history is waited for.
 func TestStreamEndsWithItsTokenWhileRedisIsAway(t *testing.T) {
 	t.Parallel()

@@ -97,7 +97,7 @@ func (g *Gateway) driveFD(s *stream, rest []byte, park bool) {
 	c, err := attach(s.parked.fd)
 	if err != nil {
 		g.log.Warn("a connection was lost", "error", err)
-		g.finish(s, s.reasonNow())
+		g.finish(s, s.endOf(err))
 		return
 	}
 	taken := newTakenConn(c, park)
