@@ -178,6 +178,8 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID,
 	if !p.isOf(v) {
 		return p, nil
 	}
+	// Whatever is beyond may be lost again before the tail has read it; see until.
+	p.entries, p.upTo = p.until(v.head)
 	h.recent.add(w, epoch, pos, p)
 	c := w.prepend(epoch, p.resumed, p.upTo, p.entries, h.store.cfg.WindowEvents, h.store.budget.share())
 	h.store.budget.account(w, c)

@@ -361,3 +361,35 @@ func TestHistoryStaysBehindTheTail(t *testing.T) {
 	r.awaitID(ids[14].String())
 	wantIDs(t, "afterwards", r.got, ids)
 }
+
+// TestPageEndsWhereTheTailIs has clients share a page that was read while the tail
+// was behind. What it had beyond the tail was lost by a failover to an older copy,
+// which the tail had no way to notice, and other entries have come in its place.
+func TestPageEndsWhereTheTailIs(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	relay := startRelay(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(relay.addr), func(c *Config) { c.WindowEvents, c.keepPages = 4, time.Hour })
+	old := add(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+	tail := s.subscribe(t, "a")
+	run(t, srv, "a", old...)
+	tail.awaitID("10-0")
+	settle(t, s, "a")
+	s.history.recent.expire(time.Now().Add(2 * time.Hour)) // what the reader may have read there
+	relay.dropInvalidations.Store(true)
+	run(t, srv, "a", add(11, 12, 13, 14, 15)...)
+	r := s.subscribe(t, "a").at(ID{2, 0})
+	r.drain()
+	run(t, srv, "a", multi(append(append([]string{"DEL %s"}, old...), x(12), "XADD %s 13-5 data other", x(16))...)...)
+	relay.dropInvalidations.Store(false)
+	s.recheck(s.windowOf("a"))
+	tail.awaitID("16-0")
+	before := s.historyReads()
+	r.at(ID{5, 0}).drain()
+	if got, want := fmt.Sprint(r.got), "[6-0 6 7-0 7 8-0 8 9-0 9 10-0 10 12-0 12 13-5 other 16-0 16]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if n := s.historyReads() - before; n != 0 {
+		t.Errorf("%d reads: no page was shared", n)
+	}
+}
