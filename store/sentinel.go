@@ -69,11 +69,16 @@ func (t *sentinelTopology) historyClient() redis.UniversalClient {
 
 // follow makes a client one of the server at addr.
 func (t *sentinelTopology) follow(client *atomic.Pointer[redis.Client], addr string) *redis.Client {
-	old := client.Load()
-	if old != nil && old.Options().Addr == addr {
-		return old
+	for {
+		old := client.Load()
+		if old != nil && old.Options().Addr == addr {
+			return old
+		}
+		// Somebody else may have been quicker, with a server that is not it.
+		if c := t.replace(client, old, addr); c.Options().Addr == addr {
+			return c
+		}
 	}
-	return t.replace(client, old, addr)
 }
 
 // replace makes a client that is still the old one, which may be nil, one of the

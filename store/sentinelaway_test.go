@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,5 +147,30 @@ func TestSentinelStart(t *testing.T) {
 	}))
 	if got := topo.historyClient(); found == nil || got != found || topo.server.Load() != found {
 		t.Errorf("history is read from %v", got)
+	}
+}
+
+// TestSentinelStartTogether has a session name the server at the moment at which
+// a read of history that has asked in vain gives up.
+func TestSentinelStartTogether(t *testing.T) {
+	t.Parallel()
+	s, err := Open(testConfig(t, "redis+sentinel://127.0.0.1:1/0?master=m"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	topo := s.topo.(*sentinelTopology)
+	const named = "127.0.0.1:2"
+	for i := range 3000 {
+		topo.server.Store(nil)
+		var both sync.WaitGroup
+		both.Go(func() { topo.replace(&topo.server, nil, "127.0.0.1:1") }) // as historyClient does then
+		both.Go(func() { topo.follow(&topo.server, named) })
+		both.Wait()
+		c := topo.server.Load()
+		if addr := c.Options().Addr; addr != named {
+			t.Fatalf("attempt %d: history is read from %s", i, addr)
+		}
+		_ = c.Close()
 	}
 }
