@@ -213,6 +213,45 @@ func TestStormFarBehind(t *testing.T) {
 	}
 }
 
+// TestStormTrimmed has clients come back to what retention has passed: that they
+// were at different positions makes no difference to what they get.
+func TestStormTrimmed(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	const clients, left = 400, 100
+	ids := fill(t, srv.Client(), "sse:a", clients+left, short)
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents, c.keepPages = 16, time.Hour })
+	first := s.subscribe(t, "a")
+	srv.Do("XTRIM", "sse:a", "MAXLEN", left)
+	before := s.historyReads()
+	got := make([][]item, clients)
+	var wg sync.WaitGroup
+	for i := range got {
+		r := &reader{t: t, sub: first.sub, wake: make(signalWaker, 1)}
+		r.at(ids[i])
+		wg.Go(func() {
+			for more, err := true, error(nil); more && err == nil; {
+				more, err = r.step(context.Background(), 1<<16)
+			}
+			got[i] = r.got
+		})
+	}
+	wg.Wait()
+	for i, got := range got {
+		what, gap := fmt.Sprint("client ", i), gapUnlessNext(ids[i], ids[clients])
+		if gap != "" {
+			if len(got) == 0 || got[0].String() != gap {
+				t.Fatalf("%s: got %v, want %s first", what, got[:min(len(got), 3)], gap)
+			}
+			got = got[1:]
+		}
+		wantIDs(t, what, got, ids[clients:])
+	}
+	if n := s.historyReads() - before; n > 2*historyConns {
+		t.Errorf("%d reads for %d clients", n, clients)
+	}
+}
+
 // TestRecentExpires reads pages and then no more.
 func TestRecentExpires(t *testing.T) {
 	t.Parallel()

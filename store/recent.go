@@ -105,6 +105,8 @@ func (p *page) after(asked, pos ID) *page {
 	case p.entries[0].ID == p.start && isOther(pos, p.start):
 		again.resumed, again.gapReason = p.start.Prev(), metrics.GapReset
 		return &again
+	case p.gapReason == metrics.GapTrimmed && !pos.IsZero() && pos.Less(p.resumed):
+		return &again // retention has passed all that are before what is left
 	case pos.Less(p.resumed) || !pos.Less(p.upTo):
 		return nil
 	}

@@ -68,18 +68,19 @@ func TestRecentModel(t *testing.T) {
 	}
 }
 
-// What was read once for a position is no answer to those before it, beyond it,
-// or after a reset; nor is it that a position lies in the future.
+// What was read once for a position is no answer to those beyond it or after a
+// reset, nor to those before it unless it begins where all that is left does; nor
+// is it that a position lies in the future.
 func TestRecentOnly(t *testing.T) {
 	t.Parallel()
 	w, r := newWindow(ID{}), &recentPages{maxBytes: 1 << 20}
 	entries := []Entry{{ID: ID{5, 0}}, {ID: ID{7, 0}}}
 	r.add(w, 1, ID{2, 0}, &page{resumed: ID{4, 0}, gapReason: metrics.GapTrimmed, entries: entries, upTo: ID{9, 0}})
 	r.add(w, 1, ID{20, 0}, &page{resumed: ID{9, 0}, gapReason: metrics.GapReset, upTo: ID{9, 0}})
-	for pos, want := range map[uint64][]Entry{1: nil, 2: entries, 3: nil, 4: entries, 5: entries[1:], 6: entries[1:], 7: {}, 8: {}, 9: nil, 20: nil} {
+	for pos, want := range map[uint64][]Entry{0: nil, 1: entries, 2: entries, 3: entries, 4: entries, 5: entries[1:], 6: entries[1:], 7: {}, 8: {}, 9: nil, 20: nil} {
 		p := r.find(w, 1, ID{pos, 0})
 		if (p == nil) != (want == nil) || p != nil && (!slices.EqualFunc(p.entries, want, func(a, b Entry) bool { return a.ID == b.ID }) ||
-			(p.gapReason != "") != (pos == 2) || p.upTo != (ID{9, 0})) {
+			(p.gapReason != "") != (pos < 4) || p.gapReason != "" && p.resumed != (ID{4, 0}) || p.upTo != (ID{9, 0})) {
 			t.Errorf("after %d there is %+v, want %v", pos, p, want)
 		}
 	}
