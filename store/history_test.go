@@ -375,22 +375,11 @@ func TestHistoryStaysBehindTheTail(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	ids := fill(t, srv.Client(), "sse:a", 10, short)
-	var armed atomic.Bool
-	held, goOn := make(chan struct{}, 1), make(chan struct{})
-	s := openHealthy(t, srv.URL(), func(c *Config) {
-		c.onReply = func(k *keeper) {
-			if k.room != nil && armed.Load() { // a reply to the tail
-				select {
-				case held <- struct{}{}:
-				default:
-				}
-				<-goOn
-			}
-		}
-	})
+	var hold tailHold
+	s := openHealthy(t, srv.URL(), hold.use)
 	r := s.subscribe(t, "a")
 	settle(t, s, "a")
-	armed.Store(true)
+	held, goOn := hold.arm()
 	ids = append(ids, fill(t, srv.Client(), "sse:a", 5, short)...)
 	<-held
 	r.at(ID{}).drain()
@@ -399,6 +388,61 @@ func TestHistoryStaysBehindTheTail(t *testing.T) {
 	wantIDs(t, "while the tail is held", got, ids[:10])
 	r.awaitID(ids[14].String())
 	wantIDs(t, "afterwards", r.got, ids)
+}
+
+// TestStaleIsNotShared holds the tail back after a stream has been replaced by one
+// that ends before the window does. What history has of that is no answer, however
+// often it is asked for.
+func TestStaleIsNotShared(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	var hold tailHold
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4; hold.use(c) })
+	r := s.subscribe(t, "a")
+	run(t, srv, "a", add(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)...)
+	r.awaitID("10-0")
+	settle(t, s, "a")
+	s.history.recent.expire(time.Now().Add(time.Hour)) // what r may have read there
+	held, goOn := hold.arm()
+	run(t, srv, "a", multi("DEL %s", x(3))...)
+	<-held
+	r.at(ID{2, 0})
+	for range 3 {
+		if b, err := r.cur.Fetch(t.Context()); !errors.Is(err, ErrStale) {
+			t.Errorf("while the tail is held: %v, %v", b, err)
+		}
+	}
+	close(goOn)
+	r.awaitID("3-0")
+	if got, want := fmt.Sprint(r.got), "[gap(2-0,0-0 reset) 3-0 3]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// tailHold holds the tail back at a reply.
+type tailHold struct {
+	armed      atomic.Bool
+	held, goOn chan struct{}
+}
+
+func (h *tailHold) use(c *Config) {
+	h.held, h.goOn = make(chan struct{}, 1), make(chan struct{})
+	c.onReply = func(k *keeper) {
+		if k.room != nil && h.armed.Load() { // a reply to the tail
+			select {
+			case h.held <- struct{}{}:
+			default:
+			}
+			<-h.goOn
+		}
+	}
+}
+
+// arm has the tail held back from now on. It says so on the one channel, and goes
+// on when the other is closed.
+func (h *tailHold) arm() (held <-chan struct{}, goOn chan<- struct{}) {
+	h.armed.Store(true)
+	return h.held, h.goOn
 }
 
 // TestPageEndsWhereTheTailIs has clients share a page that was read while the tail
