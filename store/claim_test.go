@@ -73,6 +73,31 @@ func TestRecreated(t *testing.T) {
 	}
 }
 
+// TestBehindAfterReset resumes at entries of the stream of today that have left the
+// window again: that there was another stream before is not news there.
+func TestBehindAfterReset(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4 })
+	r := s.subscribe(t, "a")
+	run(t, srv, "a", add(10, 20)...)
+	r.awaitID("20-0")
+	run(t, srv, "a", "DEL %s")
+	r.await("the reset", func() bool { return r.got[len(r.got)-1].gap != nil })
+	run(t, srv, "a", add(30, 31, 32, 33, 34, 35, 36)...)
+	r.awaitID("36-0")
+	for at, want := range map[uint64]string{
+		20: "[gap(20-0,0-0 reset) 30-0 30 31-0 31 32-0 32 33-0 33 34-0 34 35-0 35 36-0 36]",
+		30: "[31-0 31 32-0 32 33-0 33 34-0 34 35-0 35 36-0 36]",
+		31: "[32-0 32 33-0 33 34-0 34 35-0 35 36-0 36]",
+	} {
+		r.at(ID{at, 0}).drain()
+		if got := fmt.Sprint(r.got); got != want {
+			t.Errorf("after %d: got %s, want %s", at, got, want)
+		}
+	}
+}
+
 // TestReplacedUnnoticed has clients that are behind the window ask for what comes
 // next between the replacement of their stream and the tail's noticing of it: the
 // gap begins where they are.

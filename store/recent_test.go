@@ -102,6 +102,12 @@ func TestRecentOnly(t *testing.T) {
 	if p := r.find(w, 3, ID{}); p != nil {
 		t.Errorf("from the beginning there is %+v", p)
 	}
+	// Whether what was before the first entry of a page is of this stream, and what
+	// came after it is gone, the page does not tell.
+	r.add(w, 5, ID{}, &page{entries: start, upTo: ID{31, 0}})
+	if p := r.find(w, 5, ID{20, 0}); p != nil {
+		t.Errorf("before the first entry there is %+v", p)
+	}
 	if r.find(w, 2, ID{5, 0}) != nil || r.find(newWindow(ID{}), 1, ID{5, 0}) != nil {
 		t.Error("found in another epoch or window")
 	}

@@ -130,30 +130,36 @@ func TestWindowModel(t *testing.T) {
 // further than it had to, but loses nothing unheard.
 func TestManyResets(t *testing.T) {
 	t.Parallel()
-	w := newWindow(ID{})
-	m := &naiveWindow{size: map[ID]int{}}
-	for n := range uint64(5 * maxResets) {
-		to, head := ID{10 * n, 0}, ID{10*n + 15, 0}
-		e := testEntry(head, 10)
-		w.mu.Lock()
-		w.append([]Entry{e}, 1000)
-		w.reset(to)
-		w.mu.Unlock()
-		m.epoch++
-		m.resets = append(m.resets, naiveReset{m.epoch, to, []ID{{}, head}})
-	}
-	v := w.view.Load()
-	if len(v.resets) != maxResets {
-		t.Errorf("%d resets are kept, want %d", len(v.resets), maxResets)
-	}
-	for epoch := range m.epoch + 1 {
-		for ms := range uint64(50*maxResets + 20) {
-			pos := ID{ms, 0}
-			to, missed := v.resumed(pos, epoch)
-			wantTo, want := m.resumed(pos, epoch)
-			apart := epoch >= v.resets[0].epoch
-			if wantTo.Less(to) || want && !missed || apart && (to != wantTo || missed != want) {
-				t.Fatalf("resumed(%s, %d) = %s, %v, want %s, %v", pos, epoch, to, missed, wantTo, want)
+	for name, lossy := range map[string]uint64{"each loses something": 5 * maxResets, "only the first does": 1} {
+		w := newWindow(ID{})
+		m := &naiveWindow{size: map[ID]int{}, ids: []ID{{}}}
+		for n := range uint64(5 * maxResets) {
+			to, head := ID{10 * n, 0}, ID{10 * n, 0}
+			if n < lossy {
+				head.Ms += 15
+			}
+			w.mu.Lock()
+			w.append([]Entry{testEntry(head, 10)}, 1000)
+			w.reset(to)
+			w.mu.Unlock()
+			m.epoch++
+			m.ids = append(slices.Clone(m.ids), head)
+			m.resets = append(m.resets, naiveReset{m.epoch, to, m.ids})
+			m.ids = slices.DeleteFunc(slices.Clone(m.ids), to.Less)
+		}
+		v := w.view.Load()
+		if len(v.resets) != maxResets {
+			t.Errorf("%s: %d resets are kept, want %d", name, len(v.resets), maxResets)
+		}
+		for epoch := range m.epoch + 1 {
+			for n := range uint64(10*maxResets + 4) {
+				pos := ID{5 * n, 0}
+				to, missed := v.resumed(pos, epoch)
+				wantTo, want := m.resumed(pos, epoch)
+				apart := epoch >= v.resets[0].epoch
+				if wantTo.Less(to) || want && !missed || apart && (to != wantTo || missed != want) {
+					t.Fatalf("%s: resumed(%s, %d) = %s, %v, want %s, %v", name, pos, epoch, to, missed, wantTo, want)
+				}
 			}
 		}
 	}
