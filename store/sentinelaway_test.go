@@ -127,6 +127,7 @@ func TestSentinelsNameAnother(t *testing.T) {
 			return err
 		}))
 	}
+	second.XAdd("sse:a", "data", "x") // which may have the id of the other one
 	r.awaitID(second.XAdd("sse:a", "data", "x"))
 }
 
