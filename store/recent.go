@@ -96,24 +96,25 @@ func (r *recentPages) expire(now time.Time) {
 // after returns the page, which was read for the position asked, as if it had
 // been read for pos; nil if it does not have what follows there.
 func (p *page) after(asked, pos ID) *page {
-	again := *p
-	// That the stream had come as far as the window was seen when it was read.
-	again.last = MaxID
+	resumed, reason, entries := p.resumed, p.gapReason, p.entries
 	switch {
 	case pos == asked:
-		return &again
 	case p.entries[0].ID == p.start && isOther(pos, p.start):
-		again.resumed, again.gapReason = p.start.Prev(), metrics.GapReset
-		return &again
+		resumed, reason = p.start.Prev(), metrics.GapReset
 	case p.gapReason == metrics.GapTrimmed && !pos.IsZero() && pos.Less(p.resumed):
-		return &again // retention has passed all that are before what is left
+		// Retention has passed all that are before what is left.
 	case pos.Less(p.resumed) || !pos.Less(p.upTo):
 		return nil
+	default:
+		n := sort.Search(len(p.entries), func(i int) bool { return pos.Less(p.entries[i].ID) })
+		if n == 0 && pos != p.resumed && pos.isEntry() {
+			return nil // it may be of another stream; see view.knows
+		}
+		resumed, reason, entries = pos, "", p.entries[n:]
 	}
-	n := sort.Search(len(p.entries), func(i int) bool { return pos.Less(p.entries[i].ID) })
-	if n == 0 && pos != p.resumed && pos.isEntry() {
-		return nil // it may be of another stream; see view.knows
-	}
-	again.resumed, again.gapReason, again.entries = pos, "", p.entries[n:]
+	again := *p // not before: most pages do not have it
+	again.resumed, again.gapReason, again.entries = resumed, reason, entries
+	// That the stream had come as far as the window was seen when it was read.
+	again.last = MaxID
 	return &again
 }
