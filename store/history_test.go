@@ -419,6 +419,50 @@ func TestStaleIsNotShared(t *testing.T) {
 	}
 }
 
+// TestResetMeanwhile has the tail notice that a stream was replaced while a page of
+// the new one is on its way to a client: what the page has comes after the gap.
+func TestResetMeanwhile(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	relay := startRelay(t, srv.Addr())
+	var armed atomic.Bool
+	held, goOn := make(chan struct{}), make(chan struct{})
+	s := openHealthy(t, srv.URLAt(relay.addr), func(c *Config) {
+		c.WindowEvents = 4
+		c.onReply = func(k *keeper) {
+			if k.room == nil && armed.CompareAndSwap(true, false) { // a reply to history
+				close(held)
+				<-goOn
+			}
+		}
+	})
+	tail := s.subscribe(t, "a")
+	run(t, srv, "a", add(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)...)
+	tail.awaitID("10-0")
+	settle(t, s, "a")
+	s.history.recent.expire(time.Now().Add(time.Hour)) // what the reader may have read there
+	relay.dropInvalidations.Store(true)
+	run(t, srv, "a", multi("DEL %s", x(1), x(2), x(3), "XADD %s 6-5 data other", x(12))...)
+	r := s.subscribe(t, "a").at(ID{5, 0})
+	armed.Store(true)
+	var b Batch
+	var err error
+	var fetch sync.WaitGroup
+	fetch.Go(func() { b, err = r.cur.Fetch(t.Context()) })
+	<-held
+	relay.dropInvalidations.Store(false)
+	s.recheck(s.windowOf("a"))
+	tail.awaitID("12-0")
+	close(goOn)
+	if fetch.Wait(); b.Gap != nil || len(b.Entries) > 0 || err != nil {
+		t.Errorf("of a page that may be of either stream: %v, %v", b, err)
+	}
+	r.awaitID("12-0")
+	if got, want := fmt.Sprint(r.got), "[gap(5-0,5-0 reset) 6-5 other 12-0 12]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // tailHold holds the tail back at a reply.
 type tailHold struct {
 	armed      atomic.Bool
