@@ -22,9 +22,10 @@ func TestShrinkBetweenTurns(t *testing.T) {
 	defer e.stop()
 	const events = 100 // of a kilobyte: more than one turn's
 	ch := channelOf(t)
-	clients := e.connectMany(6, ch)
+	// So many that the tail leaves them to the shards: it has to read on.
+	clients := e.connectMany(len(e.g.hub.shards)*(fewStreams+1), ch)
 	e.connect(ch+":other", clientSetup{})
-	e.awaitConnections(7)
+	e.awaitConnections(len(clients) + 1)
 	for _, s := range e.g.hub.shards {
 		s.turn.Lock()
 	}
@@ -43,9 +44,12 @@ func TestShrinkBetweenTurns(t *testing.T) {
 	var d driver = driverFunc(func() {
 		if !evicted.Swap(true) {
 			e.publishNumbers(ch+":other", 0, 140, fillPadding)
-			redistest.Eventually(t, enginePatience, "the eviction", func() bool {
+			// Not Eventually: it would end a goroutine that is not the test's.
+			if !redistest.Poll(enginePatience, func() bool {
 				return valueOfMetric(e.m.Store.WindowEvictions.WithLabelValues("memory")) > 90
-			})
+			}) {
+				t.Error("the window was not evicted from")
+			}
 		}
 	})
 	victim.parked.in = false
