@@ -21,7 +21,9 @@ func checkLeaks(t *testing.T) {
 	goroutines := goleak.IgnoreCurrent()
 	before := countDescriptors(t)
 	t.Cleanup(func() {
-		goleak.VerifyNone(t, goroutines)
+		if err := redistest.Goroutines(goroutines); err != nil {
+			t.Error(err)
+		}
 		redistest.Eventually(t, enginePatience, "the descriptors to be closed", func() bool {
 			return countDescriptors(t) <= before
 		})

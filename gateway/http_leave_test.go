@@ -124,12 +124,7 @@ func TestNothingIsLeftOfClients(t *testing.T) { // not parallel: it counts gorou
 	}
 	r.await(0, "connections")
 	r.h2.CloseIdleConnections()
-	var err error
-	redistest.Poll(patience, func() bool {
-		err = goleak.Find(there, lingering)
-		return err == nil
-	})
-	if err != nil {
+	if err := redistest.Goroutines(there, lingering); err != nil {
 		t.Error(err)
 	}
 }

@@ -257,6 +257,8 @@ func TestCloseLeavesNothing(t *testing.T) {
 	if _, err := r.at(ID{}).step(context.Background(), 1); err != nil && !errors.Is(err, ErrUnavailable) {
 		t.Errorf("after Close: %v", err)
 	}
-	goleak.VerifyNone(t, before, server)
+	if err := redistest.Goroutines(before, server); err != nil {
+		t.Error(err)
+	}
 	redistest.Eventually(t, patience, "the connections to end", func() bool { return srv.NumClients() == 0 })
 }

@@ -62,15 +62,13 @@ func (p *inProcess) stop(t *testing.T) {
 	}
 }
 
-// leaveNothing fails the test if a goroutine is left at its end. A pool of
-// go-redis that is closed while Redis is away takes a second to end.
+// leaveNothing fails the test if a goroutine is left at its end.
 func leaveNothing(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
 	t.Cleanup(func() {
-		deadline := time.Now().Add(5 * time.Second)
-		for goleak.Find(ignore) != nil && time.Now().Before(deadline) {
+		if err := redistest.Goroutines(ignore); err != nil {
+			t.Error(err)
 		}
-		goleak.VerifyNone(t, ignore)
 	})
 }
 

@@ -6,15 +6,13 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(orphanVariable) != "" {
 		os.Exit(m.Run()) // see TestServerDiesWithTheTestBinary
 	}
-	goleak.VerifyTestMain(m)
+	Main(m, runtime.GOMAXPROCS(0))
 }
 
 // failure runs f with a test that records how f fails it, and returns that, or
