@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,22 +10,11 @@ import (
 // That a stream is given a goroutine is nothing that its client is sent: the
 // heartbeat comes when it would have come.
 func TestHeartbeatOfOneThatWasParked(t *testing.T) {
-	for name, open := range quickClients {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c, got := open(t)
-				s := bareStream()
-				defer s.g.cancel()
-				start := time.Now()
-				s.parked.beat = monotonic(start.Add(time.Second))
-				s.grantEnd = start.Add(2 * time.Second).UnixNano()
-				s.drive(c, nil)
-				if all := got(); !strings.HasPrefix(all, heartbeat+"retry: ") {
-					t.Errorf("the client got %q", all)
-				}
-			})
-		})
-	}
+	requireDriven(t, heartbeat+"retry: ", func(s *stream) string {
+		s.parked.beat = monotonic(time.Now().Add(time.Second))
+		s.grantEnd = time.Now().Add(2 * time.Second).UnixNano()
+		return ""
+	})
 }
 
 // Nor is it that the goroutine ends, unless something was written.

@@ -75,47 +75,46 @@ func bareStream() *stream {
 	return &stream{g: g, shard: g.hub.shards[0]}
 }
 
-// A client that is quick gets all of the event that was being written when the
-// grant ended, and is told when to come back.
-func TestEventAtTheEndOfTheGrant(t *testing.T) {
+// requireDriven drives a stream, as prepare makes it and beginning with the rest
+// that it returns, to a quick client of every kind. It has to end with its grant,
+// and the client to get what begins with want.
+func requireDriven(t *testing.T, want string, prepare func(*stream) (rest string)) {
+	t.Helper()
 	for name, open := range quickClients {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c, got := open(t)
 				s := bareStream()
 				defer s.g.cancel()
-				s.grantEnd = time.Now().Add(-time.Millisecond).UnixNano()
-				s.large = []byte("of an event\n\n")
-				if reason := s.drive(c, []byte("data: rest ")); reason != metrics.EndExpired {
+				rest := prepare(s)
+				if reason := s.drive(c, []byte(rest)); reason != metrics.EndExpired {
 					t.Errorf("the stream ended: %s", reason)
 				}
-				if all := got(); !strings.HasPrefix(all, "data: rest of an event\n\nretry: ") {
-					t.Errorf("the client got %q", all)
+				if all := got(); !strings.HasPrefix(all, want) {
+					t.Errorf("the client got %q, want %q and more", all, want)
 				}
 			})
 		})
 	}
 }
 
+// A client that is quick gets all of the event that was being written when the
+// grant ended, and is told when to come back.
+func TestEventAtTheEndOfTheGrant(t *testing.T) {
+	requireDriven(t, "data: rest of an event\n\nretry: ", func(s *stream) string {
+		s.grantEnd = time.Now().Add(-time.Millisecond).UnixNano()
+		s.large = []byte("of an event\n\n")
+		return "data: rest "
+	})
+}
+
 // Events that are found at the end of a grant are kept back.
 func TestNothingBeginsAfterTheGrant(t *testing.T) {
-	for name, open := range quickClients {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				c, got := open(t)
-				s := bareStream()
-				defer s.g.cancel()
-				s.page = &page{entries: []store.Entry{{Kind: store.KindTooLarge, Frame: []byte("data: late\n\n")}}}
-				s.grantEnd = time.Now().UnixNano()
-				if reason := s.drive(c, nil); reason != metrics.EndExpired {
-					t.Errorf("the stream ended: %s", reason)
-				}
-				if all := got(); !strings.HasPrefix(all, "retry: ") {
-					t.Errorf("the client got %q", all)
-				}
-			})
-		})
-	}
+	requireDriven(t, "retry: ", func(s *stream) string {
+		s.page = &page{entries: []store.Entry{{Kind: store.KindTooLarge, Frame: []byte("data: late\n\n")}}}
+		s.grantEnd = time.Now().UnixNano()
+		return ""
+	})
 }
 
 // A client that takes nothing is not given more time because its grant ends.
