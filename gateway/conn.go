@@ -26,12 +26,9 @@ type takenConn struct {
 	chunk    int  // the most that is written at once, in bytes
 	park     bool // it is plain TCP, on a system that has a poller for it
 	failed   bool // a write has failed
+	watch    *writeWatch
 	woken    atomic.Bool
 	lastCall lastCall
-
-	patience  *time.Timer   // runs while a write does; nil before the first
-	tried     chan struct{} // capacity 1: patience has fired, and its function returned
-	impatient int           // the TCP_USER_TIMEOUT that is off because of a slow write, in ms
 }
 
 // tlsChunk is the most that is written to a TLS connection at once: a write
@@ -41,6 +38,7 @@ const tlsChunk = 4 << 10
 
 func newTakenConn(c net.Conn, park bool) *takenConn {
 	t := &takenConn{Conn: c, chunk: maxBatch, park: park}
+	t.watch = newWriteWatch(c, t.setDeadline)
 	if _, ok := c.(*tls.Conn); ok {
 		t.chunk = tlsChunk
 	}
@@ -59,23 +57,17 @@ func (c *takenConn) hurry() {
 }
 
 func (c *takenConn) write(p []byte, timeout time.Duration, end time.Time) error {
-	c.restoreUserTimeout()
+	c.watch.restore()
 	for len(p) > 0 {
-		deadline, hurried := c.lastCall.limit(writeDeadline(timeout, end))
-		if err := c.SetWriteDeadline(deadline); err != nil {
+		if err := c.setDeadline(timeout, end); err != nil {
 			return err
 		}
-		if !hurried && c.lastCall.called() {
-			continue // hurried between the two: its deadline was overwritten
-		}
-		c.holdUserTimeout()
+		c.watch.begin(timeout, end)
 		n, err := c.Conn.Write(p[:min(len(p), c.chunk)])
-		if !c.patience.Stop() {
-			<-c.tried // or the connection might be parked, and its time-out switched off then
-		}
+		told := c.watch.over()
 		p = p[n:]
 		// A client that has taken some of it is slow, not gone.
-		if err != nil && (n == 0 || isOver(end) || c.lastCall.called() || !errors.Is(err, os.ErrDeadlineExceeded)) {
+		if err != nil && (n == 0 || told || isOver(end) || c.lastCall.called() || !errors.Is(err, os.ErrDeadlineExceeded)) {
 			c.failed = true
 			return err
 		}
@@ -83,27 +75,15 @@ func (c *takenConn) write(p []byte, timeout time.Duration, end time.Time) error 
 	return nil
 }
 
-// holdUserTimeout takes the connection's TCP_USER_TIMEOUT off if the write that
-// follows has to wait for the client.
-func (c *takenConn) holdUserTimeout() {
-	if c.patience != nil {
-		c.patience.Reset(slowWrite / 2)
-		return
-	}
-	c.tried = make(chan struct{}, 1)
-	c.patience = time.AfterFunc(slowWrite/2, func() {
-		if was, ok := userTimeout(c.Conn, 0); ok && was > 0 {
-			c.impatient = was
+// setDeadline gives the client that long to take something, but not longer than
+// until end and the last call.
+func (c *takenConn) setDeadline(timeout time.Duration, end time.Time) error {
+	for {
+		deadline, hurried := c.lastCall.limit(writeDeadline(timeout, end))
+		if err := c.SetWriteDeadline(deadline); err != nil || hurried || !c.lastCall.called() {
+			return err
 		}
-		c.tried <- struct{}{}
-	})
-}
-
-// restoreUserTimeout puts it back, once the client has everything.
-func (c *takenConn) restoreUserTimeout() {
-	if was := c.impatient; was > 0 && allAcknowledged(c.Conn) {
-		c.impatient = 0
-		_, _ = userTimeout(c.Conn, was)
+		// Hurried between the two: its deadline was overwritten.
 	}
 }
 
@@ -143,7 +123,7 @@ func (c *takenConn) wait(until time.Time) error {
 
 // parkable leaves out a connection whose TCP_USER_TIMEOUT is off: nobody would
 // put it back.
-func (c *takenConn) parkable() bool { return c.park && c.impatient == 0 }
+func (c *takenConn) parkable() bool { return c.park && c.watch.off == 0 }
 
 func (c *takenConn) close() {
 	if t, ok := c.Conn.(*tls.Conn); ok && c.failed {
@@ -163,6 +143,9 @@ type responseConn struct {
 	rc    *http.ResponseController
 	ctx   context.Context // ends when the client goes
 	woken chan struct{}   // capacity 1
+	slow  bool            // the last write had to wait for the client
+	under *sharedConn     // nil if it is not known
+	watch *time.Timer     // runs while a write does; nil before the first
 
 	lastCall lastCall
 
@@ -173,7 +156,8 @@ type responseConn struct {
 }
 
 func newResponseConn(w http.ResponseWriter, r *http.Request) *responseConn {
-	return &responseConn{w: w, rc: http.NewResponseController(w), ctx: r.Context(), woken: make(chan struct{}, 1)}
+	under, _ := r.Context().Value(connKey{}).(*sharedConn)
+	return &responseConn{w: w, rc: http.NewResponseController(w), ctx: r.Context(), woken: make(chan struct{}, 1), under: under}
 }
 
 func (c *responseConn) wake() {
@@ -193,9 +177,13 @@ func (c *responseConn) hurry() {
 	c.wake()
 }
 
-// responseChunk is the most that is written to a response at once, in bytes:
-// progress is seen from one write to the next.
-const responseChunk = 16 << 10
+// responseChunk is the most that is written to a response at once, in bytes, and
+// slowChunk if its client takes its time: progress is seen from one write to the
+// next.
+const (
+	responseChunk = 16 << 10
+	slowChunk     = 4 << 10
+)
 
 func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) error {
 	for len(p) > 0 {
@@ -206,12 +194,18 @@ func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) err
 		if !hurried && c.lastCall.called() {
 			continue // hurried between the two: its deadline was overwritten
 		}
-		start := time.Now()
-		n, err := c.w.Write(p[:min(len(p), responseChunk)])
+		start, chunk := time.Now(), responseChunk
+		if c.slow {
+			chunk = slowChunk
+		}
+		c.holdUserTimeout()
+		n, err := c.w.Write(p[:min(len(p), chunk)])
 		p = p[n:]
 		if err == nil {
 			err = c.rc.Flush()
 		}
+		c.watch.Stop()
+		c.slow = time.Since(start) > slowWrite
 		if err != nil {
 			// A connection that takes nothing at all is closed by the server or
 			// the kernel at about the time of the deadline.
@@ -226,6 +220,17 @@ func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) err
 	}
 	// Nothing is being written: the deadline must not end the idle stream.
 	return c.rc.SetWriteDeadline(time.Time{})
+}
+
+// holdUserTimeout has the connection's TCP_USER_TIMEOUT taken off if the write
+// that follows has to wait for the client.
+func (c *responseConn) holdUserTimeout() {
+	c.under.restore()
+	if c.watch == nil {
+		c.watch = time.AfterFunc(slowWrite/2, c.under.hold)
+	} else {
+		c.watch.Reset(slowWrite / 2)
+	}
 }
 
 func (c *responseConn) farewell(p []byte) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"io"
 	"strings"
 )
 
@@ -24,6 +25,10 @@ const (
 
 // h2Preface begins a connection: the magic and empty SETTINGS.
 var h2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + h2Frame(h2Settings, 0, 0, "")
+
+// h2Unlimited allows the server to send a gigabyte, on a stream and on all of
+// them.
+var h2Unlimited = h2Frame(h2Settings, 0, 0, "\x00\x04\x40\x00\x00\x00") + h2Frame(h2WindowUpdate, 0, 0, "\x40\x00\x00\x00")
 
 // h2Frame returns one frame.
 func h2Frame(kind, flags byte, stream uint32, payload string) string {
@@ -58,4 +63,30 @@ func h2Request(query string, headers ...string) string {
 		b.WriteString(hpack(headers[i], headers[i+1]))
 	}
 	return b.String()
+}
+
+// h2Body is what the DATA frames of a connection hold, whatever their stream.
+type h2Body struct {
+	io.Reader
+	left int // of the frame
+}
+
+func newH2Body(r io.Reader) io.Reader { return &h2Body{Reader: r} }
+
+func (b *h2Body) Read(p []byte) (int, error) {
+	for b.left == 0 {
+		head := make([]byte, 9)
+		if _, err := io.ReadFull(b.Reader, head); err != nil {
+			return 0, err
+		}
+		size := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
+		if head[3] == h2Data {
+			b.left = size
+		} else if _, err := io.CopyN(io.Discard, b.Reader, int64(size)); err != nil {
+			return 0, err
+		}
+	}
+	n, err := b.Reader.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway"
 )
 
 const (
@@ -43,6 +45,7 @@ func newServer(logger *slog.Logger) *http.Server {
 // without, as load balancers speak it.
 func newPublicServer(cfg *config, logger *slog.Logger) (*http.Server, error) {
 	s := newServer(logger)
+	s.ConnContext = gateway.WithConn
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
 	s.HTTP2 = &http.HTTP2Config{

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -101,17 +102,33 @@ func TestSlowReader(t *testing.T) {
 	for i := range 200 {
 		r.XAdd("sse:a", "data", numbered(i, 10_000)) // 2 MB
 	}
-	conn := dialSmall(t, p.public)
-	fmt.Fprintf(conn, "GET /events?channel=a&replay=all HTTP/1.1\r\nHost: h\r\n\r\n")
-	slow := startSlowReader(t, conn, 20_000, 100)
-	slow.requireKept(3 * writeTimeout)
-	if n := p.metric("sse_gateway_connections"); n != 1 {
+	const query = "channel=a&replay=all"
+	var readers []*slowReader
+	for request, body := range map[string]func(io.Reader) io.Reader{
+		"GET /events?" + query + " HTTP/1.1\r\nHost: h\r\n\r\n":                                     func(r io.Reader) io.Reader { return r },
+		h2Preface + h2Unlimited + h2Frame(h2Headers, h2EndStream|h2EndHeaders, 1, h2Request(query)): newH2Body,
+	} {
+		conn := dialSmall(t, p.public)
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		readers = append(readers, startSlowReader(t, conn, 20_000, 100, body))
+	}
+	for _, slow := range readers {
+		slow.requireKept(3 * writeTimeout)
+	}
+	if n := p.metric("sse_gateway_connections"); n != 2 {
 		t.Errorf("%v connections after %v", n, 3*writeTimeout)
 	}
-	conn.Close()
-	<-slow.done
-	p.awaitMetric(5*time.Second, 1, "sse_gateway_disconnects_total", "client")
-	t.Logf("read %d bytes", slow.read.Load())
+	for _, slow := range readers {
+		slow.Close()
+		<-slow.done
+		if slow.events.Load() == 0 {
+			t.Error("a slow client got nothing")
+		}
+		t.Logf("read %d bytes", slow.read.Load())
+	}
+	p.awaitMetric(5*time.Second, 2, "sse_gateway_disconnects_total", "client")
 }
 
 // A client that reads a byte per second is kept while its connection holds what
@@ -125,7 +142,7 @@ func TestOneByteASecond(t *testing.T) {
 	conn := dialSmall(t, p.public)
 	fmt.Fprintf(conn, "GET /events?channel=a HTTP/1.1\r\nHost: h\r\n\r\n")
 	p.awaitMetric(10*time.Second, 2, "sse_gateway_connections")
-	slow := startSlowReader(t, conn, 1, 1)
+	slow := startSlowReader(t, conn, 1, 1, func(r io.Reader) io.Reader { return r })
 	for i := range events {
 		r.XAdd("sse:a", "data", numbered(i, 50))
 		requireNumbered(t, other, i)
@@ -147,10 +164,11 @@ type slowReader struct {
 	done         chan error // why it has stopped
 }
 
-// startSlowReader reads so many bytes a second.
-func startSlowReader(t *testing.T, conn net.Conn, perSecond rate.Limit, burst int) *slowReader {
+// startSlowReader reads so many bytes a second. body is what finds the events in
+// them.
+func startSlowReader(t *testing.T, conn net.Conn, perSecond rate.Limit, burst int, body func(io.Reader) io.Reader) *slowReader {
 	s := &slowReader{Conn: conn, t: t, pace: rate.NewLimiter(perSecond, burst), done: make(chan error, 1)}
-	go func() { s.done <- s.readEvents() }()
+	go func() { s.done <- s.readEvents(bufio.NewReaderSize(body(s), 16)) }()
 	return s
 }
 
@@ -164,8 +182,7 @@ func (s *slowReader) requireKept(while time.Duration) {
 	}
 }
 
-func (s *slowReader) readEvents() error {
-	in := bufio.NewReaderSize(s, 16)
+func (s *slowReader) readEvents(in *bufio.Reader) error {
 	for next := 0; ; {
 		line, err := in.ReadString('\n')
 		if err != nil {

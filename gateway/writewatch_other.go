@@ -7,4 +7,5 @@ import "net"
 // userTimeout does nothing: there is no such option.
 func userTimeout(net.Conn, int) (was int, ok bool) { return 0, false }
 
-func allAcknowledged(net.Conn) bool { return true }
+// unacknowledged does not know: what a client has taken is seen by the write.
+func unacknowledged(net.Conn) (waiting int, ok bool) { return 0, false }

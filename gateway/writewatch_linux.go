@@ -27,14 +27,14 @@ func userTimeout(c net.Conn, ms int) (was int, ok bool) {
 	return was, err == nil
 }
 
-// allAcknowledged reports that the peer has everything that was written.
-func allAcknowledged(c net.Conn) bool {
-	var waiting int
+// unacknowledged returns how much of what was written to a connection the peer
+// does not have yet, in bytes; ok is false if the system does not tell.
+func unacknowledged(c net.Conn) (waiting int, ok bool) {
 	err := control(c, func(fd int) (err error) {
 		waiting, err = unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 		return err
 	})
-	return err == nil && waiting == 0
+	return waiting, err == nil
 }
 
 // control runs f with the descriptor of a connection, TLS or not.

@@ -1,0 +1,100 @@
+package gateway
+
+import (
+	"net"
+	"time"
+)
+
+// writeWatch looks after one connection while a write to it has to wait for its
+// client. A client is not gone as long as it takes something, however slowly,
+// but the write itself tells only when the kernel has room for more: for a client
+// that takes kilobytes a second that may be longer than the time-out. So what the
+// client has not acknowledged yet is looked at now and then, and the deadline
+// moves on when that has changed.
+//
+// begin and over are called by the goroutine that writes.
+type writeWatch struct {
+	conn     net.Conn
+	deadline func(timeout time.Duration, end time.Time) error // sets the connection's
+	timer    *time.Timer
+
+	// lock guards the fields below. Invariant: nothing is done to the connection
+	// unless it is being written to. It is a channel because whoever waits for one
+	// lets a test's virtual time go on.
+	lock    chan struct{}
+	writing bool
+	since   time.Time // when the write began
+	timeout time.Duration
+	end     time.Time
+	waiting int  // what was not acknowledged at the last look, in bytes; -1 before the first
+	tells   bool // the system does tell that
+	off     int  // the TCP_USER_TIMEOUT that is off because of a slow write, in ms
+}
+
+func newWriteWatch(c net.Conn, deadline func(time.Duration, time.Time) error) *writeWatch {
+	return &writeWatch{conn: c, deadline: deadline, lock: make(chan struct{}, 1)}
+}
+
+// begin is called before a write whose deadline was set for timeout and end.
+func (w *writeWatch) begin(timeout time.Duration, end time.Time) {
+	w.lock <- struct{}{}
+	w.writing, w.since, w.timeout, w.end = true, time.Now(), timeout, end
+	w.waiting, w.tells = -1, false
+	if w.timer == nil {
+		w.timer = time.AfterFunc(slowWrite/2, w.look)
+	} else {
+		w.timer.Reset(slowWrite / 2)
+	}
+	<-w.lock
+}
+
+// over is called after the write. It reports whether the deadline was moved on
+// with all that the client took, so that to have missed it means that nothing
+// was.
+func (w *writeWatch) over() (told bool) {
+	w.timer.Stop()
+	w.lock <- struct{}{}
+	w.writing, told = false, w.tells
+	<-w.lock
+	return told
+}
+
+// look is called while a write waits.
+func (w *writeWatch) look() {
+	w.lock <- struct{}{}
+	defer func() { <-w.lock }()
+	if !w.writing {
+		return
+	}
+	if left := slowWrite/2 - time.Since(w.since); left > 0 { // it was meant for the write before
+		w.timer.Reset(left)
+		return
+	}
+	if was, ok := userTimeout(w.conn, 0); ok && was > 0 {
+		w.off = was
+	}
+	waiting, ok := unacknowledged(w.conn)
+	if !ok {
+		return
+	}
+	if w.tells = true; waiting != w.waiting {
+		w.waiting = waiting
+		_ = w.deadline(w.timeout, w.end)
+	}
+	w.timer.Reset(w.timeout / 8)
+}
+
+// restore puts the TCP_USER_TIMEOUT back, once the client has everything.
+func (w *writeWatch) restore() { restoreUserTimeout(w.conn, &w.off) }
+
+// restoreUserTimeout sets the TCP_USER_TIMEOUT that was off, if the client has
+// everything.
+func restoreUserTimeout(c net.Conn, off *int) {
+	if *off == 0 {
+		return
+	}
+	if waiting, ok := unacknowledged(c); ok && waiting == 0 {
+		_, _ = userTimeout(c, *off)
+		*off = 0
+	}
+}
