@@ -87,15 +87,22 @@ func loadConfig(dev bool) (*config, error) {
 	}
 	// envconfig looks no further than a variable that is set but empty, as
 	// Compose and CI set those that they pass on.
-	if c.RedisURL == "" {
-		c.RedisURL = access.Secret(os.Getenv("REDIS_URL"))
-	}
+	c.RedisURL = access.Secret(os.Getenv(redisVariable()))
 	if dev {
 		if err := c.applyDev(); err != nil {
 			return nil, err
 		}
 	}
 	return &c, c.validate(dev)
+}
+
+// redisVariable names the variable that the Redis URL is read from, so that an
+// error blames the one that has to be changed.
+func redisVariable() string {
+	if os.Getenv("SSE_REDIS_URL") == "" && os.Getenv("REDIS_URL") != "" {
+		return "REDIS_URL"
+	}
+	return "SSE_REDIS_URL"
 }
 
 // applyDev sets the variables that are unset to the defaults of dev.

@@ -56,7 +56,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		Encoder: gateway.FrameEncoder{}, Metrics: &m.Store, Log: log,
 	})
 	if err != nil {
-		return usageError{fmt.Errorf("SSE_REDIS_URL: %w", err)}
+		return usageError{fmt.Errorf("%s: %w", redisVariable(), err)}
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	gc, authorizer, err := gatewayConfig(cfg, st, m, log)

@@ -88,15 +88,16 @@ func (c *config) validateRedis(dev bool) error {
 	switch {
 	case c.RedisURL != "":
 		if err := store.ValidateURL(string(c.RedisURL)); err != nil {
-			return fmt.Errorf("SSE_REDIS_URL=%q: %w", store.RedactURL(string(c.RedisURL)), err)
+			return fmt.Errorf("%s=%q: %w", redisVariable(), store.RedactURL(string(c.RedisURL)), err)
 		}
 	case !dev:
 		return errors.New("SSE_REDIS_URL is not set: set it (or REDIS_URL) to the Redis to read from, such as redis://127.0.0.1:6379, " +
 			"or try `sse-gateway dev`, which needs none")
 	}
 	if c.RedisRead == readReplica && !store.HasReplicas(string(c.RedisURL)) {
-		return &valueError{"SSE_REDIS_READ", string(c.RedisRead), "master, unless SSE_REDIS_URL is redis+sentinel:// or redis+cluster://; " +
-			"to read from one certain replica, make it the server in SSE_REDIS_URL"}
+		name := redisVariable()
+		return &valueError{"SSE_REDIS_READ", string(c.RedisRead), "master, unless " + name + " is redis+sentinel:// or redis+cluster://; " +
+			"to read from one certain replica, make it the server in " + name}
 	}
 	return nil
 }

@@ -161,6 +161,17 @@ func TestWrongRedisURLs(t *testing.T) {
 	}
 }
 
+// The variable that is blamed is the one that has the value.
+func TestWrongRedisURLOfFallback(t *testing.T) {
+	for _, own := range [][]string{nil, {"SSE_REDIS_URL="}} {
+		env := append(own, "REDIS_URL=redis://u:hunter2@h:port", "SSE_PUBLIC_CHANNELS=**")
+		requireUsageError(t, nil, env, `sse-gateway: REDIS_URL="redis://…"`)
+		requireUsageError(t, []string{"dev"}, env, `sse-gateway: REDIS_URL="redis://…"`)
+	}
+	requireUsageError(t, nil, []string{"SSE_REDIS_URL=redis://h:port", "REDIS_URL=redis://h", "SSE_PUBLIC_CHANNELS=**"}, `sse-gateway: SSE_REDIS_URL="redis://…"`)
+	requireUsageError(t, nil, []string{"REDIS_URL=redis://h", "SSE_REDIS_READ=replica", "SSE_PUBLIC_CHANNELS=**"}, "SSE_REDIS_READ", "unless REDIS_URL is", "in REDIS_URL")
+}
+
 func TestWrongTLSFiles(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file.pem")
 	if err := os.WriteFile(file, []byte("not PEM"), 0o600); err != nil {
