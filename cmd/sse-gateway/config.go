@@ -159,7 +159,7 @@ func accepted(typeName string) string {
 	case "bool":
 		return "true or false"
 	case "main.size":
-		return "a size in bytes, or with a unit such as 64KiB, 256MiB or 1GiB"
+		return acceptedSize
 	case "main.logLevel":
 		return "debug, info, warn or error"
 	case "main.role":

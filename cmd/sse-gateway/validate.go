@@ -71,11 +71,18 @@ func (c *config) validateNumbers() error {
 		value, min int
 	}{
 		{"SSE_MAX_CHANNELS", c.MaxChannels, 1}, {"SSE_MAX_CONNECTIONS", c.MaxConnections, 0},
-		{"SSE_MAX_CONNECTIONS_PER_IP", c.MaxConnectionsPerIP, 0}, {"SSE_MAX_EVENT_BYTES", int(c.MaxEventBytes), 1},
-		{"SSE_WINDOW_EVENTS", c.WindowEvents, 1}, {"SSE_WINDOW_MEMORY", int(c.WindowMemory), 1},
+		{"SSE_MAX_CONNECTIONS_PER_IP", c.MaxConnectionsPerIP, 0}, {"SSE_WINDOW_EVENTS", c.WindowEvents, 1},
 	} {
 		if n.value < n.min {
 			return &valueError{n.name, strconv.Itoa(n.value), fmt.Sprintf("a number from %d on", n.min)}
+		}
+	}
+	for _, b := range []struct {
+		name  string
+		value size
+	}{{"SSE_MAX_EVENT_BYTES", c.MaxEventBytes}, {"SSE_WINDOW_MEMORY", c.WindowMemory}} {
+		if b.value == 0 {
+			return &valueError{b.name, "0", acceptedSize}
 		}
 	}
 	if n := c.AuthConcurrency; n < 1 || n > access.MaxAuthConcurrency {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"strconv"
@@ -26,7 +27,10 @@ func (l *list) Decode(s string) error {
 type size int
 
 // maxSize is the largest size that is not a slip of the unit, in bytes.
-const maxSize = 1 << 40
+const maxSize = min(1<<40, math.MaxInt)
+
+// acceptedSize says in words what a size may be.
+var acceptedSize = fmt.Sprintf("a size from 1 byte to %dGiB: a number of bytes, or one with the unit KiB, MiB or GiB, such as 256MiB", maxSize>>30)
 
 // Decode implements envconfig.Decoder.
 func (b *size) Decode(s string) error {
@@ -38,7 +42,7 @@ func (b *size) Decode(s string) error {
 		}
 	}
 	n, err := strconv.ParseUint(s, 10, 64)
-	if err != nil || n > min(maxSize, math.MaxInt)/unit {
+	if err != nil || n > maxSize/unit {
 		return errors.New("not a size")
 	}
 	*b = size(n * unit)

@@ -33,7 +33,7 @@ func requireUsageError(t *testing.T, args, env []string, want ...string) {
 }
 
 func TestWrongValues(t *testing.T) {
-	const duration, number, yesNo, sizes = "a duration such as 500ms, 15s or 2m", "a whole number", "true or false", "a size in bytes"
+	const duration, number, yesNo, sizes = "a duration such as 500ms, 15s or 2m", "a whole number", "true or false", "a size from 1 byte to 1024GiB: a number of bytes, or one with the unit KiB, MiB or GiB"
 	tests := []struct{ name, value, accepted string }{
 		{"SSE_ADDR", "nowhere", "host:port"},
 		{"SSE_ADDR", "127.0.0.1:99999", "host:port"},
@@ -53,12 +53,15 @@ func TestWrongValues(t *testing.T) {
 		{"SSE_TRUSTED_PROXIES", "10.0.0.0/33", "CIDR"},
 		{"SSE_TRUSTED_PROXIES", "10.0.0.0/-1", "CIDR"},
 		{"SSE_MAX_EVENT_BYTES", "1MB", sizes},
-		{"SSE_MAX_EVENT_BYTES", "0", "from 1 on"},
+		{"SSE_MAX_EVENT_BYTES", "0", sizes},
+		{"SSE_MAX_EVENT_BYTES", "9999999999999", sizes},
 		{"SSE_MAX_EVENT_BYTES", "-1", sizes},
 		{"SSE_WINDOW_EVENTS", "0", "from 1 on"},
 		{"SSE_WINDOW_EVENTS", "-3", "from 1 on"},
 		{"SSE_WINDOW_MEMORY", "lots", sizes},
-		{"SSE_WINDOW_MEMORY", "0", "from 1 on"},
+		{"SSE_WINDOW_MEMORY", "0", sizes},
+		{"SSE_WINDOW_MEMORY", "1TiB", sizes},
+		{"SSE_WINDOW_MEMORY", "1025GiB", sizes},
 		{"SSE_CORS_ORIGINS", "example.com", "accepted is"},
 		{"SSE_CORS_ORIGINS", "https://a.example/path", "accepted is"},
 		{"SSE_JWKS_URL", "ftp://keys.example/", "accepted is"},
