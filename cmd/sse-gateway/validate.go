@@ -24,8 +24,11 @@ func (c *config) validate(dev bool) error {
 	if err := c.validateRedis(dev); err != nil {
 		return err
 	}
-	if (c.TLSCertFile == "") != (c.TLSKeyFile == "") {
-		return errors.New("SSE_TLS_CERT_FILE and SSE_TLS_KEY_FILE: one is set and the other is not; accepted is both or none")
+	switch cert, key := c.TLSCertFile, c.TLSKeyFile; {
+	case cert != "" && key == "":
+		return &valueError{"SSE_TLS_CERT_FILE", cert, "a certificate with its key, and SSE_TLS_KEY_FILE is not set: set both or none"}
+	case cert == "" && key != "":
+		return &valueError{"SSE_TLS_KEY_FILE", key, "a key with its certificate, and SSE_TLS_CERT_FILE is not set: set both or none"}
 	}
 	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
 		return &valueError{"SSE_PROXY_PROTOCOL", "true", "true only with SSE_TRUSTED_PROXIES, which says whose headers count"}
