@@ -183,10 +183,8 @@ func (e *endpoint) setParams(u *url.URL, secure bool) error {
 	if err != nil {
 		return errors.New("its parameters cannot be read")
 	}
-	for name := range q {
-		if !slices.Contains(params, name) {
-			return fmt.Errorf("it has a parameter that is none of %s", strings.Join(params, ", "))
-		}
+	if name, ok := unknownParam(u.RawQuery); ok {
+		return fmt.Errorf("it has a parameter%s that is none of %s", name, strings.Join(params, ", "))
 	}
 	if s := q.Get("db"); s != "" {
 		db, err := strconv.ParseUint(s, 10, 31)
@@ -214,6 +212,35 @@ func (e *endpoint) setParams(u *url.URL, secure bool) error {
 	e.tls, err = tlsConfig(q.Get("ca"), q.Get("cert"), q.Get("key"), q.Get("server_name"))
 	return err
 }
+
+// maxParamName is how long the name of a parameter may be to be shown, in bytes.
+const maxParamName = 32
+
+// unknownParam finds the first parameter that is not known, and returns its name
+// with a blank before it, or "" if that may be part of a secret: after an & that
+// was not escaped the rest of a user or password is taken for a name, and without
+// a = it may be anything.
+func unknownParam(query string) (name string, ok bool) {
+	secret := false
+	for pair := range strings.SplitSeq(query, "&") {
+		raw, _, assigned := strings.Cut(pair, "=")
+		switch name, err := url.QueryUnescape(raw); {
+		case pair == "":
+		case err != nil || !slices.Contains(params, name):
+			if secret || !assigned || raw == "" || len(raw) > maxParamName || strings.ContainsFunc(raw, notInName) {
+				return "", true
+			}
+			return " " + raw, true
+		default:
+			secret = secret || name == "sentinel_user" || name == "sentinel_password"
+		}
+	}
+	return "", false
+}
+
+// notInName reports whether a character is one that names of parameters do not
+// have.
+func notInName(r rune) bool { return (r|0x20 < 'a' || r|0x20 > 'z') && r != '_' && r != '-' }
 
 // tlsConfig reads the files that a rediss:// URL names; empty names are
 // defaults: the system's authorities, no client certificate, the host's name.
