@@ -117,8 +117,11 @@ func TestRefusals(t *testing.T) {
 		if res.StatusCode != c.status || res.Header.Get("Allow") != c.allow {
 			t.Errorf("%s %s: %s, Allow %q", c.method, c.path, res.Status, res.Header.Get("Allow"))
 		}
-		var p problem
-		if err := json.NewDecoder(res.Body).Decode(&p); err != nil || p.Status != c.status ||
+		var p struct {
+			Type   string
+			Status int
+		}
+		if err := json.NewDecoder(res.Body).Decode(&p); err != nil || p.Status != c.status || p.Type != "about:blank" ||
 			res.Header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s %s: not a problem document: %+v, %v", c.method, c.path, p, err)
 		}

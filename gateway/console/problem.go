@@ -4,6 +4,7 @@ import "net/http"
 
 // problem is an error answer as RFC 9457 has it.
 type problem struct {
+	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
@@ -11,7 +12,7 @@ type problem struct {
 
 func writeProblem(w http.ResponseWriter, status int, detail string) {
 	writeJSON(w, status, "application/problem+json",
-		problem{Title: http.StatusText(status), Status: status, Detail: detail})
+		problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail})
 }
 
 // problems sets the headers that every answer has, and turns the mux's own 404
