@@ -4,6 +4,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -190,7 +191,7 @@ func (g *Gateway) open(r *http.Request, a *admission) (*stream, error) {
 		}
 		if err != nil {
 			s.close()
-			return nil, storeProblem(err)
+			return nil, storeProblem(channel, err)
 		}
 	}
 	return s, nil
@@ -215,11 +216,11 @@ func (s *stream) position(ctx context.Context, i int, req *request) (err error) 
 	return err
 }
 
-// storeProblem says what an error of the store means to a client.
-func storeProblem(err error) *problem {
+// storeProblem says what an error of the store about a channel means to a client.
+func storeProblem(channel string, err error) *problem {
 	if errors.Is(err, store.ErrWrongType) {
 		return &problem{status: http.StatusConflict, reason: metrics.RefusedWrongType, cause: err,
-			detail: "the channel's key in Redis is of another type than a stream"}
+			detail: fmt.Sprintf("channel %q: its key in Redis is of another type than a stream", channel)}
 	}
 	return &problem{status: http.StatusServiceUnavailable, reason: metrics.RefusedRedis, passing: true, cause: err,
 		detail: "the channel cannot be read at the moment"}

@@ -78,8 +78,8 @@ func TestProblems(t *testing.T) {
 		{"GET", "/events?channel=a&envelope=junk", 400, `"junk"`, "bad_request"},
 		{"GET", "/events?channel=a%00", 400, `"a\x00"`, "bad_request"},
 		{"GET", "/events?channel=%", 400, "malformed", "bad_request"},
-		{"GET", "/events?channel=text", 409, "another type", "wrong_type"},
-		{"GET", "/events?channel=a&channel=list", 409, "another type", "wrong_type"},
+		{"GET", "/events?channel=text", 409, `channel "text": its key in Redis is of another type`, "wrong_type"},
+		{"GET", "/events?channel=a&channel=list", 409, `"list"`, "wrong_type"},
 		{"GET", "/events?channel=text&replay=5", 409, "another type", "wrong_type"},
 	} {
 		for _, proto := range []string{http11, h2c} {
