@@ -112,7 +112,9 @@ func (s *session) finishCheck(ctx context.Context, r *tailRead) error {
 		}
 		look = stretch{} // not a stream any more: as good as gone
 	}
-	r.w.wrongType.Store(err != nil)
+	if was := r.w.wrongType.Swap(err != nil); err != nil && !was {
+		s.n.store.metrics.RedisErrors.WithLabelValues(errorKind(err)).Inc() // once, however often it is read again
+	}
 	if look.full && len(look.entries) == 0 {
 		s.n.enqueue(r.w, r.why|readChecked) // the others have taken all the room
 		return nil

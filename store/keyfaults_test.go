@@ -116,6 +116,31 @@ func TestKeyFaults(t *testing.T) {
 	}
 }
 
+// A key that becomes another type under its subscribers is an error once for
+// each time, not for each look at it; the stream stays open, and goes on.
+func TestWrongTypeIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), nil)
+	counted := s.m.Store.RedisErrors.WithLabelValues("wrong_type")
+	r := s.subscribe(t, "a")
+	for times := range 3 {
+		r.awaitID(srv.XAdd("sse:a", "data", "x"))
+		if got := value(counted); got != float64(times) {
+			t.Fatalf("%v errors are counted after %d changes of type", got, times)
+		}
+		for _, change := range [][]any{{"SET", "sse:a", "x"}, {"APPEND", "sse:a", "y"}, {"SETRANGE", "sse:a", 0, "z"}} {
+			srv.Do(change...)
+			settle(t, s, "a")
+		}
+		if got := value(counted); got != float64(times+1) {
+			t.Fatalf("%v errors are counted, want %d", got, times+1)
+		}
+		srv.Do("DEL", "sse:a")
+		settle(t, s, "a")
+	}
+}
+
 // x is the command that adds the entry <ms>-0 with ms as data.
 func x(ms int) string { return fmt.Sprintf("XADD %%[1]s %d-0 data %d", ms, ms) }
 
