@@ -22,6 +22,9 @@ func ask(h http.Handler, method, path, body string, header ...string) *http.Resp
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
+	if host := r.Header.Get("Host"); host != "" {
+		r.Host = host
+	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	return w.Result()
@@ -161,8 +164,13 @@ func TestPublish(t *testing.T) {
 		header     []string
 		status     int
 	}{
-		{"same origin", good, []string{"Content-Type", kind, "Sec-Fetch-Site", "same-origin"}, 200},
-		{"origin is the host", good, []string{"Content-Type", kind + "; charset=utf-8", "Origin", "http://example.com"}, 200},
+		{"same origin", good, []string{"Content-Type", kind, "Host", "127.0.0.1:8080", "Sec-Fetch-Site", "same-origin"}, 200},
+		{"origin is the host", good, []string{"Content-Type", kind + "; charset=utf-8", "Host", "LOCALHOST", "Origin", "http://LOCALHOST"}, 200},
+		{"a host of ours", good, []string{"Content-Type", kind, "Host", "dev.localhost:80", "Sec-Fetch-Site", "same-origin"}, 200},
+		{"an address", good, []string{"Content-Type", kind, "Host", "[fd00::1]:8080", "Sec-Fetch-Site", "same-origin"}, 200},
+		{"a name that leads here", good, []string{"Content-Type", kind, "Host", "evil.example:8080", "Sec-Fetch-Site", "same-origin"}, 403},
+		{"its origin", good, []string{"Content-Type", kind, "Host", "evil.example", "Origin", "http://evil.example"}, 403},
+		{"a name like an address", good, []string{"Content-Type", kind, "Host", "127.0.0.1.evil.example", "Origin", "http://127.0.0.1.evil.example"}, 403},
 		{"no browser", good, []string{"Content-Type", kind}, 200},
 		{"cross-site", good, []string{"Content-Type", kind, "Sec-Fetch-Site", "cross-site"}, 403},
 		{"same site, other origin", good, []string{"Content-Type", kind, "Sec-Fetch-Site", "same-site"}, 403},

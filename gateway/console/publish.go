@@ -6,6 +6,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 )
@@ -30,6 +33,10 @@ func publisher(opts Options) http.Handler {
 			writeProblem(w, http.StatusForbidden, "publishing is for this gateway's own page only")
 			return
 		}
+		if isBrowser(r) && !isOwnHost(r.Host) {
+			writeProblem(w, http.StatusForbidden, "to publish, open the page at an IP address or at localhost, not under a name that anybody's DNS may have")
+			return
+		}
 		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 			writeProblem(w, http.StatusUnsupportedMediaType, "the content type must be application/json")
 			return
@@ -51,6 +58,21 @@ func publisher(opts Options) http.Handler {
 		}
 		writeJSON(w, http.StatusOK, "application/json", map[string]string{"id": id})
 	})
+}
+
+// isBrowser reports whether a browser says that it asks, as all do for a POST.
+func isBrowser(r *http.Request) bool {
+	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
+}
+
+// isOwnHost reports whether no other site's page can have been opened under a
+// request's Host. Anybody's name may be made to lead here once its page is loaded
+// (DNS rebinding), and then that page counts as this gateway's own.
+func isOwnHost(host string) bool {
+	u := url.URL{Host: host}
+	name := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	_, err := netip.ParseAddr(name)
+	return err == nil || name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
 // decodePublish reads and checks the request. It returns status 0, or the
