@@ -27,6 +27,7 @@ type takenConn struct {
 	park     bool // it is plain TCP, on a system that has a poller for it
 	failed   bool // a write has failed
 	watch    *writeWatch
+	silence  *heldTimeout
 	woken    atomic.Bool
 	lastCall lastCall
 }
@@ -38,7 +39,8 @@ const tlsChunk = 4 << 10
 
 func newTakenConn(c net.Conn, park bool) *takenConn {
 	t := &takenConn{Conn: c, chunk: maxBatch, park: park}
-	t.watch = newWriteWatch(c, t.setDeadline)
+	t.silence = &heldTimeout{conn: c}
+	t.watch = newWriteWatch(c, t.setDeadline, t.silence.hold, nil)
 	if _, ok := c.(*tls.Conn); ok {
 		t.chunk = tlsChunk
 	}
@@ -57,7 +59,7 @@ func (c *takenConn) hurry() {
 }
 
 func (c *takenConn) write(p []byte, timeout time.Duration, end time.Time) error {
-	c.watch.restore()
+	c.silence.restore()
 	for len(p) > 0 {
 		if err := c.setDeadline(timeout, end); err != nil {
 			return err
@@ -75,16 +77,8 @@ func (c *takenConn) write(p []byte, timeout time.Duration, end time.Time) error 
 	return nil
 }
 
-// setDeadline gives the client that long to take something, but not longer than
-// until end and the last call.
 func (c *takenConn) setDeadline(timeout time.Duration, end time.Time) error {
-	for {
-		deadline, hurried := c.lastCall.limit(writeDeadline(timeout, end))
-		if err := c.SetWriteDeadline(deadline); err != nil || hurried || !c.lastCall.called() {
-			return err
-		}
-		// Hurried between the two: its deadline was overwritten.
-	}
+	return c.lastCall.setDeadline(c.SetWriteDeadline, timeout, end)
 }
 
 func (c *takenConn) farewell(p []byte) {
@@ -123,7 +117,7 @@ func (c *takenConn) wait(until time.Time) error {
 
 // parkable leaves out a connection whose TCP_USER_TIMEOUT is off: nobody would
 // put it back.
-func (c *takenConn) parkable() bool { return c.park && c.watch.off == 0 }
+func (c *takenConn) parkable() bool { return c.park && !c.silence.isOff() }
 
 func (c *takenConn) close() {
 	if t, ok := c.Conn.(*tls.Conn); ok && c.failed {
@@ -144,8 +138,8 @@ type responseConn struct {
 	ctx   context.Context // ends when the client goes
 	woken chan struct{}   // capacity 1
 	slow  bool            // the last write had to wait for the client
-	under *sharedConn     // nil if it is not known
-	watch *time.Timer     // runs while a write does; nil before the first
+	under *heldTimeout    // the connection, which other streams share
+	watch *writeWatch
 
 	lastCall lastCall
 
@@ -156,8 +150,9 @@ type responseConn struct {
 }
 
 func newResponseConn(w http.ResponseWriter, r *http.Request) *responseConn {
-	under, _ := r.Context().Value(connKey{}).(*sharedConn)
-	return &responseConn{w: w, rc: http.NewResponseController(w), ctx: r.Context(), woken: make(chan struct{}, 1), under: under}
+	c := &responseConn{w: w, rc: http.NewResponseController(w), ctx: r.Context(), woken: make(chan struct{}, 1), under: connOf(r.Context())}
+	c.watch = newWriteWatch(c.under.conn, c.setDeadline, c.under.hold, c.under.close)
+	return c
 }
 
 func (c *responseConn) wake() {
@@ -186,25 +181,22 @@ const (
 )
 
 func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) error {
+	c.under.restore()
 	for len(p) > 0 {
-		deadline, hurried := c.lastCall.limit(writeDeadline(timeout, end))
-		if err := c.rc.SetWriteDeadline(deadline); err != nil {
+		if err := c.setDeadline(timeout, end); err != nil {
 			return err
-		}
-		if !hurried && c.lastCall.called() {
-			continue // hurried between the two: its deadline was overwritten
 		}
 		start, chunk := time.Now(), responseChunk
 		if c.slow {
 			chunk = slowChunk
 		}
-		c.holdUserTimeout()
+		c.watch.begin(timeout, end)
 		n, err := c.w.Write(p[:min(len(p), chunk)])
 		p = p[n:]
 		if err == nil {
 			err = c.rc.Flush()
 		}
-		c.watch.Stop()
+		c.watch.over()
 		c.slow = time.Since(start) > slowWrite
 		if err != nil {
 			// A connection that takes nothing at all is closed by the server or
@@ -222,15 +214,8 @@ func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) err
 	return c.rc.SetWriteDeadline(time.Time{})
 }
 
-// holdUserTimeout has the connection's TCP_USER_TIMEOUT taken off if the write
-// that follows has to wait for the client.
-func (c *responseConn) holdUserTimeout() {
-	c.under.restore()
-	if c.watch == nil {
-		c.watch = time.AfterFunc(slowWrite/2, c.under.hold)
-	} else {
-		c.watch.Reset(slowWrite / 2)
-	}
+func (c *responseConn) setDeadline(timeout time.Duration, end time.Time) error {
+	return c.lastCall.setDeadline(c.rc.SetWriteDeadline, timeout, end)
 }
 
 func (c *responseConn) farewell(p []byte) {
@@ -283,6 +268,18 @@ func (l *lastCall) limit(deadline time.Time) (_ time.Time, called bool) {
 		return deadline, false
 	}
 	return earlier(deadline, atMonotonic(at)), true
+}
+
+// setDeadline calls set so that the client has that long to take something, but
+// not longer than until end and the last call.
+func (l *lastCall) setDeadline(set func(time.Time) error, timeout time.Duration, end time.Time) error {
+	for {
+		deadline, called := l.limit(writeDeadline(timeout, end))
+		if err := set(deadline); err != nil || called || !l.called() {
+			return err
+		}
+		// Called between the two: that deadline was overwritten.
+	}
 }
 
 // writeDeadline returns when a write that begins now has to be done.

@@ -15,7 +15,9 @@ import (
 // begin and over are called by the goroutine that writes.
 type writeWatch struct {
 	conn     net.Conn
-	deadline func(timeout time.Duration, end time.Time) error // sets the connection's
+	deadline func(timeout time.Duration, end time.Time) error // sets the write's
+	slow     func()                                           // the write has to wait
+	stuck    func()                                           // the client has taken nothing for the time-out; may be nil
 	timer    *time.Timer
 
 	// lock guards the fields below. Invariant: nothing is done to the connection
@@ -26,13 +28,13 @@ type writeWatch struct {
 	since   time.Time // when the write began
 	timeout time.Duration
 	end     time.Time
-	waiting int  // what was not acknowledged at the last look, in bytes; -1 before the first
-	tells   bool // the system does tell that
-	off     int  // the TCP_USER_TIMEOUT that is off because of a slow write, in ms
+	waiting int       // what was not acknowledged at the last look, in bytes; -1 before the first
+	changed time.Time // when that did
+	tells   bool      // the system does tell that
 }
 
-func newWriteWatch(c net.Conn, deadline func(time.Duration, time.Time) error) *writeWatch {
-	return &writeWatch{conn: c, deadline: deadline, lock: make(chan struct{}, 1)}
+func newWriteWatch(c net.Conn, deadline func(time.Duration, time.Time) error, slow, stuck func()) *writeWatch {
+	return &writeWatch{conn: c, deadline: deadline, slow: slow, stuck: stuck, lock: make(chan struct{}, 1)}
 }
 
 // begin is called before a write whose deadline was set for timeout and end.
@@ -70,31 +72,21 @@ func (w *writeWatch) look() {
 		w.timer.Reset(left)
 		return
 	}
-	if was, ok := userTimeout(w.conn, 0); ok && was > 0 {
-		w.off = was
-	}
+	w.slow()
 	waiting, ok := unacknowledged(w.conn)
 	if !ok {
 		return
 	}
-	if w.tells = true; waiting != w.waiting {
-		w.waiting = waiting
-		_ = w.deadline(w.timeout, w.end)
-	}
-	w.timer.Reset(w.timeout / 8)
-}
-
-// restore puts the TCP_USER_TIMEOUT back, once the client has everything.
-func (w *writeWatch) restore() { restoreUserTimeout(w.conn, &w.off) }
-
-// restoreUserTimeout sets the TCP_USER_TIMEOUT that was off, if the client has
-// everything.
-func restoreUserTimeout(c net.Conn, off *int) {
-	if *off == 0 {
+	w.tells = true
+	switch now := time.Now(); {
+	case waiting != w.waiting:
+		w.waiting, w.changed = waiting, now
+		if waiting > 0 { // or the write waits for something else: the flow control of HTTP/2
+			_ = w.deadline(w.timeout, w.end)
+		}
+	case waiting > 0 && w.stuck != nil && now.Sub(w.changed) >= w.timeout:
+		w.stuck()
 		return
 	}
-	if waiting, ok := unacknowledged(c); ok && waiting == 0 {
-		_, _ = userTimeout(c, *off)
-		*off = 0
-	}
+	w.timer.Reset(w.timeout / 8)
 }

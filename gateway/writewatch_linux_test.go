@@ -62,7 +62,7 @@ func TestTimeoutThatIsSwitchedOffLate(t *testing.T) {
 				t.Error("the time-out of a connection was switched off when it could be parked already")
 			}
 			// The client has everything.
-			c.watch.restore()
+			c.silence.restore()
 			if !c.parkable() || userTimeoutOf(t, server) != timeout {
 				t.Errorf("in the end the time-out is %v, and the connection can be parked: %v", userTimeoutOf(t, server), c.parkable())
 			}

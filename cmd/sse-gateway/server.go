@@ -51,8 +51,9 @@ func newPublicServer(cfg *config, logger *slog.Logger) (*http.Server, error) {
 	s.HTTP2 = &http.HTTP2Config{
 		MaxConcurrentStreams: h2Streams, SendPingTimeout: h2Silence, PingTimeout: h2Silence,
 		// A write deadline of a stream does not reach the connection that all
-		// its streams share.
-		WriteByteTimeout: cfg.WriteTimeout,
+		// its streams share. The gateway closes one whose client takes nothing; this
+		// is for what else is written, and counts what the kernel takes only.
+		WriteByteTimeout: 2 * cfg.WriteTimeout,
 	}
 	if cfg.TLSCertFile == "" {
 		s.Protocols.SetUnencryptedHTTP2(true)

@@ -112,7 +112,7 @@ func TestSlowReader(t *testing.T) {
 		if _, err := io.WriteString(conn, request); err != nil {
 			t.Fatal(err)
 		}
-		readers = append(readers, startSlowReader(t, conn, 20_000, 100, body))
+		readers = append(readers, startSlowReader(t, conn, 8_000, 100, body))
 	}
 	requireKept(t, 3*writeTimeout, readers...)
 	if n := p.metric("sse_gateway_connections"); n != 2 {
