@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // small keeps little in memory, so that most of the past is read from Redis.
@@ -193,6 +195,8 @@ func TestReplayAndSince(t *testing.T) {
 	r := newRig(t, small)
 	start := time.Now()
 	ids := r.publishN("a", 10)
+	// What has the time of now is since now, too.
+	redistest.Eventually(t, patience, "the next millisecond", func() bool { return fmt.Sprint(time.Now().UnixMilli(), "-") > ids[9] })
 	var ofA, ofB []*client
 	for query, from := range map[string]int{
 		"replay=3": 7, "replay=0": 10, "replay=10": 0, "replay=1000": 0, "replay=2147483647": 0, "replay=all": 0,
