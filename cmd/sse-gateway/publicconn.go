@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -87,7 +88,9 @@ func (c *clientConn) Read(p []byte) (int, error) {
 		}
 	}
 	if c.meter.empty() && !c.exempt {
-		c.pause()
+		if err := c.pause(); err != nil {
+			return 0, err
+		}
 	}
 	n, err := c.TCPConn.Read(p)
 	c.meter.take(n)
@@ -101,11 +104,12 @@ func (c *clientConn) Write(p []byte) (int, error) {
 }
 
 // pause waits until the client may send again. It ends early with the
-// connection, and with the deadline, which the read that follows will find.
-func (c *clientConn) pause() {
+// connection, which the read that follows will find, and fails with the deadline,
+// which it might not find yet: that is another clock's.
+func (c *clientConn) pause() error {
 	wait := c.meter.fill(time.Now())
 	if wait == 0 {
-		return
+		return nil
 	}
 	changed := c.paused.Load()
 	if changed == nil {
@@ -119,20 +123,24 @@ func (c *clientConn) pause() {
 	defer timer.Stop()
 	for !c.closed.Load() {
 		var due <-chan time.Time
-		if at := c.deadline.Load(); at != 0 {
+		at := c.deadline.Load()
+		if at != 0 {
 			due = time.After(time.Until(time.Unix(0, at)))
 		}
 		select {
 		case <-timer.C:
 			if wait = c.meter.fill(time.Now()); wait == 0 {
-				return
+				return nil
 			}
 			timer.Reset(wait)
 		case <-due:
-			return
+			if c.deadline.Load() == at { // or it was moved in this moment
+				return os.ErrDeadlineExceeded
+			}
 		case <-*changed:
 		}
 	}
+	return nil
 }
 
 // nudge has a pause look at the deadline, and whether there is a connection.
