@@ -9,7 +9,7 @@ import (
 // client. A client is not gone as long as it takes something, however slowly,
 // but the write itself tells only when the kernel has room for more: for a client
 // that takes kilobytes a second that may be longer than the time-out. So what the
-// client has not acknowledged yet is looked at now and then, and the deadline
+// client has acknowledged is looked at now and then, and the deadline
 // moves on when that has changed.
 //
 // begin and over are called by the goroutine that writes.
@@ -28,7 +28,8 @@ type writeWatch struct {
 	since   time.Time // when the write began
 	timeout time.Duration
 	end     time.Time
-	waiting int       // what was not acknowledged at the last look, in bytes; -1 before the first
+	looked  bool      // there was a look
+	taken   uint64    // what was acknowledged by then, in bytes
 	changed time.Time // when that did
 	tells   bool      // the system does tell that
 }
@@ -41,7 +42,7 @@ func newWriteWatch(c net.Conn, deadline func(time.Duration, time.Time) error, sl
 func (w *writeWatch) begin(timeout time.Duration, end time.Time) {
 	w.lock <- struct{}{}
 	w.writing, w.since, w.timeout, w.end = true, time.Now(), timeout, end
-	w.waiting, w.tells = -1, false
+	w.looked, w.tells = false, false
 	if w.timer == nil {
 		w.timer = time.AfterFunc(slowWrite/2, w.look)
 	} else {
@@ -73,14 +74,15 @@ func (w *writeWatch) look() {
 		return
 	}
 	w.slow()
+	n, told := taken(w.conn)
 	waiting, ok := unacknowledged(w.conn)
-	if !ok {
+	if !told || !ok {
 		return
 	}
 	w.tells = true
 	switch now := time.Now(); {
-	case waiting != w.waiting:
-		w.waiting, w.changed = waiting, now
+	case !w.looked || n != w.taken:
+		w.looked, w.taken, w.changed = true, n, now
 		if waiting > 0 { // or the write waits for something else: the flow control of HTTP/2
 			_ = w.deadline(w.timeout, w.end)
 		}

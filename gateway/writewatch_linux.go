@@ -37,6 +37,19 @@ func unacknowledged(c net.Conn) (waiting int, ok bool) {
 	return waiting, err == nil
 }
 
+// taken returns how many bytes the peer has acknowledged since the connection
+// began, which only grows; ok is false if the system does not tell.
+func taken(c net.Conn) (n uint64, ok bool) {
+	err := control(c, func(fd int) error {
+		info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil {
+			n = info.Bytes_acked
+		}
+		return err
+	})
+	return n, err == nil
+}
+
 // control runs f with the descriptor of a connection, TLS or not.
 func control(c net.Conn, f func(fd int) error) error {
 	if t, is := c.(*tls.Conn); is {

@@ -96,7 +96,7 @@ func TestClientThatStopsForAWhile(t *testing.T) {
 // timeout, and gets what it gets in order.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
-	const writeTimeout = 4 * time.Second
+	const writeTimeout = 6 * time.Second
 	r := redistest.Start(t)
 	p := startGateway(t, gatewayEnv(r.URL(), "SSE_WRITE_TIMEOUT="+writeTimeout.String(), "SSE_WINDOW_EVENTS=16")...)
 	for i := range 200 {
@@ -112,7 +112,7 @@ func TestSlowReader(t *testing.T) {
 		if _, err := io.WriteString(conn, request); err != nil {
 			t.Fatal(err)
 		}
-		readers = append(readers, startSlowReader(t, conn, 8_000, 100, body))
+		readers = append(readers, startSlowReader(t, conn, 20_000, 100, body))
 	}
 	requireKept(t, 3*writeTimeout, readers...)
 	if n := p.metric("sse_gateway_connections"); n != 2 {
