@@ -151,7 +151,7 @@ type responseConn struct {
 
 func newResponseConn(w http.ResponseWriter, r *http.Request) *responseConn {
 	c := &responseConn{w: w, rc: http.NewResponseController(w), ctx: r.Context(), woken: make(chan struct{}, 1), under: connOf(r.Context())}
-	c.watch = newWriteWatch(c.under.conn, c.setDeadline, c.under.hold, c.under.close)
+	c.watch = newWriteWatch(c.under.conn, c.setDeadline, c.under.hold, c.stuck)
 	return c
 }
 
@@ -212,6 +212,14 @@ func (c *responseConn) write(p []byte, timeout time.Duration, end time.Time) err
 	}
 	// Nothing is being written: the deadline must not end the idle stream.
 	return c.rc.SetWriteDeadline(time.Time{})
+}
+
+// stuck ends the connection, with all its streams: its client has taken nothing
+// for the write time-out. That a stream which is over had less is its own affair.
+func (c *responseConn) stuck() {
+	if !c.lastCall.called() {
+		c.under.close()
+	}
 }
 
 func (c *responseConn) setDeadline(timeout time.Duration, end time.Time) error {

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"syscall"
@@ -143,6 +144,46 @@ func TestClientThatTakesLittle(t *testing.T) {
 			start := time.Now()
 			if err := newTakenConn(server, false).write(make([]byte, 512<<10), timeout, time.Time{}); err != nil {
 				t.Errorf("it was given up after %v: %v", time.Since(start), err)
+			}
+		})
+	}
+}
+
+// heldResponse is a response whose write waits until it is let go.
+type heldResponse struct {
+	slowResponse
+	goOn chan struct{}
+}
+
+func (w *heldResponse) Write(p []byte) (int, error) { <-w.goOn; return 0, os.ErrDeadlineExceeded }
+
+// A connection of HTTP/2 that takes nothing is closed after the write time-out,
+// but not because one of its streams has little time for its last word.
+func TestConnectionThatTakesNothing(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		write  func(c *responseConn)
+		closed bool
+	}{
+		"an event":   {func(c *responseConn) { _ = c.write([]byte("x"), time.Second, time.Time{}) }, true},
+		"a farewell": {func(c *responseConn) { c.farewell([]byte("x")) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, _ := slowPair(t)
+			_ = server.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+			if _, err := server.Write(make([]byte, 4<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal(err)
+			}
+			r, err := http.NewRequestWithContext(WithConn(t.Context(), server), http.MethodGet, "/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := &heldResponse{goOn: make(chan struct{})}
+			time.AfterFunc(4*time.Second, func() { close(w.goOn) })
+			tt.write(newResponseConn(w, r))
+			if closed := errors.Is(server.SetDeadline(time.Time{}), net.ErrClosed); closed != tt.closed {
+				t.Errorf("the connection was closed: %v", closed)
 			}
 		})
 	}
