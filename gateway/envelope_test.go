@@ -41,7 +41,7 @@ func TestEnvelope(t *testing.T) {
 		"NUL":         {fieldsOf("data", "\x00"), `"event":"message","data":"\u0000"`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			frame, _ := FrameEncoder{}.EncodeEntry("orders", testID, tc.fields)
+			frame := FrameEncoder{}.EncodeEntry("orders", testID, tc.fields).Frame
 			got := wholeEnvelope("orders", testID, rest(frame))
 			want := `data: {"channel":"orders","id":"1700000000000-7",` + tc.want + "}\n\n"
 			if string(got) != want {
@@ -73,7 +73,7 @@ func TestEnvelopeInParts(t *testing.T) {
 	for what, text := range longTexts() {
 		name := strings.NewReplacer("\n", "").Replace(text)
 		for i, e := range []published{{testID, fieldsOf("data", text)}, {testID, fieldsOf("event", name, "data", text)}, {testID, fieldsOf(text, text)}} {
-			frame, _ := FrameEncoder{}.EncodeEntry("orders", testID, e.fields)
+			frame := FrameEncoder{}.EncodeEntry("orders", testID, e.fields).Frame
 			whole := wholeEnvelope("orders", testID, rest(frame))
 			checkStream(t, append(appendID(nil, testID), whole...), 1000, []published{e}, func(published) string { return testID.String() }, "orders")
 			for _, limit := range []int{1, 100, slowBatch} {
@@ -114,7 +114,7 @@ func envelopeStreams(t *testing.T, n int) (*engine, []*stream) {
 func TestEnvelopesShareTheFrame(t *testing.T) {
 	_, streams := envelopeStreams(t, 3)
 	streams[2].slow = true
-	frame, _ := FrameEncoder{}.EncodeEntry("a", testID, fieldsOf("event", "e", "data", strings.Repeat("\x01", 1<<18)))
+	frame := FrameEncoder{}.EncodeEntry("a", testID, fieldsOf("event", "e", "data", strings.Repeat("\x01", 1<<18))).Frame
 	entry := store.Entry{ID: testID, Frame: frame}
 	want := string(appendID(nil, testID)) + string(wholeEnvelope("a", testID, rest(frame)))
 	for i, s := range streams {

@@ -23,8 +23,9 @@ type FrameEncoder struct{}
 
 // EncodeEntry implements store.Encoder. What a publisher writes can become
 // data and, if it is a proper one, the name of the event, and nothing else.
-func (FrameEncoder) EncodeEntry(_ string, id store.ID, fields [][]byte) (frame []byte, nameDropped bool) {
+func (FrameEncoder) EncodeEntry(_ string, id store.ID, fields [][]byte) store.Encoded {
 	var data, name []byte
+	nameDropped := false
 	hasData, hasName := false, false
 	for i := 0; i+1 < len(fields); i += 2 {
 		switch {
@@ -53,7 +54,7 @@ func (FrameEncoder) EncodeEntry(_ string, id store.ID, fields [][]byte) (frame [
 	if cap(b) <= maxScratch {
 		*scratch = b
 	}
-	return bytes.Clone(b), nameDropped
+	return store.Encoded{Frame: bytes.Clone(b), NameDropped: nameDropped}
 }
 
 // scratchPool has buffers to make frames in; what is kept of a frame is a copy

@@ -23,14 +23,14 @@ func TestFramesAllocateLittle(t *testing.T) {
 			t.Errorf("EncodeEntry, %s: %v allocations", name, n)
 		}
 	}
-	frame, _ := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", "hello"))
+	frame := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", "hello")).Frame
 	several := &stream{channels: make([]channelState, 8), names: signature([]string{"a", "b"})}
 	if n := testing.AllocsPerRun(1000, func() {
 		b = append(several.appendIDLine(b[:0], 3, store.MaxID), rest(frame)...)
 	}); n > 0 {
 		t.Errorf("the id line of several channels: %v allocations", n)
 	}
-	large, _ := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("\x01", 10_000)))
+	large := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("\x01", 10_000))).Frame
 	for _, frame := range [][]byte{frame, large} {
 		if n := testing.AllocsPerRun(100, func() {
 			part, left, in := appendEnvelopeHead(b[:0], "orders", testID, rest(frame))

@@ -139,7 +139,8 @@ func FuzzFrames(f *testing.F) {
 		}
 		var single, several, enveloped []byte
 		for _, e := range entries {
-			frame, dropped := FrameEncoder{}.EncodeEntry("b", e.id, e.fields)
+			encoded := FrameEncoder{}.EncodeEntry("b", e.id, e.fields)
+			frame, dropped := encoded.Frame, encoded.NameDropped
 			if _, want := e.name(); dropped != want {
 				t.Errorf("the name of %q is dropped: %v, want %v", e.fields, dropped, want)
 			}

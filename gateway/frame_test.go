@@ -68,10 +68,10 @@ func TestEncodeEntry(t *testing.T) {
 		"no data, an object in a key": {fieldsOf(`{"a":1}`, "\r\ndata: x\n\n"), `data: {"{\"a\":1}":"\r\ndata: x\n\n"}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			frame, dropped := FrameEncoder{}.EncodeEntry("orders", testID, tc.fields)
+			got := FrameEncoder{}.EncodeEntry("orders", testID, tc.fields)
 			want := "id: 1700000000000-7\n" + tc.want + "\n\n"
-			if string(frame) != want || dropped != tc.dropped {
-				t.Errorf("got %q, dropped %v\nwant %q, %v", frame, dropped, want, tc.dropped)
+			if string(got.Frame) != want || got.NameDropped != tc.dropped {
+				t.Errorf("got %q, dropped %v\nwant %q, %v", got.Frame, got.NameDropped, want, tc.dropped)
 			}
 		})
 	}
@@ -79,7 +79,7 @@ func TestEncodeEntry(t *testing.T) {
 
 func TestEncodeEntryKeepsNothingOfItsArguments(t *testing.T) {
 	fields := fieldsOf("data", "hello", "event", "name")
-	frame, _ := FrameEncoder{}.EncodeEntry("orders", testID, fields)
+	frame := FrameEncoder{}.EncodeEntry("orders", testID, fields).Frame
 	want := string(frame)
 	for _, f := range fields {
 		clear(f)
@@ -90,7 +90,7 @@ func TestEncodeEntryKeepsNothingOfItsArguments(t *testing.T) {
 	if string(frame) != want {
 		t.Errorf("the frame has changed to %q", frame)
 	}
-	large, _ := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("y", 2*maxScratch)))
+	large := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("y", 2*maxScratch))).Frame
 	if len(large) != len("id: 1700000000000-7\ndata: \n\n")+2*maxScratch || cap(large) > len(large)+len(large)/4 {
 		t.Errorf("a large frame has %d bytes in %d", len(large), cap(large))
 	}

@@ -39,6 +39,9 @@ func (v *view) epochOf(pos ID) uint32 {
 		return v.epoch
 	}
 	last := v.resets[n-1]
+	if pos == v.end && v.head.Less(pos) {
+		return last.epoch - 1 // the end of a stream that is gone
+	}
 	if last.to.Less(v.floor) || !last.to.Less(pos) {
 		return v.epoch
 	}
@@ -53,6 +56,8 @@ func (v *view) epochOf(pos ID) uint32 {
 // there may have been another stream, which somebody deleted.
 func (v *view) knows(pos ID) bool {
 	switch {
+	case pos == v.end:
+		return true
 	case v.head.Less(pos):
 		return false
 	case pos == v.head || pos == v.floor || !pos.isEntry():

@@ -20,13 +20,13 @@ func (h *history) confirm(ctx context.Context, w *window, pos ID, p *page, count
 // lookForMissing looks on the master for a stream that a replica does not have.
 // To take it for one without entries would replay all of it as new, if it were
 // only on its way to another node of the cluster. If the master cannot be asked,
-// the replica's word counts.
-func (h *history) lookForMissing(ctx context.Context, key string) streamInfo {
+// the replica's word counts. entries and f are as for look.
+func (h *history) lookForMissing(ctx context.Context, key string, entries []any, f func(rawEntry)) streamInfo {
 	master, err := h.store.topo.authority(ctx)
 	if err != nil || master == nil {
 		return streamInfo{}
 	}
-	info, _, err := h.look(ctx, master, key, MaxID, 0, nil, nil)
+	info, _, err := h.look(ctx, master, key, entries, h.store.keeper(ID{}, nil), f)
 	if err != nil {
 		return streamInfo{}
 	}

@@ -16,6 +16,8 @@ type Cursor struct {
 	pos   ID
 	epoch uint32
 	check bool // pos is a client's word, and the window did not know it: ask Redis
+	// newest has the cursor pass over all but the newest entry; see OnlyNewest.
+	newest bool
 	// pace is how many entries the next page of history asks for; 0 if there was
 	// none, or the window has taken over, so that cursors at one position are
 	// equal.
@@ -50,6 +52,20 @@ func (c *Cursor) Rewind(id ID) { c.pos = minID(c.pos, id) }
 // Sub returns the subscription that the cursor belongs to.
 func (c *Cursor) Sub() *Subscription { return c.sub }
 
+// OnlyNewest has the cursor return, of all that follows the position, only the
+// newest entry, and no gap of retention: what lies before it does not count.
+func (c *Cursor) OnlyNewest() { c.newest = true }
+
+// Ended reports whether the channel has ended and the cursor has passed its end:
+// the newest entry of the stream, as far as the replica knows, is one with
+// Entry.End set, and it is not after the position. A replica that has seen the
+// end knows of it for as long as it follows the channel, also when retention has
+// removed the entry or the stream has expired.
+func (c *Cursor) Ended() bool {
+	v := c.sub.w.view.Load()
+	return !v.end.IsZero() && !c.pos.Less(v.end) && (c.pos == v.end || !v.head.Less(c.pos))
+}
+
 // Next returns what the window holds after the position, up to about maxBytes
 // of it but at least one entry, and moves past it. It never blocks.
 func (c *Cursor) Next(maxBytes int) (Batch, State) {
@@ -58,6 +74,9 @@ func (c *Cursor) Next(maxBytes int) (Batch, State) {
 		if gap := c.enterEpoch(v); gap != nil {
 			return Batch{Gap: gap}, Ready
 		}
+	}
+	if c.newest {
+		c.skip(v)
 	}
 	if c.check && !v.knows(c.pos) {
 		return Batch{}, Behind
@@ -82,6 +101,18 @@ func (c *Cursor) Next(maxBytes int) (Batch, State) {
 	}
 	c.pos = es[n-1].ID
 	return Batch{Entries: es[:n]}, Ready
+}
+
+// skip passes over all that the window has but the newest entry.
+func (c *Cursor) skip(v *view) {
+	n := len(v.entries)
+	if n == 0 || !c.pos.Less(v.entries[n-1].ID) {
+		return
+	}
+	last := &v.entries[n-1]
+	if c.pos, c.check = last.ID.Prev(), false; last.Kind == KindTrimmed {
+		c.pos = last.ID
+	}
 }
 
 // Idle reports whether Next would find nothing, at the cost of a few loads.
@@ -118,6 +149,11 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 			return Batch{Gap: gap}, nil
 		}
 	}
+	if c.newest {
+		if err := c.seekNewest(ctx, v); err != nil {
+			return Batch{}, err
+		}
+	}
 	p, err := st.history.page(ctx, w, c.epoch, c.pos, int(c.pace))
 	if errors.Is(err, errCovered) {
 		return Batch{}, nil
@@ -140,7 +176,10 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 	}
 	c.check = false
 	entries, upTo := p.until(now.head)
-	if p.resumed == c.pos {
+	if c.newest && len(entries) > 1 {
+		entries = entries[len(entries)-1:]
+	}
+	if p.resumed == c.pos || c.newest && p.gapReason == metrics.GapTrimmed {
 		c.pos = upTo
 		return Batch{Entries: entries}, nil
 	}
@@ -154,6 +193,16 @@ func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 	}
 	c.pos = upTo
 	return Batch{Gap: gap, Entries: entries}, nil
+}
+
+// seekNewest moves the position to just before the newest entry of the stream,
+// but not ahead of the tail: see until.
+func (c *Cursor) seekNewest(ctx context.Context, v *view) error {
+	before, err := c.sub.store.history.back(ctx, c.sub.w, 1)
+	if before = minID(before, v.head); err == nil && c.pos.Less(before) {
+		c.pos, c.check = before, false
+	}
+	return err
 }
 
 // until returns the entries of the page up to the head of the window, and where

@@ -27,8 +27,9 @@ func (k Kind) GapReason() string {
 // all of them.
 type Entry struct {
 	ID    ID
-	Frame []byte // what Encoder made of it
+	Frame []byte // what Encoder made of it; empty: nothing is sent for it
 	Kind  Kind
+	End   bool // the channel ends with it, unless later entries follow; see Cursor.Ended
 
 	nameDropped bool // Encoder left out the publisher's event name
 }
@@ -49,14 +50,22 @@ type Gap struct {
 	Reason  string
 }
 
+// Encoded is what an Encoder makes of an entry.
+type Encoded struct {
+	Frame       []byte // as Entry.Frame
+	NameDropped bool   // the publisher's event name was not one that may be sent
+	End         bool   // as Entry.End
+}
+
 // Encoder turns entries into the bytes that subscribers are sent. Its methods
-// are called once per entry and replica, from several goroutines at once; what
-// they return is kept and shared, and must not alias their arguments.
+// are called from several goroutines at once, once per entry and replica for
+// what is delivered, and once more for the newest entry of a stream when its
+// channel is opened. What they return is kept and shared, and must not alias
+// their arguments.
 type Encoder interface {
 	// EncodeEntry encodes an entry; fields alternate names and values, in the
-	// order of the stream. nameDropped tells that the publisher's event name
-	// was not one that may be sent.
-	EncodeEntry(channel string, id ID, fields [][]byte) (frame []byte, nameDropped bool)
+	// order of the stream.
+	EncodeEntry(channel string, id ID, fields [][]byte) Encoded
 	// EncodeGap encodes a gap that is the same for every subscriber.
 	EncodeGap(gap Gap) []byte
 }

@@ -21,21 +21,26 @@ import (
 // machine is slow, and a quick one never waits it out.
 const patience = 20 * time.Second
 
-// textEncoder writes "<id> <first value>", or for a gap "gap <after> <resumed>
-// <reason>".
+// textEncoder writes "<id> <data>", or for a gap "gap <after> <resumed> <reason>".
+// A field end ends the channel; alone it has no frame.
 type textEncoder struct{}
 
-func (textEncoder) EncodeEntry(_ string, id ID, fields [][]byte) ([]byte, bool) {
-	data, dropped := "", false
+func (textEncoder) EncodeEntry(_ string, id ID, fields [][]byte) Encoded {
+	data, dropped, end := "", false, false
 	for i := 0; i+1 < len(fields); i += 2 {
 		switch string(fields[i]) {
 		case "data":
 			data = string(fields[i+1])
 		case "event":
 			dropped = true
+		case "end":
+			end = true
 		}
 	}
-	return []byte(id.String() + " " + data), dropped
+	if end && len(fields) == 2 {
+		return Encoded{End: true}
+	}
+	return Encoded{Frame: []byte(id.String() + " " + data), NameDropped: dropped, End: end}
 }
 
 func (textEncoder) EncodeGap(g Gap) []byte {

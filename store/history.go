@@ -130,9 +130,9 @@ func (h *history) persist(ctx context.Context, f func(context.Context) (any, err
 // info looks at a stream. A key that is no stream gives ErrWrongType.
 func (h *history) info(ctx context.Context, key string) (streamInfo, error) {
 	v, err := h.do(ctx, &h.flights, "info "+key, func(ctx context.Context) (any, error) {
-		info, _, err := h.look(ctx, h.client(), key, MaxID, 0, nil, nil)
+		info, _, err := h.look(ctx, h.client(), key, nil, nil, nil)
 		if err == nil && !info.exists {
-			info = h.lookForMissing(ctx, key)
+			info = h.lookForMissing(ctx, key, nil, nil)
 		}
 		return info, err
 	})
@@ -140,6 +140,35 @@ func (h *history) info(ctx context.Context, key string) (streamInfo, error) {
 		return streamInfo{}, err
 	}
 	return v.(streamInfo), nil
+}
+
+// opening looks at the stream of a window that opens. end is its newest entry if
+// the channel ends with that, else 0-0.
+func (h *history) opening(ctx context.Context, w *window) (info streamInfo, end ID, err error) {
+	type found struct {
+		info streamInfo
+		end  ID
+	}
+	newest := []any{"XREVRANGE", w.key, "+", "-", "COUNT", "1"}
+	v, err := h.do(ctx, &w.flights, "open", func(ctx context.Context) (any, error) {
+		var f found
+		note := func(e rawEntry) {
+			if h.store.encode(w.channel, e).End {
+				f.end = e.id
+			}
+		}
+		var err error
+		f.info, _, err = h.look(ctx, h.client(), w.key, newest, h.store.keeper(ID{}, nil), note)
+		if err == nil && !f.info.exists {
+			f.info = h.lookForMissing(ctx, w.key, newest, note)
+		}
+		return f, err
+	})
+	if err != nil {
+		return streamInfo{}, ID{}, err
+	}
+	f := v.(found)
+	return f.info, f.end, nil
 }
 
 // page reads the entries after pos, or after the gap if retention or a reset
@@ -189,7 +218,8 @@ func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID,
 // pageFrom reads a page with one client.
 func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, w *window, pos ID, count int) (*page, error) {
 	p := &page{resumed: pos, entries: []Entry{}}
-	info, got, err := h.look(ctx, client, w.key, pos.Next(), count, h.store.keeper(ID{}, nil), func(e rawEntry) {
+	forward := []any{"XRANGE", w.key, pos.Next().String(), "+", "COUNT", strconv.Itoa(count)}
+	info, got, err := h.look(ctx, client, w.key, forward, h.store.keeper(ID{}, nil), func(e rawEntry) {
 		p.entries = append(p.entries, h.store.encode(w.channel, e))
 	})
 	if isWrongType(err) { // the stream gave way to something else under its subscribers
@@ -238,13 +268,10 @@ func (i *streamInfo) lostBetween(pos, next ID) bool {
 	return i.added != i.length
 }
 
-// look reads, at one moment, what the stream is and up to count entries from
-// id from on, of which k keeps the reply. f is called with each entry.
-func (h *history) look(ctx context.Context, client redis.UniversalClient, key string, from ID, count int, k *keeper, f func(rawEntry)) (streamInfo, reading, error) {
-	var entries []any
-	if count > 0 {
-		entries = []any{"XRANGE", key, from.String(), "+", "COUNT", strconv.Itoa(count)}
-	}
+// look reads, at one moment, what the stream is, and the entries that a command
+// returns, of which k keeps the reply. f is called with each entry. A nil command
+// reads none.
+func (h *history) look(ctx context.Context, client redis.UniversalClient, key string, entries []any, k *keeper, f func(rawEntry)) (streamInfo, reading, error) {
 	reply, err := lookAt(ctx, client, key, entries, k)
 	if err != nil {
 		return streamInfo{}, reading{}, err
@@ -253,7 +280,7 @@ func (h *history) look(ctx context.Context, client redis.UniversalClient, key st
 	if err == nil && info.partial && info.exists {
 		err = h.completeInfo(ctx, client, key, &info)
 	}
-	if err != nil || count == 0 {
+	if err != nil || entries == nil {
 		return info, reading{}, err
 	}
 	got, err := reply.entries.entries(f)

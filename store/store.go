@@ -169,8 +169,8 @@ func (s *Store) encode(channel string, e rawEntry) Entry {
 		gap := Gap{Channel: channel, After: e.id.Prev(), Resumed: e.id, Reason: metrics.GapTooLarge}
 		return Entry{ID: e.id, Frame: s.cfg.Encoder.EncodeGap(gap), Kind: KindTooLarge}
 	}
-	frame, dropped := s.cfg.Encoder.EncodeEntry(channel, e.id, e.fields)
-	return Entry{ID: e.id, Frame: frame, nameDropped: dropped}
+	enc := s.cfg.Encoder.EncodeEntry(channel, e.id, e.fields)
+	return Entry{ID: e.id, Frame: enc.Frame, End: enc.End, nameDropped: enc.NameDropped}
 }
 
 // countRead counts events that were read, and the names that they lost. It is

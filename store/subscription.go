@@ -128,10 +128,10 @@ func (s *Store) startLinger(w *window) {
 // open asks Redis where the stream stands and hands the window to the tail.
 // "Now" is fixed here, once, as the stream's last-generated-id.
 func (s *Store) open(w *window) {
-	info, err := s.history.info(s.ctx, w.key)
+	info, end, err := s.history.opening(s.ctx, w)
 	if err == nil {
 		w.mu.Lock()
-		w.view.Store(&view{floor: info.last, head: info.last})
+		w.view.Store(&view{floor: info.last, head: info.last, end: end})
 		w.added, w.first, w.counts = info.added, info.first, info.added >= 0
 		w.anchored = info.newest == info.last && info.exists
 		if !info.exists {

@@ -140,13 +140,13 @@ type latencyEncoder struct {
 	took []time.Duration
 }
 
-func (e *latencyEncoder) EncodeEntry(channel string, id ID, fields [][]byte) ([]byte, bool) {
+func (e *latencyEncoder) EncodeEntry(channel string, id ID, fields [][]byte) Encoded {
 	if sent, err := strconv.ParseInt(string(fields[1]), 10, 64); err == nil {
 		e.mu.Lock()
 		e.took = append(e.took, time.Duration(time.Now().UnixNano()-sent))
 		e.mu.Unlock()
 	}
-	return append([]byte(nil), fields[1]...), false
+	return Encoded{Frame: append([]byte(nil), fields[1]...)}
 }
 
 func (e *latencyEncoder) count() int {

@@ -21,6 +21,10 @@ type view struct {
 	epoch   uint32
 	entries []Entry
 	resets  []reset // least recent first; see reset
+	// end is the newest entry of the stream if the channel ends with it, else
+	// 0-0. It outlives the entry: retention, or the end of the whole stream, does
+	// not reopen the channel. Only an entry that follows does.
+	end ID
 }
 
 // reset tells what happened to the stream from the start of epoch on, which is
@@ -144,6 +148,7 @@ func (w *window) append(entries []Entry, maxEvents int) change {
 	if len(v.entries) > cap(old.entries) {
 		w.pinned = 0 // it is another array
 	}
+	v.end = endOf(v.entries, v.head)
 	evicted := w.evict(v, len(v.entries)-maxEvents, false)
 	w.view.Store(v)
 	w.wake(true)
@@ -208,7 +213,7 @@ func (w *window) prepend(epoch uint32, pos, upTo ID, entries []Entry, maxEvents,
 		start--
 		size += entries[start].size()
 	}
-	v := &view{floor: pos, head: old.head, epoch: old.epoch, resets: old.resets}
+	v := &view{floor: pos, head: old.head, epoch: old.epoch, resets: old.resets, end: old.end}
 	if start > 0 {
 		v.floor = entries[start-1].ID
 	}
@@ -232,6 +237,9 @@ func (w *window) reset(to ID) change {
 	keep, _ := slices.BinarySearchFunc(old.entries, to.Next(), func(e Entry, id ID) int { return e.ID.Compare(id) })
 	v.entries = slices.Clone(old.entries[:keep])
 	v.resets = addReset(old.resets, reset{v.epoch, to, old.hasAfter(to)})
+	if v.end = endOf(v.entries, to); to.IsZero() {
+		v.end = old.end // the stream is gone, or all that follows is appended next
+	}
 	held := w.held()
 	w.bytes, w.pinned = 0, 0
 	for i := range v.entries {
@@ -240,6 +248,15 @@ func (w *window) reset(to ID) change {
 	w.view.Store(v)
 	w.wake(true)
 	return change{events: keep - len(old.entries), bytes: w.held() - held}
+}
+
+// endOf returns the position of the newest entry of a stream if the channel ends
+// with it, else 0-0.
+func endOf(entries []Entry, newest ID) ID {
+	if n := len(entries); n > 0 && entries[n-1].End && entries[n-1].ID == newest {
+		return newest
+	}
+	return ID{}
 }
 
 // hasAfter reports whether the stream had entries after the position.
