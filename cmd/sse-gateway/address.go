@@ -8,19 +8,19 @@ const acceptedAddress = "host:port or :port"
 // validateAddresses checks what is listened on. A port has to be named: without
 // one the system would choose, and nobody would know where to look. Port 0 says
 // that it shall.
-func (c *config) validateAddresses() error {
+func (c *config) validateAddresses() (mistakes []error) {
 	public, publicOK := portOf(c.Addr)
 	if !publicOK {
-		return &valueError{"SSE_ADDR", c.Addr, acceptedAddress}
+		mistakes = append(mistakes, &valueError{"SSE_ADDR", c.Addr, acceptedAddress})
 	}
 	admin, adminOK := portOf(c.AdminAddr)
 	if !adminOK {
-		return &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, acceptedAddress}
+		mistakes = append(mistakes, &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, acceptedAddress})
 	}
-	if public == admin && public != 0 && sameHost(c.Addr, c.AdminAddr) {
-		return &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, "another port than that of SSE_ADDR=" + quote(c.Addr) + ": what is private has one of its own"}
+	if publicOK && public == admin && public != 0 && sameHost(c.Addr, c.AdminAddr) {
+		mistakes = append(mistakes, &valueError{"SSE_ADMIN_ADDR", c.AdminAddr, "another port than that of SSE_ADDR=" + quote(c.Addr) + ": what is private has one of its own"})
 	}
-	return nil
+	return mistakes
 }
 
 // portOf returns the port of an address, whether it is a number or a name.

@@ -35,9 +35,21 @@ const checkEvery = time.Second
 func newCertificates(certFile, keyFile string, log *slog.Logger) (*certificates, error) {
 	c := &certificates{certFile: certFile, keyFile: keyFile, log: log}
 	if _, err := c.refresh(); err != nil {
-		return nil, fmt.Errorf("SSE_TLS_CERT_FILE=%q, SSE_TLS_KEY_FILE=%q: %w; accepted are a PEM certificate chain and its PEM key", certFile, keyFile, err)
+		return nil, certificateError(certFile, keyFile, err)
 	}
 	return c, nil
+}
+
+// checkCertificate reports whether two files are a certificate and its key.
+func checkCertificate(certFile, keyFile string) error {
+	if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
+		return certificateError(certFile, keyFile, err)
+	}
+	return nil
+}
+
+func certificateError(certFile, keyFile string, err error) error {
+	return fmt.Errorf("SSE_TLS_CERT_FILE=%q, SSE_TLS_KEY_FILE=%q: %w; accepted are a PEM certificate chain and its PEM key", certFile, keyFile, err)
 }
 
 // get is a tls.Config.GetCertificate. Files that cannot be read, or do not fit

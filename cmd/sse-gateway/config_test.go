@@ -187,25 +187,75 @@ func TestNamesWithoutPrefix(t *testing.T) {
 }
 
 func TestUnknownVariablesAreNamed(t *testing.T) {
-	mistakes := []string{"SSE_HEARBEAT=1s", "SSE_PORT=9999", "SSE_PROXY_PORTOCOL=true", "SSE_ADMIN_PORT=9090", "SSE_EXPORT_TCP=1",
-		"SSE_SERVICE_NAME=events", "SSE_MY_PORT_RANGE=1-2"}
+	// What was meant, or "".
+	mistakes := map[string]string{
+		"SSE_HEARBEAT=1s": "SSE_HEARTBEAT", "SSE_PROXY_PORTOCOL=true": "SSE_PROXY_PROTOCOL", "SSE_PUBLIC_CHANELS=**": "SSE_PUBLIC_CHANNELS",
+		"SSE_MAX_CONNECTION=5": "SSE_MAX_CONNECTIONS", "SSE_MAX_CONECTIONS_PER_IP=5": "SSE_MAX_CONNECTIONS_PER_IP",
+		"SSE_JWT_SECRETFILE=/x": "SSE_JWT_SECRET_FILE", "SSE_REDISURL=x": "SSE_REDIS_URL", "SSE_heartbeat=1s": "",
+		"SSE_PORT=9999": "", "SSE_ADMIN_PORT=9090": "", "SSE_EXPORT_TCP=1": "", "SSE_SERVICE_NAME=events": "", "SSE_MY_PORT_RANGE=1-2": "",
+	}
 	// As a pod has them for the services sse-gateway, with a named port, and sse.
 	services := []string{"SSE_GATEWAY_SERVICE_HOST=10.0.0.1", "SSE_GATEWAY_SERVICE_PORT=80", "SSE_GATEWAY_SERVICE_PORT_HTTP=80",
 		"SSE_GATEWAY_PORT=tcp://10.0.0.1:80", "SSE_GATEWAY_PORT_80_TCP=tcp://10.0.0.1:80", "SSE_GATEWAY_PORT_80_TCP_PROTO=tcp",
 		"SSE_GATEWAY_PORT_80_TCP_PORT=80", "SSE_GATEWAY_PORT_80_TCP_ADDR=10.0.0.1",
 		"SSE_SERVICE_HOST=10.0.0.2", "SSE_SERVICE_PORT=53", "SSE_PORT_53_UDP=udp://10.0.0.2:53", "SSE_PORT_53_UDP_ADDR=10.0.0.2"}
-	setEnv(t, slices.Concat(mistakes, services, []string{"SSE_ADDR=:1"})...)
-	want := make(map[string]bool)
-	for _, kv := range mistakes {
+	setEnv(t, slices.Concat(slices.Collect(maps.Keys(mistakes)), services, []string{"SSE_ADDR=:1"})...)
+	want := make(map[string]string)
+	for kv, meant := range mistakes {
 		name, _, _ := strings.Cut(kv, "=")
-		want[name] = true
+		want[name] = meant
 	}
-	got := make(map[string]bool)
-	for _, name := range unknownVariables() {
-		got[name] = true
+	got := make(map[string]string)
+	for _, u := range unknownVariables() {
+		got[u.name] = u.meant
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("unknown variables: %v, want %v", got, want)
+	}
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "AB", 2}, {"AB", "", 2}, {"HEARBEAT", "HEARTBEAT", 1}, {"PORTOCOL", "PROTOCOL", 1}, {"BA", "AB", 1}, {"ABC", "CAB", 2}, {"KITTEN", "SITTING", 3}} {
+		if got := editDistance(tt.a, tt.b); got != tt.want {
+			t.Errorf("%q to %q: %d edits, want %d", tt.a, tt.b, got, tt.want)
+		}
+	}
+}
+
+// A variable that is empty counts as unset, whatever its type and default.
+func TestEmptyIsUnset(t *testing.T) {
+	env := []string{}
+	for _, v := range variables() {
+		env = append(env, v.name+"=")
+	}
+	for _, dev := range []bool{false, true} {
+		required := []string{"REDIS_URL=redis://h", "SSE_JWKS_URL=https://k.example/"}
+		setEnv(t, required...)
+		want, err := loadConfig(dev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		setEnv(t, append(env, required...)...)
+		got, err := loadConfig(dev)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("dev %v: %v, got %+v\nwant %+v", dev, err, got, want)
+		}
+		if got.KeyPrefix != "sse:" {
+			t.Errorf("an empty prefix opens every stream: %q", got.KeyPrefix)
+		}
+	}
+}
+
+func TestNoPrefixIsSpelledOut(t *testing.T) {
+	for value, want := range map[string]string{"none": "", "none:": "none:", "my:": "my:"} {
+		setEnv(t, "SSE_REDIS_URL=redis://h", "SSE_PUBLIC_CHANNELS=**", "SSE_KEY_PREFIX="+value)
+		c, err := loadConfig(false)
+		if err != nil || c.KeyPrefix != want {
+			t.Errorf("%q: %+v, %v", value, c, err)
+		}
 	}
 }
 
@@ -215,7 +265,7 @@ func TestAddressesThatGoTogether(t *testing.T) {
 		{"127.0.0.1:80", "127.0.0.2:80"}, {":0", ":0"}, {"127.0.0.1:0", ":0"}, {":80", ":81"}, {"[::1]:80", "127.0.0.1:80"},
 	} {
 		c := config{Addr: tt[0], AdminAddr: tt[1]}
-		if err := c.validateAddresses(); err != nil {
+		if err := c.validateAddresses(); len(err) > 0 {
 			t.Errorf("%q: %v", tt, err)
 		}
 	}
@@ -230,13 +280,13 @@ func TestConnectionLimit(t *testing.T) {
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]int{"1": 1, "65536": 65536, "64KiB": 64 << 10, "256 MiB": 256 << 20, "1GiB": 1 << 30, "4294967296": 1 << 32, "1024GiB": 1 << 40} {
 		var s size
-		if err := s.Decode(text); err != nil || int(s) != want {
+		if err := s.UnmarshalText([]byte(text)); err != nil || int(s) != want {
 			t.Errorf("%q: %d, %v, want %d", text, s, err, want)
 		}
 	}
 	for _, text := range []string{"", "-1", "1.5MiB", "1MB", "1mib", "MiB", "1KiBMiB", "1025GiB", "18446744073709551616", "0x10", "1e6"} {
 		var s size
-		if err := s.Decode(text); err == nil {
+		if err := s.UnmarshalText([]byte(text)); err == nil {
 			t.Errorf("%q is taken as %d", text, s)
 		}
 	}

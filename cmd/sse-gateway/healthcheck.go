@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -11,10 +12,7 @@ import (
 // healthcheck asks the gateway on this machine whether it is healthy, for
 // containers that have no other program to ask with.
 func healthcheck(ctx context.Context) error {
-	addr, set := os.LookupEnv("SSE_ADMIN_ADDR")
-	if !set {
-		addr = ":9090"
-	}
+	addr := cmp.Or(os.Getenv("SSE_ADMIN_ADDR"), ":9090")
 	if _, ok := portOf(addr); !ok {
 		return usageError{&valueError{"SSE_ADMIN_ADDR", addr, acceptedAddress}}
 	}

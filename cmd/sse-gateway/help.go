@@ -3,132 +3,73 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
-	"reflect"
-	"regexp"
 	"strings"
-	"text/tabwriter"
-
-	"github.com/kelseyhightower/envconfig"
+	"unicode/utf8"
 )
 
-// variable is one line of the table of variables.
-type variable struct {
-	name       string
-	field      string // of config
-	kind       string
-	value      string // default
-	shown      string // what the table says instead of it, "" for itself
-	devDefault string // "" if it is the same
-	meaning    string
-}
-
-// variables returns the variables in the order of config.
-func variables() []variable {
-	t := reflect.TypeFor[config]()
-	vs := make([]variable, 0, t.NumField())
-	names := variableNames()
-	for i := range t.NumField() {
-		f := t.Field(i)
-		vs = append(vs, variable{
-			name: names[i], field: f.Name, kind: kindOf(f.Type), value: f.Tag.Get("default"),
-			shown: f.Tag.Get("shown"), devDefault: f.Tag.Get("dev"), meaning: f.Tag.Get("desc"),
-		})
-	}
-	return vs
-}
-
-// variableNames returns the names as envconfig makes them, so that the table
-// cannot differ from what is read.
-func variableNames() []string {
-	var b strings.Builder
-	if err := envconfig.Usagef(prefix, &config{}, &b, "{{range .}}{{usage_key .}}\n{{end}}"); err != nil {
-		panic(err) // the template is constant
-	}
-	return strings.Fields(b.String())
-}
-
-func kindOf(t reflect.Type) string {
-	switch t.Name() {
-	case "Duration":
-		return "duration"
-	case "list":
-		return "list"
-	case "size":
-		return "size"
-	case "Secret":
-		return "secret"
-	case "logLevel", "format", "role":
-		return "word"
-	case "int":
-		return "number"
-	}
-	return t.Name()
-}
-
-// defaultText is the default as the table shows it.
-func (v variable) defaultText() string {
-	text := v.value
-	if v.shown != "" {
-		text = v.shown
-	}
-	if text == "" {
-		text = "none"
-	}
-	if v.devDefault != "" {
-		text += " (dev: " + v.devDefault + ")"
-	}
-	return text
-}
+// helpColumns is how wide the help is, in characters.
+const helpColumns = 100
 
 func printHelp(w io.Writer) error {
-	fmt.Fprint(w, `sse-gateway serves Redis Streams to browsers as Server-Sent Events.
-
-  sse-gateway              serve; SSE_REDIS_URL says from which Redis
-  sse-gateway dev          everything in one process, to try it: a Redis in memory,
-                           all channels public, the console page, a demo channel
-  sse-gateway help         this text
-  sse-gateway version      the build
-  sse-gateway healthcheck  exit 0 if the gateway on this machine is healthy
+	fmt.Fprint(w, "sse-gateway serves Redis Streams to browsers as Server-Sent Events.\n\n")
+	for _, c := range commands() {
+		indent := "\n" + strings.Repeat(" ", 29)
+		fmt.Fprintf(w, "  sse-gateway %-15s%s\n", c.name, strings.ReplaceAll(c.summary, "\n", indent))
+	}
+	fmt.Fprint(w, `
+Each command has a help of its own: sse-gateway COMMAND -h.
 
 Publish:    redis-cli XADD sse:orders '*' data hello
-Subscribe:  curl -N http://127.0.0.1:8080/events?channel=orders
-
-Configuration is by environment variables:
-
+Subscribe:  curl -N 'http://127.0.0.1:8080/events?channel=orders'
 `)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "VARIABLE\tTYPE\tDEFAULT\tMEANING")
+	printEnds(w)
+	printVariables(w)
+	return nil
+}
+
+// printEnds says how a process ends.
+func printEnds(w io.Writer) {
+	fmt.Fprint(w, `
+Exit codes
+  0  it stopped in order, or did what it was asked to
+  1  something failed
+  2  the command line or the configuration is wrong: each mistake is a line on standard error
+
+Signals
+  SIGTERM, SIGINT  drain: not ready for SSE_DRAIN_DELAY, then end the streams over SSE_DRAIN_WINDOW;
+                   a second one ends the process at once
+`)
+}
+
+// printVariables prints the variables by group.
+func printVariables(w io.Writer) {
+	fmt.Fprint(w, "\nConfiguration is by environment variables. One that is empty counts as unset.\n")
+	group := ""
 	for _, v := range variables() {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", v.name, v.kind, v.defaultText(), v.meaning)
+		if v.group != group {
+			group = v.group
+			fmt.Fprintf(w, "\n%s\n\n", group)
+		}
+		fmt.Fprintf(w, "%s  %s, default %s\n%s", v.name, v.kind, v.defaultText(), wrap(v.meaning, "    ", helpColumns))
 	}
-	return tw.Flush()
 }
 
-// serviceVariable matches the names of the variables that Kubernetes sets in
-// every pod for a service named sse or sse-…, but for the one below.
-// (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables)
-var serviceVariable = regexp.MustCompile(`^` + prefix + `(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
-
-// isOfService reports whether a variable is one of a service: …_PORT is so only
-// with a value such as tcp://10.0.0.1:80.
-func isOfService(name, value string) bool {
-	return serviceVariable.MatchString(name) || strings.HasSuffix(name, "_PORT") && strings.Contains(value, "://")
-}
-
-// unknownVariables returns the variables that begin with the prefix and mean
-// nothing. Those of a service are not meant for the gateway.
-func unknownVariables() []string {
-	known := make(map[string]bool)
-	for _, name := range variableNames() {
-		known[name] = true
-	}
-	var unknown []string
-	for _, kv := range os.Environ() {
-		name, value, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, prefix+"_") && !known[name] && !isOfService(name, value) {
-			unknown = append(unknown, name)
+// wrap returns text in lines of at most columns characters, each with indent
+// before it. A word that is longer has a line of its own.
+func wrap(text, indent string, columns int) string {
+	var b strings.Builder
+	line := indent
+	for word := range strings.FieldsSeq(text) {
+		switch n := utf8.RuneCountInString(line) + 1 + utf8.RuneCountInString(word); {
+		case line == indent:
+			line += word
+		case n > columns:
+			b.WriteString(line + "\n")
+			line = indent + word
+		default:
+			line += " " + word
 		}
 	}
-	return unknown
+	b.WriteString(line + "\n")
+	return b.String()
 }

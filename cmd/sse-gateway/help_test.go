@@ -7,35 +7,71 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
+// runHelp returns what a call prints that is to succeed.
+func runHelp(t *testing.T, args ...string) string {
+	t.Helper()
+	setEnv(t, "SSE_HEARTBEAT=wrong") // help is there for whoever has a wrong configuration
+	var out bytes.Buffer
+	if code := exitCode(run(t.Context(), t.Context(), args, program{out: &out, err: &out}), &out); code != 0 {
+		t.Errorf("%q: exit code %d, %s", args, code, &out)
+	}
+	for line := range strings.Lines(out.String()) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 100 {
+			t.Errorf("%q: a line of %d columns: %s", args, n, line)
+		}
+	}
+	return strings.Join(strings.Fields(out.String()), " ")
+}
+
 func TestHelp(t *testing.T) {
-	for _, arg := range []string{"help", "-h", "-help", "--help"} {
-		var out bytes.Buffer
-		if code := exitCode(run(t.Context(), t.Context(), []string{arg}, program{out: &out, err: &out}), &out); code != 0 {
-			t.Errorf("%s: exit code %d", arg, code)
-		}
-		lines := map[string]string{}
-		for line := range strings.Lines(out.String()) {
-			if name, rest, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
-				lines[name] = rest
-			}
-		}
+	for _, args := range [][]string{{"help"}, {"-h"}, {"-help"}, {"--help"}, {"help", "-h"}, {"help", "help"}} {
+		text := runHelp(t, args...)
+		group := ""
 		for _, v := range variables() {
-			line, ok := lines[v.name]
-			if !ok || !strings.Contains(line, v.kind) || !strings.Contains(line, v.defaultText()) || !strings.Contains(line, v.meaning) {
-				t.Errorf("%s: %s is described as %q", arg, v.name, line)
+			entry := v.name + " " + v.kind + ", default " + v.defaultText() + " " + v.meaning
+			if v.group != group {
+				group, entry = v.group, v.group+" "+entry
+			}
+			if !strings.Contains(text, entry) {
+				t.Errorf("%q: there is no %q", args, entry)
 			}
 		}
-		for _, want := range []string{"sse-gateway dev", "version", "healthcheck", "XADD", "/events?channel="} {
-			if !strings.Contains(out.String(), want) {
-				t.Errorf("%s says nothing of %s", arg, want)
+		for _, c := range commands() {
+			if !strings.Contains(text, "sse-gateway "+c.name+" ") {
+				t.Errorf("%q says nothing of %s", args, c.name)
+			}
+		}
+		for _, want := range []string{"XADD", "/events?channel=", "Exit codes", "Signals", "SIGTERM"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q says nothing of %s", args, want)
 			}
 		}
 	}
 }
 
+func TestHelpOfCommands(t *testing.T) {
+	for _, c := range commands() {
+		first := runHelp(t, "help", c.name)
+		for _, flag := range helpFlags {
+			if text := runHelp(t, c.name, flag); text != first {
+				t.Errorf("%s %s differs from help %s", c.name, flag, c.name)
+			}
+		}
+		if c.name != "help" && !strings.HasPrefix(first, "sse-gateway "+c.name+" ") || strings.Contains(first, "SSE_HEARTBEAT") != (c.variables || c.name == "help") {
+			t.Errorf("help %s: %s", c.name, first)
+		}
+	}
+}
+
 func TestVersion(t *testing.T) {
+	for _, flag := range versionFlags {
+		if runHelp(t, flag) != runHelp(t, "version") {
+			t.Errorf("%s is not version", flag)
+		}
+	}
 	code, out, _ := runProgram(t, nil, "version")
 	if code != 0 || !strings.HasPrefix(out, "sse-gateway ") || strings.Count(out, "\n") != 1 ||
 		!strings.Contains(out, runtime.Version()+" "+runtime.GOOS+"/"+runtime.GOARCH) {

@@ -137,10 +137,10 @@ func (r *running) serve(ctx, force context.Context, public, admin net.Listener) 
 	return err
 }
 
-// warn tells of what is not wrong but hardly meant.
+// warn logs settings that are valid but probably a mistake.
 func warn(cfg *config, log *slog.Logger) {
-	for _, name := range unknownVariables() {
-		log.Warn("this environment variable means nothing to sse-gateway", "name", name)
+	for _, u := range unknownVariables() {
+		log.Warn("this environment variable means nothing to sse-gateway", "name", u.name, "did_you_mean", u.meant)
 	}
 	if limit := connectionLimit(); cfg.MaxConnections > limit {
 		log.Warn("SSE_MAX_CONNECTIONS is more than the limit of open files allows", "max_connections", cfg.MaxConnections, "allowed", limit)

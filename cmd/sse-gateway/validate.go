@@ -10,30 +10,15 @@ import (
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
-// validate checks what the types do not.
-func (c *config) validate(dev bool) error {
-	if err := c.validateDurations(); err != nil {
-		return err
+// validate returns the mistakes that the types of the fields do not rule out.
+func (c *config) validate(dev bool) (mistakes []error) {
+	for _, check := range []func() []error{
+		c.validateDurations, c.validateNumbers, c.validateAddresses,
+		func() []error { return c.validateRedis(dev) }, c.validateTLS, c.validateAccess,
+	} {
+		mistakes = append(mistakes, check()...)
 	}
-	if err := c.validateNumbers(); err != nil {
-		return err
-	}
-	if err := c.validateAddresses(); err != nil {
-		return err
-	}
-	if err := c.validateRedis(dev); err != nil {
-		return err
-	}
-	switch cert, key := c.TLSCertFile, c.TLSKeyFile; {
-	case cert != "" && key == "":
-		return &valueError{"SSE_TLS_CERT_FILE", cert, "a certificate with its key, and SSE_TLS_KEY_FILE is not set: set both or none"}
-	case cert == "" && key != "":
-		return &valueError{"SSE_TLS_KEY_FILE", key, "a key with its certificate, and SSE_TLS_CERT_FILE is not set: set both or none"}
-	}
-	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
-		return &valueError{"SSE_PROXY_PROTOCOL", "true", "true only with SSE_TRUSTED_PROXIES, which says whose headers count"}
-	}
-	return c.validateAccess()
+	return mistakes
 }
 
 const (
@@ -44,7 +29,7 @@ const (
 	maxDuration = 365 * 24 * time.Hour
 )
 
-func (c *config) validateDurations() error {
+func (c *config) validateDurations() (mistakes []error) {
 	for _, d := range []struct {
 		name            string
 		value, min, max time.Duration
@@ -54,21 +39,21 @@ func (c *config) validateDurations() error {
 		{"SSE_SWEEP_INTERVAL", c.SweepInterval, minPeriod, maxDuration}, {"SSE_WINDOW_LINGER", c.WindowLinger, 0, maxDuration},
 		{"SSE_FLUSH_INTERVAL", c.FlushInterval, 0, maxDuration}, {"SSE_DRAIN_DELAY", c.DrainDelay, 0, maxDuration},
 		{"SSE_DRAIN_WINDOW", c.DrainWindow, 0, maxDuration},
-		// These even without SSE_AUTH_URL, so that setting it brings no surprise.
+		// These are checked even without SSE_AUTH_URL, so that setting it brings no surprise.
 		{"SSE_AUTH_TIMEOUT", c.AuthTimeout, access.MinAuthTimeout, access.MaxAuthTimeout},
 		{"SSE_AUTH_CACHE_TTL", c.AuthCacheTTL, 0, access.MaxAuthCacheTTL},
 	} {
 		if d.value < d.min || d.value > d.max {
-			return &valueError{d.name, d.value.String(), fmt.Sprintf("a duration from %v to %v, such as 15s", d.min, d.max)}
+			mistakes = append(mistakes, &valueError{d.name, d.value.String(), fmt.Sprintf("a duration from %v to %v, such as 15s", d.min, d.max)})
 		}
 	}
 	if age := c.MaxConnectionAge; age != 0 && (age < minPeriod || age > maxDuration) {
-		return &valueError{"SSE_MAX_CONNECTION_AGE", age.String(), fmt.Sprintf("0 (off), or a duration from %v to %v, such as 1h", minPeriod, maxDuration)}
+		mistakes = append(mistakes, &valueError{"SSE_MAX_CONNECTION_AGE", age.String(), fmt.Sprintf("0 (off), or a duration from %v to %v, such as 1h", minPeriod, maxDuration)})
 	}
-	return nil
+	return mistakes
 }
 
-func (c *config) validateNumbers() error {
+func (c *config) validateNumbers() (mistakes []error) {
 	for _, n := range []struct {
 		name       string
 		value, min int
@@ -77,7 +62,7 @@ func (c *config) validateNumbers() error {
 		{"SSE_MAX_CONNECTIONS_PER_IP", c.MaxConnectionsPerIP, 0}, {"SSE_WINDOW_EVENTS", c.WindowEvents, 1},
 	} {
 		if n.value < n.min {
-			return &valueError{n.name, strconv.Itoa(n.value), fmt.Sprintf("a number from %d on", n.min)}
+			mistakes = append(mistakes, &valueError{n.name, strconv.Itoa(n.value), fmt.Sprintf("a number from %d on", n.min)})
 		}
 	}
 	for _, b := range []struct {
@@ -85,52 +70,66 @@ func (c *config) validateNumbers() error {
 		value size
 	}{{"SSE_MAX_EVENT_BYTES", c.MaxEventBytes}, {"SSE_WINDOW_MEMORY", c.WindowMemory}} {
 		if b.value == 0 {
-			return &valueError{b.name, "0", acceptedSize}
+			mistakes = append(mistakes, &valueError{b.name, "0", acceptedSize})
 		}
 	}
 	if n := c.AuthConcurrency; n < 1 || n > access.MaxAuthConcurrency {
-		return &valueError{"SSE_AUTH_CONCURRENCY", strconv.Itoa(n), fmt.Sprintf("a number from 1 to %d", access.MaxAuthConcurrency)}
+		mistakes = append(mistakes, &valueError{"SSE_AUTH_CONCURRENCY", strconv.Itoa(n), fmt.Sprintf("a number from 1 to %d", access.MaxAuthConcurrency)})
 	}
-	return nil
+	return mistakes
 }
 
-func (c *config) validateRedis(dev bool) error {
+func (c *config) validateRedis(dev bool) (mistakes []error) {
+	name := redisVariable()
 	switch {
 	case c.RedisURL != "":
 		if err := store.ValidateURL(string(c.RedisURL)); err != nil {
-			return fmt.Errorf("%s=%q: %w", redisVariable(), store.RedactURL(string(c.RedisURL)), err)
+			return []error{fmt.Errorf("%s=%q: %w", name, store.RedactURL(string(c.RedisURL)), err)}
 		}
 	case !dev:
-		return errors.New("SSE_REDIS_URL is not set: set it (or REDIS_URL) to the Redis to read from, such as redis://127.0.0.1:6379, " +
-			"or try `sse-gateway dev`, which needs none")
+		mistakes = append(mistakes, errors.New("SSE_REDIS_URL is not set: set it (or REDIS_URL) to the Redis to read from, such as redis://127.0.0.1:6379, "+
+			"or try `sse-gateway dev`, which needs none"))
 	}
 	if c.RedisRead == readReplica && !store.HasReplicas(string(c.RedisURL)) {
-		name := redisVariable()
-		return &valueError{"SSE_REDIS_READ", string(c.RedisRead), "master, unless " + name + " is redis+sentinel:// or redis+cluster://; " +
-			"to read from one certain replica, make it the server in " + name}
+		mistakes = append(mistakes, &valueError{"SSE_REDIS_READ", string(c.RedisRead), "master, unless " + name + " is redis+sentinel:// or redis+cluster://; " +
+			"to read from one certain replica, make it the server in " + name})
 	}
-	return nil
+	return mistakes
+}
+
+// validateTLS checks the public listener's certificate, and whom it believes.
+func (c *config) validateTLS() (mistakes []error) {
+	switch cert, key := c.TLSCertFile, c.TLSKeyFile; {
+	case cert != "" && key == "":
+		mistakes = append(mistakes, &valueError{"SSE_TLS_CERT_FILE", cert, "a certificate with its key, and SSE_TLS_KEY_FILE is not set: set both or none"})
+	case cert == "" && key != "":
+		mistakes = append(mistakes, &valueError{"SSE_TLS_KEY_FILE", key, "a key with its certificate, and SSE_TLS_CERT_FILE is not set: set both or none"})
+	case cert != "":
+		if err := checkCertificate(cert, key); err != nil {
+			mistakes = append(mistakes, err)
+		}
+	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		mistakes = append(mistakes, &valueError{"SSE_PROXY_PROTOCOL", "true", "true only with SSE_TRUSTED_PROXIES, which says whose headers count"})
+	}
+	return mistakes
 }
 
 // validateAccess checks who may subscribe.
-func (c *config) validateAccess() error {
+func (c *config) validateAccess() (mistakes []error) {
 	if _, err := access.NewCORS(c.CORSOrigins); err != nil {
-		return err
-	}
-	if c.JWTClaim == "" {
-		return &valueError{"SSE_JWT_CLAIM", "", "the name of a claim, such as " + access.DefaultClaim}
+		mistakes = append(mistakes, err)
 	}
 	cfg, err := c.access()
 	if err != nil {
-		return err
+		mistakes = append(mistakes, err)
 	}
-	if err := cfg.Validate(); errors.Is(err, access.ErrNoAccess) {
-		return errors.New("nobody may subscribe: set SSE_PUBLIC_CHANNELS (** for all channels), one of SSE_JWT_SECRET, " +
-			"SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE and SSE_JWKS_URL, or SSE_AUTH_URL")
-	} else if err != nil {
-		return err
+	// validateDurations and validateNumbers check these, also without SSE_AUTH_URL.
+	cfg.AuthTimeout, cfg.AuthConcurrency, cfg.AuthCacheTTL = 0, 0, 0
+	if err := cfg.Validate(); err != nil {
+		mistakes = append(mistakes, err)
 	}
-	return nil
+	return mistakes
 }
 
 // access returns the part that package access is for.

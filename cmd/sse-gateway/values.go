@@ -12,8 +12,9 @@ import (
 // list is a comma-separated list; blanks around its parts do not count.
 type list []string
 
-// Decode implements envconfig.Decoder.
-func (l *list) Decode(s string) error {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *list) UnmarshalText(text []byte) error {
+	s := string(text)
 	*l = nil
 	for part := range strings.SplitSeq(s, ",") {
 		if part = strings.TrimSpace(part); part != "" {
@@ -32,8 +33,9 @@ const maxSize = min(1<<40, math.MaxInt)
 // acceptedSize says in words what a size may be.
 var acceptedSize = fmt.Sprintf("a size from 1 byte to %dGiB: a number of bytes, or one with the unit KiB, MiB or GiB, such as 256MiB", maxSize>>30)
 
-// Decode implements envconfig.Decoder.
-func (b *size) Decode(s string) error {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *size) UnmarshalText(text []byte) error {
+	s := string(text)
 	unit := uint64(1)
 	for suffix, u := range map[string]uint64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
 		if rest, ok := strings.CutSuffix(s, suffix); ok {
@@ -52,8 +54,9 @@ func (b *size) Decode(s string) error {
 // logLevel is a level by its lower-case name.
 type logLevel slog.Level
 
-// Decode implements envconfig.Decoder.
-func (l *logLevel) Decode(s string) error {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (l *logLevel) UnmarshalText(text []byte) error {
+	s := string(text)
 	for _, level := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		if s == strings.ToLower(level.String()) {
 			*l = logLevel(level)
@@ -69,8 +72,9 @@ type role string
 // readReplica is the role that is not the default.
 const readReplica role = "replica"
 
-// Decode implements envconfig.Decoder.
-func (r *role) Decode(s string) error {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *role) UnmarshalText(text []byte) error {
+	s := string(text)
 	if s != "master" && s != string(readReplica) {
 		return errors.New("not a kind of server")
 	}
@@ -81,8 +85,9 @@ func (r *role) Decode(s string) error {
 // format is the form of the log.
 type format string
 
-// Decode implements envconfig.Decoder.
-func (f *format) Decode(s string) error {
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (f *format) UnmarshalText(text []byte) error {
+	s := string(text)
 	if s != "text" && s != "json" {
 		return errors.New("not a format")
 	}

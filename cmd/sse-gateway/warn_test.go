@@ -15,7 +15,7 @@ func TestWarnings(t *testing.T) {
 	p := startGatewayCommand(t, exec.Command("sh", "-c", `ulimit -n 500 && exec "$0"`, gatewayBinary),
 		gatewayEnv(r.URL(), "SSE_HEARBEAT=5s", "SSE_MAX_CONNECTIONS=1000")...)
 	for what, words := range map[string][]string{
-		"a variable that means nothing": {`"level":"WARN"`, "means nothing to sse-gateway", `"SSE_HEARBEAT"`},
+		"a variable that means nothing": {`"level":"WARN"`, "means nothing to sse-gateway", `"SSE_HEARBEAT"`, `"did_you_mean":"SSE_HEARTBEAT"`},
 		"too many connections":          {`"level":"WARN"`, "more than the limit of open files", "1000"},
 	} {
 		found := false

@@ -12,55 +12,55 @@ import (
 // gatewayParams are the query parameters that the gateway itself reads.
 var gatewayParams = []string{"channel", "last_event_id", "since", "replay", "envelope"}
 
-// ErrNoAccess is returned by [Config.Validate] if nobody could ever subscribe.
-var ErrNoAccess = errors.New("no channel is public and no authentication is configured, so nobody could subscribe: " +
-	"set SSE_PUBLIC_CHANNELS (** for all channels), SSE_JWT_SECRET, SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE, SSE_JWKS_URL or SSE_AUTH_URL")
+// ErrNoAccess is among the errors of [Config.Validate] if nobody could ever
+// subscribe.
+var ErrNoAccess = errors.New("nobody may subscribe: set SSE_PUBLIC_CHANNELS (** for all channels), one of SSE_JWT_SECRET, " +
+	"SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE and SSE_JWKS_URL, or SSE_AUTH_URL")
 
-// Validate reports the first fault. The error names the variable, its value
-// (masked if it is a secret) and what is accepted. It reads the key files, but
-// asks nobody over the network.
+// Validate reports every fault, joined by errors.Join: each is one line that
+// names the variable, its value (masked if it is a secret) and what is accepted.
+// It reads the key files, but asks nobody over the network.
 func (c Config) Validate() error {
 	c = c.withDefaults()
+	var faults []error
 	if _, err := ParsePatterns(c.PublicChannels); err != nil {
-		return fmt.Errorf("SSE_PUBLIC_CHANNELS: %w", err)
+		faults = append(faults, fmt.Errorf("SSE_PUBLIC_CHANNELS: %w", err))
 	}
-	if err := c.validateTokens(); err != nil {
-		return err
-	}
-	if err := c.validateForward(); err != nil {
-		return err
-	}
+	faults = append(faults, c.validateTokens()...)
+	faults = append(faults, c.validateForward()...)
 	if len(c.PublicChannels) == 0 && !c.tokensOn() && c.AuthURL == "" {
-		return ErrNoAccess
+		faults = append(faults, ErrNoAccess)
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
-func (c Config) validateTokens() error {
-	if set := c.keySources(); len(set) > 1 {
-		return fmt.Errorf("%s are both set: accepted is one source of the key for tokens", strings.Join(set, " and "))
-	}
-	if !c.tokensOn() {
+func (c Config) validateTokens() (faults []error) {
+	set := c.keySources()
+	switch {
+	case len(set) == 0:
 		return c.validateNoTokens()
-	}
-	if c.JWKSURL != "" {
+	case len(set) > 1:
+		faults = append(faults, fmt.Errorf("%s are both set: accepted is one source of the key for tokens", strings.Join(set, " and ")))
+	case c.JWKSURL != "":
 		if err := validateURL("SSE_JWKS_URL", c.JWKSURL); err != nil {
-			return err
+			faults = append(faults, err)
 		}
-	} else if _, err := loadKey(c); err != nil {
-		return err
+	default:
+		if _, err := loadKey(c); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	if c.JWTCookie != "" && !isHTTPToken(c.JWTCookie) {
-		return invalid("SSE_JWT_COOKIE", c.JWTCookie, "the name of a cookie: letters, digits and !#$%&'*+-.^_`|~")
+		faults = append(faults, invalid("SSE_JWT_COOKIE", c.JWTCookie, "the name of a cookie: letters, digits and !#$%&'*+-.^_`|~"))
 	}
 	if slices.Contains(gatewayParams, c.JWTQueryParam) {
-		return invalid("SSE_JWT_QUERY_PARAM", c.JWTQueryParam, "a name that the gateway does not use itself ("+strings.Join(gatewayParams, ", ")+")")
+		faults = append(faults, invalid("SSE_JWT_QUERY_PARAM", c.JWTQueryParam, "a name that the gateway does not use itself ("+strings.Join(gatewayParams, ", ")+")"))
 	}
-	return nil
+	return faults
 }
 
 // validateNoTokens finds settings of tokens that would silently do nothing.
-func (c Config) validateNoTokens() error {
+func (c Config) validateNoTokens() (faults []error) {
 	for _, v := range []struct{ name, value string }{
 		{"SSE_JWT_ISSUER", c.JWTIssuer},
 		{"SSE_JWT_AUDIENCE", c.JWTAudience},
@@ -68,29 +68,29 @@ func (c Config) validateNoTokens() error {
 		{"SSE_JWT_QUERY_PARAM", c.JWTQueryParam},
 	} {
 		if v.value != "" {
-			return invalid(v.name, v.value, "together with a key: SSE_JWT_SECRET, SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE or SSE_JWKS_URL")
+			faults = append(faults, invalid(v.name, v.value, "together with a key: SSE_JWT_SECRET, SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE or SSE_JWKS_URL"))
 		}
 	}
-	return nil
+	return faults
 }
 
-func (c Config) validateForward() error {
+func (c Config) validateForward() (faults []error) {
 	if c.AuthURL == "" {
 		return nil
 	}
 	if err := validateURL("SSE_AUTH_URL", c.AuthURL); err != nil {
-		return err
+		faults = append(faults, err)
 	}
 	if c.AuthTimeout < MinAuthTimeout || c.AuthTimeout > MaxAuthTimeout {
-		return invalid("SSE_AUTH_TIMEOUT", c.AuthTimeout.String(), fmt.Sprintf("a duration from %v to %v", MinAuthTimeout, MaxAuthTimeout))
+		faults = append(faults, invalid("SSE_AUTH_TIMEOUT", c.AuthTimeout.String(), fmt.Sprintf("a duration from %v to %v", MinAuthTimeout, MaxAuthTimeout)))
 	}
 	if c.AuthConcurrency < 1 || c.AuthConcurrency > MaxAuthConcurrency {
-		return invalid("SSE_AUTH_CONCURRENCY", fmt.Sprint(c.AuthConcurrency), fmt.Sprintf("a number from 1 to %d", MaxAuthConcurrency))
+		faults = append(faults, invalid("SSE_AUTH_CONCURRENCY", fmt.Sprint(c.AuthConcurrency), fmt.Sprintf("a number from 1 to %d", MaxAuthConcurrency)))
 	}
 	if c.AuthCacheTTL < 0 || c.AuthCacheTTL > MaxAuthCacheTTL {
-		return invalid("SSE_AUTH_CACHE_TTL", c.AuthCacheTTL.String(), "a duration from 0 (off) to "+MaxAuthCacheTTL.String())
+		faults = append(faults, invalid("SSE_AUTH_CACHE_TTL", c.AuthCacheTTL.String(), "a duration from 0 (off) to "+MaxAuthCacheTTL.String()))
 	}
-	return nil
+	return faults
 }
 
 // validateURL refuses also a password in the URL: net/http would send it as the
