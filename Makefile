@@ -16,11 +16,14 @@ PROGRAMS := sse-gateway sse-bench
 BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w'
 PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 
+# Modules: this one, and those that hold tests of clients in other modules.
+MODULES := $(sort $(dir $(shell find . -name go.mod -not -path '*/node_modules/*')))
+
 # Packages are tested one after another: they start servers and measure time,
 # and two of them at once would be in each other's way on a small machine.
 # -count=1: what the tests start (Redis, nginx, browsers) is unknown to Go's
-# cache of results.
-TESTFLAGS ?= -race -count=1 -p 1 -timeout 10m
+# cache of results. -vet=off: `make lint` runs all of go vet.
+TESTFLAGS ?= -race -count=1 -p 1 -vet=off -timeout 10m
 BENCHTIME ?= 1s
 
 # run-tests runs the tests that match a name, and fails if there are none.
@@ -30,9 +33,18 @@ $(GO) test -list '$(2)' $(3) | grep '^Test' >/dev/null || { echo 'no test matche
 $(GO) test $(1) -count=1 -run '$(2)' $(3)
 endef
 
+# each-module runs a command in the directory of every module, and fails at the
+# end if it failed in one of them.
+#   $(call each-module,command)
+define each-module
+@status=0; for dir in $(MODULES); do \
+	echo "$$dir: $(1)"; (cd "$$dir" && $(1)) || status=1; \
+done; exit $$status
+endef
+
 .PHONY: help
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: dev
 dev: ## everything in one process, to try it: http://127.0.0.1:8080
@@ -44,8 +56,14 @@ build: ## static binaries in bin/
 	for program in $(PROGRAMS); do $(BUILD) -o bin/$$program ./cmd/$$program; done
 
 .PHONY: test
-test: deps lint ## what a change has to pass: lint, and all tests with the race detector
-	$(GO) test $(TESTFLAGS) ./...
+test: deps ## all tests, with the race detector
+	$(call each-module,$(GO) test $(TESTFLAGS) ./...)
+
+# Any Redis from 6.2 on, and Valkey: it is the first redis-server in PATH that counts.
+.PHONY: test-store
+test-store: ## the tests of the store alone, which need only redis-server
+	redis-server --version
+	$(GO) test $(TESTFLAGS) ./store/...
 
 .PHONY: deps
 deps: ## Debian packages that the tests need and this machine lacks
@@ -55,8 +73,7 @@ deps: ## Debian packages that the tests need and this machine lacks
 lint: ## gofmt, go vet, staticcheck, and a build for every platform of a release
 	@unformatted=$$(gofmt -l $(DIRS)); if [ -n "$$unformatted" ]; then \
 		echo "not formatted (make fmt):" >&2; echo "$$unformatted" >&2; exit 1; fi
-	$(GO) vet ./...
-	$(GO) run $(STATICCHECK) ./...
+	$(call each-module,$(GO) vet ./... && $(GO) run $(STATICCHECK) ./...)
 	@for platform in $(PLATFORMS); do \
 		echo "go build ./... for $$platform"; \
 		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -o /dev/null ./...; \
