@@ -138,6 +138,7 @@ func TestCORS(t *testing.T) {
 		c := r.do(proto, r.request("channel=a", "Origin", appPage))
 		want := streamHeaders()
 		want["Access-Control-Allow-Origin"], want["Access-Control-Allow-Credentials"], want["Vary"] = appPage, "true", "Origin"
+		want["Access-Control-Expose-Headers"] = "Retry-After"
 		checkHeaders(t, c.resp.Header, want)
 		c.next()
 		c = r.do(proto, r.request("channel=a", "Origin", "https://evil.example"))

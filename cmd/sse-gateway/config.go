@@ -32,7 +32,7 @@ type config struct {
 	SweepInterval time.Duration `env:"SSE_SWEEP_INTERVAL" default:"30s" desc:"safety re-read of every active channel, jittered ±20 %"`
 
 	PublicChannels   list          `group:"Access" env:"SSE_PUBLIC_CHANNELS" dev:"**" desc:"comma-separated globs (* within one segment between colons, ** anything) of channels that need no token"`
-	CORSOrigins      list          `env:"SSE_CORS_ORIGINS" desc:"comma-separated exact origins, or * (then without credentials)"`
+	CORSOrigins      list          `env:"SSE_CORS_ORIGINS" desc:"comma-separated origins, https://*.example.com for all subdomains, or * (then without credentials)"`
 	JWTSecret        access.Secret `env:"SSE_JWT_SECRET" desc:"shared secret of tokens (HS256, HS384, HS512), at least 32 bytes"`
 	JWTSecretFile    string        `env:"SSE_JWT_SECRET_FILE" desc:"a file that holds the shared secret"`
 	JWTPublicKeyFile string        `env:"SSE_JWT_PUBLIC_KEY_FILE" desc:"PEM file with the public key of tokens (RS, PS, ES, EdDSA)"`

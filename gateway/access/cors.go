@@ -14,7 +14,7 @@ import (
 const corsMaxAge = 7200
 
 // originRule tells in errors what an origin may be.
-const originRule = "* alone, or exact origins as browsers send them: scheme://host or scheme://host:port, without path and default port, punycode for other scripts"
+const originRule = "* alone, or origins as browsers send them: scheme://host or scheme://host:port, without path and default port, punycode for other scripts; scheme://*.domain names all subdomains of a domain"
 
 // CORS lets pages of other origins subscribe. A nil *CORS adds nothing. It may
 // be used concurrently.
@@ -22,30 +22,36 @@ type CORS struct {
 	policy *cors.Cors
 }
 
-// NewCORS checks SSE_CORS_ORIGINS. Exact origins may send credentials, "*" may
-// not. It returns nil if the list is empty: no other origin is let in. The error
-// names the variable, the value and what is accepted.
+// NewCORS checks SSE_CORS_ORIGINS. Origins that are named, exactly or as the
+// subdomains of a domain, may send credentials; "*" may not. It returns nil if
+// the list is empty: no other origin is let in. The error names the variable, the
+// value and what is accepted.
 func NewCORS(origins []string) (*CORS, error) {
 	// rs/cors takes an empty list for "all origins".
 	if len(origins) == 0 {
 		return nil, nil
 	}
-	all := len(origins) == 1 && strings.TrimSpace(origins[0]) == "*"
-	exact := make([]string, 0, len(origins))
+	options := cors.Options{
+		AllowedMethods: []string{http.MethodGet},
+		// A page does not know what its tracing adds to a fetch: traceparent,
+		// baggage, sentry-trace and more. None means anything here.
+		AllowedHeaders: []string{"*"},
+		ExposedHeaders: []string{"Retry-After"},
+		MaxAge:         corsMaxAge,
+	}
+	if len(origins) == 1 && strings.TrimSpace(origins[0]) == "*" {
+		options.AllowedOrigins = []string{"*"}
+		return &CORS{policy: cors.New(options)}, nil
+	}
+	var list originList
 	for _, o := range origins {
-		o = strings.TrimSpace(o)
-		if !all && !validOrigin(o) {
+		if o = strings.TrimSpace(o); !list.add(strings.ToLower(o)) {
 			return nil, invalid("SSE_CORS_ORIGINS", clip(o), originRule)
 		}
-		exact = append(exact, o)
 	}
-	return &CORS{policy: cors.New(cors.Options{
-		AllowedOrigins:   exact,
-		AllowedMethods:   []string{http.MethodGet},
-		AllowedHeaders:   []string{"Last-Event-ID", "Cache-Control", "Authorization"},
-		AllowCredentials: !all,
-		MaxAge:           corsMaxAge,
-	})}, nil
+	options.AllowOriginFunc = list.allows
+	options.AllowCredentials = true
+	return &CORS{policy: cors.New(options)}, nil
 }
 
 // Handler answers preflights itself and calls next for everything else, with
@@ -58,8 +64,56 @@ func (c *CORS) Handler(next http.Handler) http.Handler {
 	return c.policy.Handler(next)
 }
 
+// originList is the origins that are let in, in lower case.
+type originList struct {
+	exact      []string
+	subdomains []subdomains
+}
+
+// subdomains stands for the origins of all subdomains of a domain: scheme, any
+// labels, and what follows them.
+type subdomains struct {
+	scheme string // with "://"
+	domain string // with its leading dot, and the port if there is one
+}
+
+// add adds an origin, or the subdomains of a domain. It reports false for what
+// is neither.
+func (l *originList) add(o string) bool {
+	scheme, domain, wild := strings.Cut(o, "://*.")
+	if !wild {
+		l.exact = append(l.exact, o)
+		return validOrigin(o)
+	}
+	l.subdomains = append(l.subdomains, subdomains{scheme + "://", "." + domain})
+	// All of *.com is nobody's.
+	host, _, _ := strings.Cut(domain, ":")
+	return validOrigin(scheme+"://"+domain) && (strings.Contains(host, ".") || host == "localhost")
+}
+
+// allows reports whether an origin, as a browser sends it, is one of the list.
+func (l *originList) allows(origin string) bool {
+	origin = strings.ToLower(origin)
+	return slices.Contains(l.exact, origin) ||
+		slices.ContainsFunc(l.subdomains, func(s subdomains) bool { return s.has(origin) })
+}
+
+func (s subdomains) has(origin string) bool {
+	rest, isScheme := strings.CutPrefix(origin, s.scheme)
+	labels, isDomain := strings.CutSuffix(rest, s.domain)
+	return isScheme && isDomain && !slices.ContainsFunc(strings.Split(labels, "."), notLabel)
+}
+
+// notLabel reports that s cannot be a label of a host name in an origin. What is
+// not one could be another host's: a user name, a port, a path.
+func notLabel(s string) bool {
+	return s == "" || strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
+}
+
 // validOrigin takes any scheme, because applications have their own
-// (capacitor://localhost). rs/cors would read a star as a wildcard.
+// (capacitor://localhost).
 func validOrigin(o string) bool {
 	u, err := url.Parse(o)
 	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.String() != u.Scheme+"://"+u.Host {

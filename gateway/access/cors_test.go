@@ -57,11 +57,66 @@ func TestCORSPreflight(t *testing.T) {
 		h.Get("Access-Control-Allow-Methods") != "GET" || h.Get("Access-Control-Max-Age") != "7200" {
 		t.Errorf("%d %v", w.Code, h)
 	}
-	for _, bad := range [][2]string{{"DELETE", ""}, {"POST", ""}, {"GET", "x-other"}} {
-		w := serve(c, http.MethodOptions, "https://app.example.com",
-			"Access-Control-Request-Method", bad[0], "Access-Control-Request-Headers", bad[1])
+	for _, bad := range []string{"DELETE", "POST"} {
+		w := serve(c, http.MethodOptions, "https://app.example.com", "Access-Control-Request-Method", bad)
 		if w.Header().Get("Access-Control-Allow-Origin") != "" {
 			t.Errorf("%v is allowed: %v", bad, w.Header())
+		}
+	}
+}
+
+// TestCORSAnyHeader has tracing libraries add headers of theirs to a fetch.
+func TestCORSAnyHeader(t *testing.T) {
+	for _, origins := range []string{"https://app.example.com", "https://*.example.com", "*"} {
+		c := newCORS(t, origins)
+		for _, headers := range []string{"traceparent", "baggage,sentry-trace", "content-type", "x-requested-with", "x-anything"} {
+			ask := []string{"Access-Control-Request-Method", "GET", "Access-Control-Request-Headers", headers}
+			h := serve(c, http.MethodOptions, "https://app.example.com", ask...).Header()
+			if h.Get("Access-Control-Allow-Origin") == "" || h.Get("Access-Control-Allow-Headers") != headers {
+				t.Errorf("%s, %s: %v", origins, headers, h)
+			}
+			if origins == "*" {
+				continue
+			}
+			if h := serve(c, http.MethodOptions, "https://evil.example", ask...).Header(); h.Get("Access-Control-Allow-Headers") != "" {
+				t.Errorf("%s allows a stranger: %v", origins, h)
+			}
+		}
+	}
+}
+
+// TestCORSSubdomains is what a star for subdomains takes, and what it must not.
+func TestCORSSubdomains(t *testing.T) {
+	c := newCORS(t, "https://*.example.com", "http://*.localhost:3000", "https://www.Other.example")
+	for origin, want := range map[string]bool{
+		"https://app.example.com":                true,
+		"https://pr-17.preview.example.com":      true,
+		"https://xn--bcher-kva.example.com":      true,
+		"http://a.localhost:3000":                true,
+		"https://www.other.example":              true,
+		"https://example.com":                    false,
+		"https://.example.com":                   false,
+		"https://a..example.com":                 false,
+		"https://badexample.com":                 false,
+		"https://app.example.com.evil.example":   false,
+		"https://evil.example#.example.com":      false,
+		"https://evil.example/.example.com":      false,
+		"https://evil.example:1.example.com":     false,
+		"https://user@evil.example.com":          false,
+		"http://app.example.com":                 false,
+		"https://app.example.com:8443":           false,
+		"http://a.localhost":                     false,
+		"http://a.localhost:30000":               false,
+		"https://a.other.example":                false,
+		"null":                                   false,
+		"https://*.example.com":                  false,
+		"xhttps://app.example.com":               false,
+		"https://app.example.comhttps://":        false,
+		"https://evil.example\u0000.example.com": false,
+	} {
+		h := serve(c, http.MethodGet, origin).Header()
+		if got := h.Get("Access-Control-Allow-Origin") != ""; got != want || got && h.Get("Access-Control-Allow-Credentials") != "true" {
+			t.Errorf("%s: allowed %v, want %v: %v", origin, got, want, h)
 		}
 	}
 }
@@ -84,7 +139,8 @@ func TestCORSOff(t *testing.T) {
 func TestCORSErrors(t *testing.T) {
 	for _, bad := range []string{
 		"", "null", "app.example.com", "//app.example.com", "https://", "https://app.example.com/", "https://app.example.com/x",
-		"https://app.example.com?x", "https://app.example.com#", "https://u:p@app.example.com", "https://*.example.com",
+		"https://app.example.com?x", "https://app.example.com#", "https://u:p@app.example.com", "https://*", "https://*.", "https://*.com", "https://*.com:8443", "*.example.com",
+		"https://a.*.example.com", "https://*.*.example.com", "https://*example.com", "https://*.example.com/", "https://*.example.com:443",
 		"https://app.example.com:443", "http://app.example.com:80", "https://app.example.com:", "https://exämple.com", "https://a b", "*",
 	} {
 		// In a list of two, so that a star does not stand alone.
