@@ -52,21 +52,36 @@ func certificateError(certFile, keyFile string, err error) error {
 	return fmt.Errorf("SSE_TLS_CERT_FILE=%q, SSE_TLS_KEY_FILE=%q: %w; accepted are a PEM certificate chain and its PEM key", certFile, keyFile, err)
 }
 
-// get is a tls.Config.GetCertificate. Files that cannot be read, or do not fit
-// together while they are being replaced, leave the certificate as it was.
+// get is a tls.Config.GetCertificate. It looks at the files first, unless they
+// were looked at less than checkEvery ago.
 func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.checked) >= checkEvery {
-		c.checked = now
-		switch changed, err := c.refresh(); {
-		case err != nil && changed:
-			c.log.Warn("the new certificate cannot be used, the old one stays", "cert_file", c.certFile, "key_file", c.keyFile, "error", err)
-		case changed:
-			c.log.Info("the certificate was replaced", "cert_file", c.certFile)
-		}
+	if time.Since(c.checked) >= checkEvery {
+		c.check()
 	}
 	return c.pair, nil
+}
+
+// reload reads the files at once, whether or not they seem to have changed.
+func (c *certificates) reload() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stamps = stamps{}
+	c.check()
+}
+
+// check reads the files if they changed. Files that cannot be read, or do not
+// fit together while they are being replaced, leave the certificate as it was.
+// The caller holds mu.
+func (c *certificates) check() {
+	c.checked = time.Now()
+	switch changed, err := c.refresh(); {
+	case err != nil && changed:
+		c.log.Warn("the new certificate cannot be used, the old one stays", "cert_file", c.certFile, "key_file", c.keyFile, "error", err)
+	case changed:
+		c.log.Info("the certificate was replaced", "cert_file", c.certFile)
+	}
 }
 
 // refresh reads the files if they changed since it last did. Their stamps are

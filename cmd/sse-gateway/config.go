@@ -34,8 +34,8 @@ type config struct {
 	PublicChannels   list          `group:"Access" env:"SSE_PUBLIC_CHANNELS" dev:"**" desc:"comma-separated globs (* within one segment between colons, ** anything) of channels that need no token"`
 	CORSOrigins      list          `env:"SSE_CORS_ORIGINS" desc:"comma-separated origins, https://*.example.com for all subdomains, or * (then without credentials)"`
 	JWTSecret        access.Secret `env:"SSE_JWT_SECRET" desc:"shared secret of tokens (HS256, HS384, HS512), at least 32 bytes"`
-	JWTSecretFile    string        `env:"SSE_JWT_SECRET_FILE" desc:"a file that holds the shared secret"`
-	JWTPublicKeyFile string        `env:"SSE_JWT_PUBLIC_KEY_FILE" desc:"PEM file with the public key of tokens (RS, PS, ES, EdDSA)"`
+	JWTSecretFile    string        `env:"SSE_JWT_SECRET_FILE" desc:"a file with shared secrets, one per line, of at least 32 bytes each; all are good, and the file is re-read when it changes"`
+	JWTPublicKeyFile string        `env:"SSE_JWT_PUBLIC_KEY_FILE" desc:"PEM file with public keys or certificates (RS, PS, ES, EdDSA); all are good, and the file is re-read when it changes"`
 	JwksURL          string        `env:"SSE_JWKS_URL" desc:"URL of the JWK set with the public keys of tokens"`
 	JWTIssuer        string        `env:"SSE_JWT_ISSUER" desc:"the iss that tokens must have; empty: any"`
 	JWTAudience      string        `env:"SSE_JWT_AUDIENCE" desc:"the aud that tokens must have; empty: any"`

@@ -38,6 +38,7 @@ Exit codes
 Signals
   SIGTERM, SIGINT  drain: not ready for SSE_DRAIN_DELAY, then end the streams over SSE_DRAIN_WINDOW;
                    a second one ends the process at once
+  SIGHUP           read keys for tokens and certificates again; never ends the process
 `)
 }
 

@@ -26,7 +26,10 @@ func main() {
 		signal.Stop(signals)
 		end()
 	}()
-	os.Exit(exitCode(run(ctx, force, os.Args[1:], program{out: os.Stdout, err: os.Stderr}), os.Stderr))
+	// From here on a SIGHUP, also that of a terminal that closes, ends nothing.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	os.Exit(exitCode(run(ctx, force, os.Args[1:], program{out: os.Stdout, err: os.Stderr, hangups: hangups}), os.Stderr))
 }
 
 // usageError is a mistake in the command line or the configuration.
@@ -53,6 +56,8 @@ func exitCode(err error, stderr io.Writer) int {
 // program is what a run gets from its caller.
 type program struct {
 	out, err io.Writer
+	// hangups gets each SIGHUP; nil: none.
+	hangups <-chan os.Signal
 	// started, if not nil, is called once everything listens.
 	started func(addrs)
 	// embeddedRedis is where the Redis of dev listens; "" is where redis-cli

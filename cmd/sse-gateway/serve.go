@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,10 +64,13 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	if err != nil {
 		return usageError{err}
 	}
-	publicServer, err := newPublicServer(cfg, log)
-	if err != nil {
-		return usageError{err}
+	var certs *certificates // nil: no TLS
+	if cfg.TLSCertFile != "" {
+		if certs, err = newCertificates(cfg.TLSCertFile, cfg.TLSKeyFile, log); err != nil {
+			return usageError{err}
+		}
 	}
+	publicServer := newPublicServer(cfg, certs, log)
 	public, err := listen("SSE_ADDR", cfg.Addr, cfg.WriteTimeout)
 	if err != nil {
 		return err
@@ -88,7 +92,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		waiting: queue, throttled: m.Gateway.ConnectionsThrottled, log: log}
 	adminServer := newServer(log)
 	adminServer.Handler = g.AdminHandler(registry)
-	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, public: publicServer, admin: adminServer}
+	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
 	log.Info("serving", "addr", public.Addr().String(), "admin", admin.Addr().String(),
 		"redis", store.RedactURL(string(cfg.RedisURL)), "version", build().Version)
 	if p.started != nil {
@@ -104,6 +108,8 @@ type running struct {
 	store         *store.Store
 	gateway       *gateway.Gateway
 	authorizer    *access.Authorizer
+	certs         *certificates    // nil: no TLS
+	hangups       <-chan os.Signal // each reads keys and certificates again; may be nil
 	public, admin *http.Server
 }
 
@@ -117,6 +123,7 @@ func (r *running) serve(ctx, force context.Context, public, admin net.Listener) 
 	feeds.Go(func() error { return r.store.Run(feedsCtx) })
 	feeds.Go(func() error { return r.gateway.Run(feedsCtx) })
 	feeds.Go(func() error { r.authorizer.Run(feedsCtx); return nil })
+	feeds.Go(func() error { r.reloadOnHangup(feedsCtx); return nil })
 	feeds.Go(func() error { trimMemory(feedsCtx, r.gateway.Connections); return nil })
 
 	servers, failed := errgroup.WithContext(ctx)
@@ -135,6 +142,23 @@ func (r *running) serve(ctx, force context.Context, public, admin net.Listener) 
 	err = errors.Join(err, feeds.Wait())
 	r.log.Info("stopped")
 	return err
+}
+
+// reloadOnHangup reads keys and certificates again with each SIGHUP until ctx is
+// done. What cannot be used is logged, and leaves the old ones.
+func (r *running) reloadOnHangup(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.hangups:
+			r.log.Info("SIGHUP: keys and certificates are read again")
+			r.authorizer.Reload()
+			if r.certs != nil {
+				r.certs.reload()
+			}
+		}
+	}
 }
 
 // warn logs settings that are valid but probably a mistake.

@@ -43,7 +43,7 @@ func newServer(logger *slog.Logger) *http.Server {
 
 // newPublicServer adds HTTP/2: with TLS if there is a certificate, else
 // without, as load balancers speak it.
-func newPublicServer(cfg *config, logger *slog.Logger) (*http.Server, error) {
+func newPublicServer(cfg *config, certs *certificates, logger *slog.Logger) *http.Server {
 	s := newServer(logger)
 	s.ConnContext = gateway.WithConn
 	s.Protocols = new(http.Protocols)
@@ -55,17 +55,13 @@ func newPublicServer(cfg *config, logger *slog.Logger) (*http.Server, error) {
 		// is for what else is written, and counts what the kernel takes only.
 		WriteByteTimeout: 2 * cfg.WriteTimeout,
 	}
-	if cfg.TLSCertFile == "" {
+	if certs == nil {
 		s.Protocols.SetUnencryptedHTTP2(true)
-		return s, nil
-	}
-	certs, err := newCertificates(cfg.TLSCertFile, cfg.TLSKeyFile, logger)
-	if err != nil {
-		return nil, err
+		return s
 	}
 	s.Protocols.SetHTTP2(true)
 	s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get}
-	return s, nil
+	return s
 }
 
 func serveOn(s *http.Server, l net.Listener) error {

@@ -31,10 +31,7 @@ func (l *oneConn) Close() error { l.closed(); return nil }
 // returns its other end.
 func serveOne(t *testing.T, handler http.HandlerFunc) net.Conn {
 	t.Helper()
-	s, err := newPublicServer(&config{WriteTimeout: 30 * time.Second}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := newPublicServer(&config{WriteTimeout: 30 * time.Second}, nil, slog.New(slog.DiscardHandler))
 	s.Handler = handler
 	client, server := net.Pipe()
 	conns := make(chan net.Conn, 1)

@@ -14,6 +14,7 @@ type Authorizer struct {
 	public  Patterns
 	tokens  *tokens     // nil: off
 	remote  *remoteKeys // nil: no JWK set
+	file    *keyFile    // nil: no key file
 	forward *forward    // nil: off
 	trusted []netip.Prefix
 }
@@ -37,12 +38,20 @@ func New(cfg Config, log *slog.Logger) (*Authorizer, error) {
 			return nil, err
 		}
 		a.tokens = newTokens(cfg, a.remote.find, algsPublic)
+	case cfg.JWTSecret != "":
+		keys := fixedKeys{[]byte(cfg.JWTSecret)}
+		a.tokens = newTokens(cfg, keys.find, algsSecret)
 	case cfg.tokensOn():
-		key, err := loadKey(cfg)
-		if err != nil {
+		if a.file, err = keyFileOf(cfg, log); err != nil {
 			return nil, err
 		}
-		a.tokens = newTokens(cfg, staticKey(key), algsOf(key))
+		// The keys of the file may change to others, but not from secrets to
+		// public keys, so that no token chooses how a key is used.
+		algs := algsPublic
+		if cfg.JWTSecretFile != "" {
+			algs = algsSecret
+		}
+		a.tokens = newTokens(cfg, a.file.find, algs)
 	}
 	if cfg.AuthURL != "" {
 		a.forward = newForward(cfg, log)
@@ -50,17 +59,28 @@ func New(cfg Config, log *slog.Logger) (*Authorizer, error) {
 	return a, nil
 }
 
-// Run keeps the keys of a JWK set fresh until ctx is done, and then lets go of
-// idle connections. It must be called once; requests before it are answered
+// Run keeps the keys of a file or JWK set fresh until ctx is done, and then lets
+// go of idle connections. It must be called once; requests before it are answered
 // too, but keys are then only fetched when a token needs them.
 func (a *Authorizer) Run(ctx context.Context) {
-	if a.remote != nil {
+	switch {
+	case a.remote != nil:
 		a.remote.run(ctx)
 		a.remote.client.CloseIdleConnections()
+	case a.file != nil:
+		a.file.run(ctx)
 	}
 	<-ctx.Done()
 	if a.forward != nil {
 		a.forward.client.CloseIdleConnections()
+	}
+}
+
+// Reload reads the file of keys at once, if there is one. What cannot be used of
+// it is logged, and changes nothing.
+func (a *Authorizer) Reload() {
+	if a.file != nil {
+		a.file.refresh(true)
 	}
 }
 

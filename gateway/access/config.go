@@ -34,9 +34,9 @@ type Config struct {
 	PublicChannels []string
 
 	// At most one of these four turns tokens on: the shared secret
-	// (SSE_JWT_SECRET), a file that holds it (SSE_JWT_SECRET_FILE), a PEM file
-	// with a public key or certificate (SSE_JWT_PUBLIC_KEY_FILE), the URL of a
-	// JWK set (SSE_JWKS_URL).
+	// (SSE_JWT_SECRET), a file of secrets, one per line (SSE_JWT_SECRET_FILE), a
+	// PEM file of public keys or certificates (SSE_JWT_PUBLIC_KEY_FILE), the URL
+	// of a JWK set (SSE_JWKS_URL). Files are read again when they change.
 	JWTSecret        Secret
 	JWTSecretFile    string
 	JWTPublicKeyFile string

@@ -27,6 +27,13 @@
 // token in several places is fine, two different ones are 401. Without a key
 // no token is looked for.
 //
+// A file may hold up to 16 keys, all of which are good: for a rotation, add the
+// new key, sign with it, and take the old one out when its last token has
+// expired. The file is read every second; a change counts once two readings in a
+// row found the same, or at SIGHUP. A file that is broken or missing leaves the
+// keys as they were. A key that is taken out refuses new requests; streams that
+// are open go on until exp.
+//
 // The algorithm is fixed by the key: a secret takes HS256, HS384 and HS512; an
 // RSA key RS* and PS*; an EC key the ES of its curve; an Ed25519 key EdDSA. exp
 // is required and has no leeway, because the stream ends at exp too; nbf and

@@ -25,6 +25,8 @@ const (
 	minRSA = 2048 // bits
 	// maxKeyFile bounds what is read of a file that may be the wrong one.
 	maxKeyFile = 64 << 10 // bytes
+	// maxFileKeys bounds how many keys of a file a bad token is tried with.
+	maxFileKeys = 16
 )
 
 // The algorithms of each kind of key. A token's own alg is only ever compared
@@ -74,47 +76,68 @@ type keyFunc func(ctx context.Context, t *jwt.Token) (any, error)
 // errNoKey means that there is no key for the token's alg and kid.
 var errNoKey = errors.New("no key fits the token")
 
-// staticKey checks every token with one key.
-func staticKey(key any) keyFunc {
-	algs := algsOf(key)
-	return func(_ context.Context, t *jwt.Token) (any, error) {
-		if !slices.Contains(algs, t.Method.Alg()) {
-			return nil, errNoKey
+// fixedKeys are keys of files and variables. All of them are good at once, so
+// that a key can be replaced while tokens of the old one are still about.
+type fixedKeys []any
+
+// find is the keyFunc: the keys that fit the token's algorithm.
+func (keys fixedKeys) find(_ context.Context, t *jwt.Token) (any, error) {
+	var set jwt.VerificationKeySet
+	for _, key := range keys {
+		if slices.Contains(algsOf(key), t.Method.Alg()) {
+			set.Keys = append(set.Keys, key)
 		}
-		return key, nil
 	}
+	switch len(set.Keys) {
+	case 0:
+		return nil, errNoKey
+	case 1:
+		return set.Keys[0], nil
+	}
+	return set, nil
 }
 
-// loadKey reads the key that SSE_JWT_SECRET, SSE_JWT_SECRET_FILE or
-// SSE_JWT_PUBLIC_KEY_FILE names.
-func loadKey(c Config) (any, error) {
-	switch {
-	case c.JWTSecret != "":
-		return checkSecret("SSE_JWT_SECRET", masked, []byte(c.JWTSecret))
-	case c.JWTSecretFile != "":
-		b, err := readKeyFile("SSE_JWT_SECRET_FILE", c.JWTSecretFile)
-		if err != nil {
-			return nil, err
-		}
-		// The line end that editors and echo leave is not part of the secret.
-		return checkSecret("SSE_JWT_SECRET_FILE", c.JWTSecretFile, bytes.TrimRight(b, "\r\n"))
+// checkSecret reports whether bytes can be a shared secret. value is what may be
+// shown of where they are from.
+func checkSecret(name, value string, secret []byte) error {
+	if len(secret) < minSecret {
+		return invalid(name, value, fmt.Sprintf("a secret of at least %d bytes; this has %d", minSecret, len(secret)))
 	}
-	b, err := readKeyFile("SSE_JWT_PUBLIC_KEY_FILE", c.JWTPublicKeyFile)
-	if err != nil {
+	return checkNotPEM(name, value, secret)
+}
+
+// checkNotPEM refuses a public key as a secret: everyone who knows it could sign.
+func checkNotPEM(name, value string, secret []byte) error {
+	if bytes.Contains(secret, []byte("-----BEGIN ")) {
+		return invalid(name, value, "a shared secret, but this is PEM: for a public key set SSE_JWT_PUBLIC_KEY_FILE")
+	}
+	return nil
+}
+
+// parseSecrets reads a file with one secret per line. Blank lines do not count.
+func parseSecrets(path string, data []byte) (fixedKeys, error) {
+	const name = "SSE_JWT_SECRET_FILE"
+	if err := checkNotPEM(name, path, data); err != nil {
 		return nil, err
 	}
-	return parsePublicKey(c.JWTPublicKeyFile, b)
-}
-
-func checkSecret(name, value string, secret []byte) (any, error) {
-	// A public key as a secret would let everyone sign who knows it.
-	if bytes.Contains(secret, []byte("-----BEGIN ")) {
-		return nil, invalid(name, value, "a shared secret, but this is PEM: for a public key set SSE_JWT_PUBLIC_KEY_FILE")
+	var keys fixedKeys
+	number := 0
+	for line := range bytes.Lines(data) {
+		number++
+		// The line end that editors leave is not part of the secret.
+		secret := bytes.TrimRight(line, "\r\n")
+		switch {
+		case len(secret) == 0:
+		case len(secret) < minSecret:
+			return nil, invalid(name, path, fmt.Sprintf("a file with a secret of at least %d bytes on each line; line %d has %d", minSecret, number, len(secret)))
+		default:
+			keys = append(keys, secret)
+		}
 	}
-	if len(secret) < minSecret {
-		return nil, invalid(name, value, fmt.Sprintf("a secret of at least %d bytes; this has %d", minSecret, len(secret)))
+	if len(keys) == 0 || len(keys) > maxFileKeys {
+		return nil, invalid(name, path, fmt.Sprintf("a file with 1 to %d secrets, one per line; this has %d", maxFileKeys, len(keys)))
 	}
-	return secret, nil
+	return keys, nil
 }
 
 func readKeyFile(name, path string) ([]byte, error) {
@@ -133,21 +156,35 @@ func readKeyFile(name, path string) ([]byte, error) {
 	return b, nil
 }
 
-// parsePublicKey reads the one public key, or the certificate that holds it, in
-// a PEM file. Errors of the parsers are not passed on: they may quote the file.
-func parsePublicKey(path string, data []byte) (any, error) {
-	const accepted = "a PEM file with one public key or certificate: RSA of at least 2048 bits, EC P-256, P-384 or P-521, or Ed25519"
-	fail := func(found string) (any, error) {
-		return nil, invalid("SSE_JWT_PUBLIC_KEY_FILE", path, accepted+"; this "+found)
+// parsePublicKeys reads the public keys, or certificates that hold them, in a PEM
+// file. Errors of the parsers are not passed on: they may quote the file.
+func parsePublicKeys(path string, data []byte) (fixedKeys, error) {
+	const accepted = "a PEM file with public keys or certificates: RSA of at least 2048 bits, EC P-256, P-384 or P-521, or Ed25519"
+	fail := func(format string, args ...any) (fixedKeys, error) {
+		return nil, invalid("SSE_JWT_PUBLIC_KEY_FILE", path, accepted+"; "+fmt.Sprintf(format, args...))
 	}
-	block, rest := pem.Decode(data)
-	if block == nil {
-		return fail("holds no PEM block")
+	var keys fixedKeys
+	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(data) {
+		data = rest
+		key, fault := publicKeyOf(block)
+		if fault != "" {
+			return fail("PEM block %d %s", len(keys)+1, fault)
+		}
+		keys = append(keys, key)
 	}
-	if next, _ := pem.Decode(rest); next != nil {
-		return fail("holds several PEM blocks")
+	switch {
+	case bytes.Contains(data, []byte("-----BEGIN ")): // of a file that is being written
+		return fail("PEM block %d is cut off or damaged", len(keys)+1)
+	case len(keys) == 0:
+		return fail("this holds no PEM block")
+	case len(keys) > maxFileKeys:
+		return fail("and at most %d of them; this has %d", maxFileKeys, len(keys))
 	}
-	var key any
+	return keys, nil
+}
+
+// publicKeyOf returns the key in a block, or what is wrong with it.
+func publicKeyOf(block *pem.Block) (key any, fault string) {
 	var err error
 	switch {
 	case block.Type == "PUBLIC KEY":
@@ -160,15 +197,15 @@ func parsePublicKey(path string, data []byte) (any, error) {
 			key = cert.PublicKey
 		}
 	case strings.HasSuffix(block.Type, "PRIVATE KEY"):
-		return fail("holds a private key, which the gateway has no use for")
+		return nil, "holds a private key, which the gateway has no use for"
 	default:
-		return fail("holds another kind of PEM block")
+		return nil, "is of another kind"
 	}
-	if err != nil {
-		return fail("cannot be parsed")
+	switch {
+	case err != nil:
+		return nil, "cannot be parsed"
+	case algsOf(key) == nil:
+		return nil, "holds a key of another kind or size"
 	}
-	if algsOf(key) == nil {
-		return fail("holds a key of another kind or size")
-	}
-	return key, nil
+	return key, ""
 }

@@ -45,8 +45,12 @@ func (c Config) validateTokens() (faults []error) {
 		if err := validateURL("SSE_JWKS_URL", c.JWKSURL); err != nil {
 			faults = append(faults, err)
 		}
+	case c.JWTSecret != "":
+		if err := checkSecret("SSE_JWT_SECRET", masked, []byte(c.JWTSecret)); err != nil {
+			faults = append(faults, err)
+		}
 	default:
-		if _, err := loadKey(c); err != nil {
+		if _, err := keyFileOf(c, nil); err != nil {
 			faults = append(faults, err)
 		}
 	}
