@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -29,19 +30,19 @@ func TestManyIDsFitTheBatch(t *testing.T) {
 	redistest.Eventually(t, enginePatience, "all events in the windows", func() bool {
 		return valueOfMetric(e.m.Store.WindowEvents) == events
 	})
-	parser := &sseParser{}
-	for len(parser.events) < events {
+	parser := &ssetest.Parser{}
+	for len(parser.Events) < events {
 		if s.channels[7].cursor.Idle() {
-			t.Fatalf("only %d events", len(parser.events))
+			t.Fatalf("only %d events", len(parser.Events))
 		}
 		b, _ := s.fill(nil)
 		if len(b) > maxBatch+largeFrame {
 			t.Fatalf("a batch of %d bytes", len(b))
 		}
-		parser.feed(b)
+		parser.Feed(b)
 	}
-	for i, event := range parser.events {
-		if want := strconv.Itoa(i) + " x"; event.data != want || strings.Count(event.id, "~") != channels {
+	for i, event := range parser.Events {
+		if want := strconv.Itoa(i) + " x"; event.Data != want || strings.Count(event.ID, "~") != channels {
 			t.Fatalf("event %d is %+v, want %s", i, event, want)
 		}
 	}

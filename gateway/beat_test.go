@@ -5,12 +5,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 )
 
 // That a stream is given a goroutine is nothing that its client is sent: the
-// heartbeat comes when it would have come.
+// sse.Heartbeat comes when it would have come.
 func TestHeartbeatOfOneThatWasParked(t *testing.T) {
-	requireDriven(t, heartbeat+"retry: ", func(s *stream) string {
+	requireDriven(t, sse.Heartbeat+"retry: ", func(s *stream) string {
 		s.parked.beat = monotonic(time.Now().Add(time.Second))
 		s.grantEnd = time.Now().Add(2 * time.Second).UnixNano()
 		return ""
@@ -19,7 +21,7 @@ func TestHeartbeatOfOneThatWasParked(t *testing.T) {
 
 // Nor is it that the goroutine ends, unless something was written.
 func TestHeartbeatOfOneThatIsParkedAgain(t *testing.T) {
-	for rest, want := range map[string]time.Duration{"": time.Second, heartbeat: 15 * time.Second * 8 / 10} {
+	for rest, want := range map[string]time.Duration{"": time.Second, sse.Heartbeat: 15 * time.Second * 8 / 10} {
 		synctest.Test(t, func(t *testing.T) {
 			server, client := net.Pipe()
 			defer server.Close()
@@ -32,7 +34,7 @@ func TestHeartbeatOfOneThatIsParkedAgain(t *testing.T) {
 				t.Fatalf("the stream ended: %s", reason)
 			}
 			if left := atMonotonic(s.parked.beat).Sub(now); left < want || left > want*3/2 {
-				t.Errorf("after %q the heartbeat is due in %v, want %v", rest, left, want)
+				t.Errorf("after %q the sse.Heartbeat is due in %v, want %v", rest, left, want)
 			}
 		})
 	}

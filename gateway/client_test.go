@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 )
 
 // The protocols that the public listener speaks without TLS.
@@ -37,7 +39,7 @@ type client struct {
 	// mu guards what the reading goroutine writes.
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when there is something new
-	parser  sseParser
+	parser  ssetest.Parser
 	raw     []byte
 	ended   error // why there is no more
 	endedAt time.Time
@@ -115,7 +117,7 @@ func (r *rig) subscribe(query string, headers ...string) *client {
 	if c.resp.StatusCode != http.StatusOK {
 		r.t.Fatalf("%s: %s", query, c.resp.Status)
 	}
-	if e := c.next(); e.name != "gateway.ready" {
+	if e := c.next(); e.Name != "gateway.ready" {
 		r.t.Fatalf("%s: the first event is %+v", query, e)
 	}
 	return c
@@ -126,7 +128,7 @@ func (c *client) read() {
 	for {
 		n, err := c.resp.Body.Read(b)
 		c.mu.Lock()
-		c.parser.feed(b[:n])
+		c.parser.Feed(b[:n])
 		c.raw = append(c.raw, b[:n]...)
 		if err != nil {
 			c.ended, c.endedAt = err, time.Now()
@@ -161,36 +163,36 @@ func (c *client) until(within time.Duration, cond func() bool) bool {
 }
 
 // next returns the next event.
-func (c *client) next() sseEvent {
+func (c *client) next() ssetest.Event {
 	c.t.Helper()
-	if !c.until(patience, func() bool { return len(c.parser.events) > c.taken }) {
+	if !c.until(patience, func() bool { return len(c.parser.Events) > c.taken }) {
 		c.t.Fatalf("no event after %d: %v\n%q", c.taken, c.ended, c.tail())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.taken++
-	return c.parser.events[c.taken-1]
+	return c.parser.Events[c.taken-1]
 }
 
 // last returns the event that next returned last.
-func (c *client) last() sseEvent {
+func (c *client) last() ssetest.Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.parser.events[c.taken-1]
+	return c.parser.Events[c.taken-1]
 }
 
 // retries returns the values of all retry fields so far.
 func (c *client) retries() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.parser.retries
+	return c.parser.Retries
 }
 
 // expect takes events, which must have these data.
-func (c *client) expect(data ...string) (last sseEvent) {
+func (c *client) expect(data ...string) (last ssetest.Event) {
 	c.t.Helper()
 	for _, want := range data {
-		if last = c.next(); last.data != want {
+		if last = c.next(); last.Data != want {
 			c.t.Fatalf("got %+v, want data %q", last, want)
 		}
 	}
@@ -198,14 +200,14 @@ func (c *client) expect(data ...string) (last sseEvent) {
 }
 
 // expectGap takes a gap event and compares its data.
-func (c *client) expectGap(channel, after, resumed, reason string) sseEvent {
+func (c *client) expectGap(channel, after, resumed, reason string) ssetest.Event {
 	c.t.Helper()
 	e := c.next()
 	want := fmt.Sprintf(`{"channel":%q,"after":%q,"resumed":%q,"reason":%q}`, channel, after, resumed, reason)
 	if after == "" {
 		want = strings.Replace(want, `"after":""`, `"after":null`, 1)
 	}
-	if e.name != "gateway.gap" || e.data != want || !json.Valid([]byte(e.data)) {
+	if e.Name != "gateway.gap" || e.Data != want || !json.Valid([]byte(e.Data)) {
 		c.t.Fatalf("got %+v, want a gap with %s", e, want)
 	}
 	return e
@@ -229,8 +231,8 @@ func (c *client) nothingElse() {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.parser.events) != c.taken || len(c.parser.ignored) > 0 {
-		c.t.Errorf("there is more: %+v %q", c.parser.events[c.taken:], c.parser.ignored)
+	if len(c.parser.Events) != c.taken || len(c.parser.Ignored) > 0 {
+		c.t.Errorf("there is more: %+v %q", c.parser.Events[c.taken:], c.parser.Ignored)
 	}
 }
 

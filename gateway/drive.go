@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -107,11 +108,11 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 			return s.endOf(err)
 		}
 		if now := time.Now(); !now.Before(beat) && s.ended(now) == "" {
-			if err := s.write(c, []byte(heartbeat), s.lastWrite()); err != nil {
+			if err := s.write(c, []byte(sse.Heartbeat), s.lastWrite()); err != nil {
 				return s.endOf(err)
 			}
 			beat = s.nextBeat(time.Now())
-			s.g.countWrite(len(heartbeat))
+			s.g.countWrite(len(sse.Heartbeat))
 		}
 	}
 }
@@ -142,7 +143,7 @@ func (s *stream) writeBatch(c conn) (wrote bool, state fillState, err error) {
 	if err := s.over(); err != nil {
 		return false, state, err
 	}
-	n := s.size(out.b)
+	n := len(out.b) + len(s.large)
 	if n == 0 {
 		return false, state, nil
 	}
@@ -154,8 +155,7 @@ func (s *stream) writeBatch(c conn) (wrote bool, state fillState, err error) {
 }
 
 // writeWithLarge writes b and then the large frame that belongs after it, if
-// there is one. If that is an envelope, b is the stream's own and is written
-// over.
+// there is one.
 func (s *stream) writeWithLarge(c conn, b []byte) error {
 	end := s.lastWrite()
 	for len(b) > 0 || len(s.large) > 0 {
@@ -164,7 +164,7 @@ func (s *stream) writeWithLarge(c conn, b []byte) error {
 				return err
 			}
 		}
-		b = s.nextPart(b)
+		b, s.large = s.large, nil
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -34,7 +35,7 @@ func TestHistoryOlderThanWindow(t *testing.T) {
 		redis.Do("XADD", "sse:a", fmt.Sprintf("%d-0", 1000+i), "data", "x")
 	}
 	behind := e.connect("a", clientSetup{lastID: "1000-0"})
-	behind.await("heartbeats", func() bool { return len(behind.comments) >= 5 })
+	behind.await("heartbeats", func() bool { return len(behind.Comments) >= 5 })
 	if n := len(behind.messages()); n != 0 {
 		t.Errorf("%d events of a stream that may be another one", n)
 	}
@@ -56,7 +57,7 @@ func TestHistoryOfOneChannelFails(t *testing.T) {
 			e.publishNumbers("a", 0, events, "x")
 			e.publishNumbers("b", 0, events, "x")
 			keep := e.connect("a,b", clientSetup{}) // the channels are open; nothing was read of them
-			_, names, _ := strings.Cut(keep.events[0].id, "~")
+			_, names, _ := strings.Cut(keep.Events[0].ID, "~")
 			_, names, _ = strings.Cut(names, "~")
 			fine := map[string]string{"a": "b", "b": "a"}[broken]
 			redis.Do("ACL", "SETUSER", "default", "resetkeys", "~sse:"+fine)
@@ -90,7 +91,7 @@ func TestHistoriesTakeTurns(t *testing.T) {
 			e.publishNumbers(second, 0, short, "short")
 			c := e.connect("a,b", clientSetup{query: "&replay=all"})
 			c.awaitMessages(long + short)
-			at := slices.IndexFunc(c.messages(), func(m sseEvent) bool { return m.data == fmt.Sprint(short-1, " short") })
+			at := slices.IndexFunc(c.messages(), func(m ssetest.Event) bool { return m.Data == fmt.Sprint(short-1, " short") })
 			if at > long/2 {
 				t.Errorf("the last of %d events was the %dth", short, at)
 			}
@@ -141,7 +142,7 @@ func TestHeartbeatsWhileHistoryHangs(t *testing.T) {
 	c := e.connect("a", clientSetup{lastID: "1-0"})
 	longest, last := time.Duration(0), time.Now()
 	for i := range 5 {
-		c.await("heartbeats", func() bool { return len(c.comments) > i })
+		c.await("heartbeats", func() bool { return len(c.Comments) > i })
 		longest, last = max(longest, time.Since(last)), time.Now()
 	}
 	// Redis is given up after 4 s and more.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -23,7 +24,7 @@ type engineClient struct {
 	t         testing.TB
 	published *atomic.Int64 // the engine's
 	conn      *net.TCPConn
-	sseParser
+	ssetest.Parser
 	size  int  // of what was read of the stream, in bytes
 	ended bool // the server ended the stream
 }
@@ -97,8 +98,8 @@ func (c *engineClient) begin(channels string, setup clientSetup) error {
 	}
 	rest, _ := r.Peek(r.Buffered())
 	c.size = len(rest)
-	c.feed(rest)
-	return c.readUntil(time.Now().Add(enginePatience), func() bool { return len(c.events) > 0 })
+	c.Feed(rest)
+	return c.readUntil(time.Now().Add(enginePatience), func() bool { return len(c.Events) > 0 })
 }
 
 // readSome reads what there is, waiting for it until the deadline.
@@ -106,7 +107,7 @@ func (c *engineClient) readSome(b []byte, deadline time.Time) error {
 	_ = c.conn.SetReadDeadline(deadline)
 	n, err := c.conn.Read(b)
 	c.size += n
-	c.feed(b[:n])
+	c.Feed(b[:n])
 	if errors.Is(err, io.EOF) {
 		c.ended = true
 	}
@@ -128,7 +129,7 @@ func (c *engineClient) readUntil(deadline time.Time, cond func() bool) error {
 func (c *engineClient) await(what string, cond func() bool) {
 	c.t.Helper()
 	if err := c.readUntil(time.Now().Add(enginePatience), cond); err != nil {
-		c.t.Fatalf("reading until %s: %v; %d events", what, err, len(c.events))
+		c.t.Fatalf("reading until %s: %v; %d events", what, err, len(c.Events))
 	}
 }
 
@@ -148,10 +149,10 @@ func (c *engineClient) awaitMessages(n int) {
 }
 
 // messages returns the events of publishers.
-func (c *engineClient) messages() []sseEvent {
-	var all []sseEvent
-	for _, e := range c.events {
-		if !strings.HasPrefix(e.name, ownPrefix) {
+func (c *engineClient) messages() []ssetest.Event {
+	var all []ssetest.Event
+	for _, e := range c.Events {
+		if !strings.HasPrefix(e.Name, "gateway.") {
 			all = append(all, e)
 		}
 	}
@@ -159,10 +160,10 @@ func (c *engineClient) messages() []sseEvent {
 }
 
 // named returns the events of that name.
-func (c *engineClient) named(name string) []sseEvent {
-	var all []sseEvent
-	for _, e := range c.events {
-		if e.name == name {
+func (c *engineClient) named(name string) []ssetest.Event {
+	var all []ssetest.Event
+	for _, e := range c.Events {
+		if e.Name == name {
 			all = append(all, e)
 		}
 	}
@@ -170,8 +171,8 @@ func (c *engineClient) named(name string) []sseEvent {
 }
 
 // numberOf returns the number that publishNumbers put into an event.
-func numberOf(e sseEvent) int {
-	n, _, _ := strings.Cut(e.data, " ")
+func numberOf(e ssetest.Event) int {
+	n, _, _ := strings.Cut(e.Data, " ")
 	number, err := strconv.Atoi(n)
 	if err != nil {
 		return -1
@@ -188,18 +189,18 @@ func (c *engineClient) checkNumbers(from, n int, padding string) {
 		c.t.Fatalf("%d messages, want %d", len(messages), n)
 	}
 	for i, e := range messages {
-		if want := strconv.Itoa(from+i) + " " + padding; e.data != want {
-			c.t.Fatalf("message %d is %.40q (%d bytes), want %.40q (%d bytes)", i, e.data, len(e.data), want, len(want))
+		if want := strconv.Itoa(from+i) + " " + padding; e.Data != want {
+			c.t.Fatalf("message %d is %.40q (%d bytes), want %.40q (%d bytes)", i, e.Data, len(e.Data), want, len(want))
 		}
 	}
-	if len(c.ignored) > 0 {
-		c.t.Fatalf("the stream has lines that mean nothing: %.200q", c.ignored)
+	if len(c.Ignored) > 0 {
+		c.t.Fatalf("the stream has lines that mean nothing: %.200q", c.Ignored)
 	}
 }
 
 // whole reports whether the stream stopped at the end of an event or comment.
 func (c *engineClient) whole() bool {
-	return len(c.line) == 0 && c.data == "" && c.name == ""
+	return c.Complete()
 }
 
 // reset ends the connection with a RST.

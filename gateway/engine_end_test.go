@@ -35,8 +35,8 @@ func testDisconnects(t *testing.T, e *engine) {
 	e.awaitConnections(1)
 	_ = c.conn.CloseWrite()
 	c.awaitEnd()
-	if len(c.retries) != 1 || !c.whole() {
-		t.Errorf("a client that had left was sent retries %v", c.retries)
+	if len(c.Retries) != 1 || !c.whole() {
+		t.Errorf("a client that had left was sent retries %v", c.Retries)
 	}
 	e.awaitEnded(metrics.EndClient, 4)
 	// One that leaves in the moment in which it came.
@@ -145,8 +145,8 @@ func testStop(t *testing.T, e *engine) {
 	e.awaitEnded(metrics.EndShutdown, len(clients))
 	for _, c := range clients {
 		c.awaitEnd()
-		if !c.whole() || len(c.retries) != 1 {
-			t.Errorf("the stream ended within an event, or retries were %v", c.retries)
+		if !c.whole() || len(c.Retries) != 1 {
+			t.Errorf("the stream ended within an event, or retries were %v", c.Retries)
 		}
 	}
 }

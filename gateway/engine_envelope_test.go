@@ -36,7 +36,7 @@ func testLargeEnvelopes(t *testing.T, e *engine, recvBuf int) {
 			valueOfMetric(e.m.Gateway.Deliveries) == len(clients)*len(data)
 	})
 	e.awaitConnections(len(clients))
-	back := e.connect(ch, clientSetup{query: "&envelope=json", lastID: clients[0].messages()[1].id})
+	back := e.connect(ch, clientSetup{query: "&envelope=json", lastID: clients[0].messages()[1].ID})
 	back.awaitMessages(len(data) - 2)
 	back.checkEnvelopes(ch, data[2:])
 }
@@ -46,11 +46,11 @@ func (c *engineClient) checkEnvelopes(channel string, data []string) {
 	c.t.Helper()
 	for i, m := range c.messages() {
 		var in struct{ Channel, ID, Event, Data string }
-		if err := json.Unmarshal([]byte(m.data), &in); err != nil {
-			c.t.Fatalf("message %d is %.100q (%d bytes): %v", i, m.data, len(m.data), err)
+		if err := json.Unmarshal([]byte(m.Data), &in); err != nil {
+			c.t.Fatalf("message %d is %.100q (%d bytes): %v", i, m.Data, len(m.Data), err)
 		}
-		if in.Channel != channel || in.Event != "message" || in.Data != data[i] || !strings.Contains(m.id, in.ID) {
-			c.t.Fatalf("message %d, with id %s, is of %s, %s: %.100q, want %.100q", i, m.id, in.Channel, in.ID, in.Data, data[i])
+		if in.Channel != channel || in.Event != "message" || in.Data != data[i] || !strings.Contains(m.ID, in.ID) {
+			c.t.Fatalf("message %d, with id %s, is of %s, %s: %.100q, want %.100q", i, m.ID, in.Channel, in.ID, in.Data, data[i])
 		}
 	}
 }

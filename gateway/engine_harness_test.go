@@ -18,6 +18,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -70,7 +71,7 @@ func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *engi
 		RedisURL: redis.URL(), KeyPrefix: "sse:", MaxEventBytes: 1 << 20,
 		WindowEvents: 256, WindowMemory: 64 << 20, WindowLinger: time.Minute,
 		PollInterval: 20 * time.Millisecond, SweepInterval: never,
-		Encoder: FrameEncoder{}, Metrics: &e.m.Store, Log: log,
+		Encoder: sse.Encoder{}, Metrics: &e.m.Store, Log: log,
 	}
 	if setup.store != nil {
 		setup.store(&sc)

@@ -110,8 +110,8 @@ func testSlowReaders(t *testing.T, e *engine) {
 		clients.Go(func() {
 			c.readSlowly(rand.New(rand.NewPCG(seed, uint64(i))), i >= quick, events)
 			for j, m := range c.messages() {
-				if want := strconv.Itoa(j) + " " + paddings[j]; m.data != want {
-					t.Errorf("seed %d, client %d: message %d is %.40q, want %.40q", seed, i, j, m.data, want)
+				if want := strconv.Itoa(j) + " " + paddings[j]; m.Data != want {
+					t.Errorf("seed %d, client %d: message %d is %.40q, want %.40q", seed, i, j, m.Data, want)
 					return
 				}
 			}
@@ -137,7 +137,7 @@ func (c *engineClient) readSlowly(random *rand.Rand, slow bool, n int) {
 	b := make([]byte, 16<<10)
 	deadline := time.Now().Add(2 * enginePatience)
 	// Counting the events is cheaper than looking for the messages among them.
-	for len(c.events)-1 < n {
+	for len(c.Events)-1 < n {
 		piece := b
 		if slow {
 			piece = b[:random.IntN(len(b))+1]
@@ -146,7 +146,7 @@ func (c *engineClient) readSlowly(random *rand.Rand, slow bool, n int) {
 			}
 		}
 		if err := c.readSome(piece, deadline); err != nil {
-			c.t.Errorf("a reader has %d of %d messages: %v", len(c.events)-1, n, err)
+			c.t.Errorf("a reader has %d of %d messages: %v", len(c.Events)-1, n, err)
 			return
 		}
 	}

@@ -93,7 +93,7 @@ func (e *engine) stressClient(channel string, random *rand.Rand, end time.Time) 
 		until := time.Now().Add(time.Duration(random.IntN(200)) * time.Millisecond)
 		err = c.readRandomly(random, until)
 		messages := c.messages()
-		if id := c.lastID; id != "" {
+		if id := c.LastID; id != "" {
 			lastID = id
 		}
 		c.leave()

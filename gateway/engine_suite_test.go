@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -106,7 +107,7 @@ func testOrder(t *testing.T, e *engine) {
 		c.checkNumbers(0, 200, "x")
 	}
 	// One who comes back goes on where it was, among those who stayed.
-	back := e.connect(ch, clientSetup{lastID: clients[0].messages()[149].id})
+	back := e.connect(ch, clientSetup{lastID: clients[0].messages()[149].ID})
 	back.awaitMessages(50)
 	e.publishNumbers(ch, 200, 10, "x")
 	back.awaitMessages(60)
@@ -150,8 +151,8 @@ func testLargeAmongSmall(t *testing.T, e *engine) {
 	for _, c := range clients {
 		c.awaitMessages(n)
 		for i, m := range c.messages() {
-			if numberOf(m) != i || len(m.data) != len(strconv.Itoa(i))+1+sizes[i%len(sizes)] {
-				t.Fatalf("message %d is %.20q of %d bytes", i, m.data, len(m.data))
+			if numberOf(m) != i || len(m.Data) != len(strconv.Itoa(i))+1+sizes[i%len(sizes)] {
+				t.Fatalf("message %d is %.20q of %d bytes", i, m.Data, len(m.Data))
 			}
 		}
 	}
@@ -171,7 +172,7 @@ func testSeveralChannels(t *testing.T, e *engine) {
 	// A client that went away after any of them gets exactly the rest.
 	for _, at := range []int{0, 33, 98} {
 		have := c.messages()
-		back := e.connect(x+","+y, clientSetup{lastID: have[at].id})
+		back := e.connect(x+","+y, clientSetup{lastID: have[at].ID})
 		back.awaitMessages(99 - at)
 		checkInterleaved(t, append(have[:at+1:at+1], back.messages()...))
 	}
@@ -179,11 +180,11 @@ func testSeveralChannels(t *testing.T, e *engine) {
 
 // checkInterleaved fails unless the messages are 0 to 49 of x and of y, each in
 // order.
-func checkInterleaved(t *testing.T, messages []sseEvent) {
+func checkInterleaved(t *testing.T, messages []ssetest.Event) {
 	t.Helper()
 	next := map[string]int{}
 	for _, m := range messages {
-		_, of, _ := strings.Cut(m.data, " ")
+		_, of, _ := strings.Cut(m.Data, " ")
 		if n := numberOf(m); n != next[of] {
 			t.Fatalf("%d of %s came where %d should", n, of, next[of])
 		}
@@ -201,8 +202,8 @@ func testEnvelope(t *testing.T, e *engine) {
 	e.publish(ch, "a\nb")
 	c.awaitMessages(1)
 	m := c.messages()[0]
-	if want := fmt.Sprintf(`{"channel":%q,"id":%q,"event":"message","data":"a\nb"}`, ch, m.id); m.data != want {
-		t.Errorf("got %s, want %s", m.data, want)
+	if want := fmt.Sprintf(`{"channel":%q,"id":%q,"event":"message","data":"a\nb"}`, ch, m.ID); m.Data != want {
+		t.Errorf("got %s, want %s", m.Data, want)
 	}
 }
 

@@ -208,11 +208,3 @@ func BenchmarkWriteBatch(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkEncodeEntry(b *testing.B) {
-	fields := fieldsOf("data", strings.Repeat("x", 100), "event", "order")
-	b.ReportAllocs()
-	for b.Loop() {
-		FrameEncoder{}.EncodeEntry("orders", testID, fields)
-	}
-}

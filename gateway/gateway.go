@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -181,7 +182,7 @@ func (g *Gateway) open(r *http.Request, a *admission) (*stream, error) {
 	s := &stream{g: g, shard: g.hub.pick(), envelope: req.envelope, held: a.held}
 	if s.channels = s.one[:]; len(req.channels) > 1 {
 		s.channels = make([]channelState, len(req.channels))
-		s.names = signature(req.channels)
+		s.names = sse.Signature(req.channels)
 	}
 	s.grantEnd, s.oldAt = g.lifetime(a.grant)
 	for i, channel := range req.channels {

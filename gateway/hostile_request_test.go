@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 )
 
 // say writes raw bytes, waits for some text if it is not empty, closes the
@@ -67,7 +70,7 @@ func checkAnswer(t *testing.T, raw, got []byte) (status int) {
 		t.Fatalf("%.300q is answered with %s and %.100q: %v", raw, resp.Status, body, err)
 	}
 	if resp.StatusCode == http.StatusOK && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
-		if p := parseSSE(body, len(body)); len(p.ignored) > 0 || len(p.retries) == 0 {
+		if p := ssetest.Parse(body, len(body)); len(p.Ignored) > 0 || len(p.Retries) == 0 {
 			t.Fatalf("%.300q is answered with the stream %.300q", raw, body)
 		}
 	}
@@ -104,7 +107,7 @@ func TestHostileRequests(t *testing.T) {
 		"repeated since":                  {get("channel=a&since=0&since=junk"), 200, `data: x`},
 		"an id of 20 kB":                  {get("channel=a", "Last-Event-ID: "+strings.Repeat("1~", 10<<10)), 200, "unknown_id"},
 		"two ids":                         {get("channel=a", "Last-Event-ID: junk", "Last-Event-ID: "+last), 200, "unknown_id"},
-		"an id of other channels":         {get("channel=a&channel=b", "Last-Event-ID: "+last+"~0-0~"+signature([]string{"a", "secret"})), 200, "unknown_id"},
+		"an id of other channels":         {get("channel=a&channel=b", "Last-Event-ID: "+last+"~0-0~"+sse.Signature([]string{"a", "secret"})), 200, "unknown_id"},
 		"an id with control characters":   {get("channel=a", "Last-Event-ID: 1-0\x01"), 400, ""},
 		"an id that is not UTF-8":         {get("channel=a", "Last-Event-ID: \xff\xfe"), 200, "unknown_id"},
 		"a header that ends the head":     {get("channel=a%0d%0a%0d%0aGET%20/metrics"), 400, `\\r\\n`},
@@ -176,17 +179,17 @@ func TestPipelinedRequests(t *testing.T) {
 	if err != nil || second.StatusCode != http.StatusOK {
 		t.Fatalf("%+v, %v", second, err)
 	}
-	p := &sseParser{}
+	p := &ssetest.Parser{}
 	r.publish("b", "of b")
 	r.publish("a", "of a")
-	for b := make([]byte, 1000); len(p.events) < 2; {
+	for b := make([]byte, 1000); len(p.Events) < 2; {
 		n, err := second.Body.Read(b)
-		if p.feed(b[:n]); err != nil {
-			t.Fatalf("%v after %+v", err, p.events)
+		if p.Feed(b[:n]); err != nil {
+			t.Fatalf("%v after %+v", err, p.Events)
 		}
 	}
-	if p.events[0].name != "gateway.ready" || p.events[1].data != "of a" || len(p.events) != 2 || len(p.ignored) > 0 {
-		t.Errorf("got %+v %q", p.events, p.ignored)
+	if p.Events[0].Name != "gateway.ready" || p.Events[1].Data != "of a" || len(p.Events) != 2 || len(p.Ignored) > 0 {
+		t.Errorf("got %+v %q", p.Events, p.Ignored)
 	}
 	r.await(1, "connections")
 }
@@ -211,11 +214,11 @@ func TestChattyClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &sseParser{}
-	for b := make([]byte, 1000); len(p.events) < 21; {
+	p := &ssetest.Parser{}
+	for b := make([]byte, 1000); len(p.Events) < 21; {
 		n, err := resp.Body.Read(b)
-		if p.feed(b[:n]); err != nil {
-			t.Fatalf("%v after %d events", err, len(p.events))
+		if p.Feed(b[:n]); err != nil {
+			t.Fatalf("%v after %d events", err, len(p.Events))
 		}
 	}
 	flood := make([]byte, 1<<20)

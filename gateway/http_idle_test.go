@@ -32,19 +32,19 @@ func TestJitter(t *testing.T) {
 func (c *client) heartbeats() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, text := range c.parser.comments {
+	for _, text := range c.parser.Comments {
 		if text != "" {
 			c.t.Errorf("a comment %q", text)
 		}
 	}
-	return len(c.parser.comments)
+	return len(c.parser.Comments)
 }
 
 // beats returns when the first n heartbeats came.
 func (c *client) beats(n int) (at []time.Time) {
 	for i := range n {
-		if !c.until(patience, func() bool { return len(c.parser.comments) > i }) {
-			c.t.Errorf("%s: no heartbeat after %d", c.resp.Proto, i)
+		if !c.until(patience, func() bool { return len(c.parser.Comments) > i }) {
+			c.t.Errorf("%s: no sse.Heartbeat after %d", c.resp.Proto, i)
 			return nil
 		}
 		at = append(at, time.Now())
@@ -73,7 +73,7 @@ func TestHeartbeats(t *testing.T) {
 				// Late is the machine, and looks early in what comes next: so each
 				// is measured from the start. The wheel may be a tick early.
 				if least := time.Duration(i+1) * (beat*8/10 - tick); at.Sub(begin) < least {
-					t.Errorf("%s: heartbeat %d after %v, want %v at least", proto, i+1, at.Sub(begin), least)
+					t.Errorf("%s: sse.Heartbeat %d after %v, want %v at least", proto, i+1, at.Sub(begin), least)
 				}
 				mu.Lock()
 				spread[proto][at.Sub(last).Round(tick/2)] = true

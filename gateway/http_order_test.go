@@ -7,6 +7,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 )
 
 // follower reads the events of several channels as a client does that knows
@@ -22,20 +25,20 @@ func newFollower(t testing.TB, id string) *follower {
 }
 
 // take adds an event: its id is the position before it, but for one channel.
-func (f *follower) take(e sseEvent) {
+func (f *follower) take(e ssetest.Event) {
 	f.t.Helper()
-	parts := strings.Split(e.id, "~")
+	parts := strings.Split(e.ID, "~")
 	changed := 0
 	for i := range parts {
 		if i >= len(f.position) || parts[i] != f.position[i] {
 			changed++
 		}
 	}
-	if changed != 1 || len(parts) != len(f.position) || e.name != "message" {
+	if changed != 1 || len(parts) != len(f.position) || e.Name != "message" {
 		f.t.Fatalf("after %q came %+v", f.position, e)
 	}
 	f.position = parts
-	f.data[e.data[:1]] = append(f.data[e.data[:1]], e.data)
+	f.data[e.Data[:1]] = append(f.data[e.Data[:1]], e.Data)
 }
 
 func (f *follower) expectAll(want map[string][]string) {
@@ -81,7 +84,7 @@ func TestResumeWhileItIsWritten(t *testing.T) {
 		want[channel] = numbered(channel, 0, events)
 	}
 	query := "channel=a&channel=b&channel=c"
-	start := "0-0~0-0~0-0~" + signature(channels)
+	start := "0-0~0-0~0-0~" + sse.Signature(channels)
 	var writers sync.WaitGroup
 	for _, channel := range channels {
 		writers.Go(func() {
@@ -100,7 +103,7 @@ func TestResumeWhileItIsWritten(t *testing.T) {
 		f := newFollower(t, start)
 		for got := 0; got < len(channels)*events; {
 			c := r.do(proto, r.request(q, "Last-Event-ID", strings.Join(f.position, "~")))
-			if e := c.next(); e.name != "gateway.ready" || e.id != strings.Join(f.position, "~") {
+			if e := c.next(); e.Name != "gateway.ready" || e.ID != strings.Join(f.position, "~") {
 				t.Fatalf("got %+v", e)
 			}
 			for range min(1+rand.IntN(150), len(channels)*events-got) {

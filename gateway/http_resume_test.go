@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -57,7 +58,7 @@ func TestResumeOneChannel(t *testing.T) {
 					req = r.request("channel=a&last_event_id=" + ids[at])
 				}
 				c := r.do(proto, req)
-				if e := c.next(); e.name != "gateway.ready" || e.id != ids[at] || e.data != `{"channels":{"a":"`+ids[at]+`"}}` {
+				if e := c.next(); e.Name != "gateway.ready" || e.ID != ids[at] || e.Data != `{"channels":{"a":"`+ids[at]+`"}}` {
 					t.Errorf("%s, after %d by %s: %+v", proto, at, way, e)
 				}
 				c.expect(numbered("a", at+1, 20)...)
@@ -84,12 +85,12 @@ func TestResumeSeveralChannels(t *testing.T) {
 			ids[j] = append(ids[j], r.publish(channel, fmt.Sprint(channel, i)))
 		}
 	}
-	names := signature([]string{"a", "b", "c"})
+	names := sse.Signature([]string{"a", "b", "c"})
 	position := ids[0][4] + "~" + ids[1][19] + "~" + ids[2][17] + "~" + names
 	var clients []*client
 	for _, proto := range []string{http11, h2c} {
 		c := r.do(proto, r.request("channel=c&channel=a&channel=b", "Last-Event-ID", position))
-		if e := c.next(); e.id != position || e.data != `{"channels":{"a":"`+ids[0][4]+`","b":"`+ids[1][19]+`","c":"`+ids[2][17]+`"}}` {
+		if e := c.next(); e.ID != position || e.Data != `{"channels":{"a":"`+ids[0][4]+`","b":"`+ids[1][19]+`","c":"`+ids[2][17]+`"}}` {
 			t.Errorf("got %+v", e)
 		}
 		f := newFollower(t, position)
@@ -100,18 +101,18 @@ func TestResumeSeveralChannels(t *testing.T) {
 		clients = append(clients, c)
 	}
 	// A position of other channels is not one of these.
-	for _, foreign := range []string{ids[0][4], "1-1~2-2~3-3~" + signature([]string{"a", "b", "d"}), "1-1~2-2~" + names} {
+	for _, foreign := range []string{ids[0][4], "1-1~2-2~3-3~" + sse.Signature([]string{"a", "b", "d"}), "1-1~2-2~" + names} {
 		c := r.subscribe("channel=a&channel=b&channel=c", "Last-Event-ID", foreign)
 		for j, channel := range []string{"a", "b", "c"} {
 			e := c.expectGap(channel, "", ids[j][19], "unknown_id")
-			if e.id != ids[0][19]+"~"+ids[1][19]+"~"+ids[2][19]+"~"+names {
-				t.Errorf("the gap's id is %s", e.id)
+			if e.ID != ids[0][19]+"~"+ids[1][19]+"~"+ids[2][19]+"~"+names {
+				t.Errorf("the gap's id is %s", e.ID)
 			}
 		}
 		r.publish("b", "more")
 		c.expect("more")
 		c.nothingElse()
-		ids[1][19] = strings.Split(c.last().id, "~")[1]
+		ids[1][19] = strings.Split(c.last().ID, "~")[1]
 	}
 	for _, c := range clients { // that is all that came after
 		c.expect("more", "more", "more")
@@ -126,8 +127,8 @@ func TestUnknownIDs(t *testing.T) {
 	var clients []*client
 	for _, id := range []string{"junk", "0", "1-1-1", "ü", strings.Repeat("1", 20_000), ids[1] + "~" + ids[1] + "~abcdef"} {
 		c := r.subscribe("channel=a&replay=all", "Last-Event-ID", id)
-		if e := c.expectGap("a", "", ids[2], "unknown_id"); e.id != ids[2] {
-			t.Errorf("the gap's id is %s", e.id)
+		if e := c.expectGap("a", "", ids[2], "unknown_id"); e.ID != ids[2] {
+			t.Errorf("the gap's id is %s", e.ID)
 		}
 		clients = append(clients, c)
 	}
@@ -145,8 +146,8 @@ func TestBeyondTheEnd(t *testing.T) {
 	ids := r.publishN("a", 3)
 	for _, id := range []string{"9999999999999-0", "18446744073709551615-18446744073709551615"} {
 		c := r.subscribe("channel=a", "Last-Event-ID", id)
-		if e := c.expectGap("a", id, ids[2], "reset"); e.id != ids[2] {
-			t.Errorf("the gap's id is %s", e.id)
+		if e := c.expectGap("a", id, ids[2], "reset"); e.ID != ids[2] {
+			t.Errorf("the gap's id is %s", e.ID)
 		}
 		ids[2] = r.publish("a", "more")
 		c.expect("more")
@@ -155,8 +156,8 @@ func TestBeyondTheEnd(t *testing.T) {
 	// The stream was deleted while the client was away.
 	r.redis.Do("DEL", key("b"))
 	c := r.subscribe("channel=b", "Last-Event-ID", "5-5")
-	if e := c.expectGap("b", "5-5", "0-0", "reset"); e.id != "0-0" {
-		t.Errorf("the gap's id is %s", e.id)
+	if e := c.expectGap("b", "5-5", "0-0", "reset"); e.ID != "0-0" {
+		t.Errorf("the gap's id is %s", e.ID)
 	}
 	r.await(3, "resumes_total", "gap history")
 }
@@ -172,18 +173,18 @@ func TestTrimmed(t *testing.T) {
 	r.redis.Do("XTRIM", key("a"), "MAXLEN", 5)
 	c := r.subscribe("channel=a", "Last-Event-ID", ids[2])
 	resumed := before(t, ids[15])
-	if e := c.expectGap("a", ids[2], resumed, "trimmed"); e.id != resumed {
-		t.Errorf("the gap's id is %s", e.id)
+	if e := c.expectGap("a", ids[2], resumed, "trimmed"); e.ID != resumed {
+		t.Errorf("the gap's id is %s", e.ID)
 	}
 	c.expect(numbered("a", 15, 20)...)
 	whole := r.subscribe("channel=a", "Last-Event-ID", ids[14]) // the first one that is gone
 	whole.expect(numbered("a", 15, 20)...)
 	// On two channels the gap is one of its channel.
 	d := r.publishN("d", 1)
-	names := signature([]string{"a", "d"})
+	names := sse.Signature([]string{"a", "d"})
 	two := r.subscribe("channel=a&channel=d", "Last-Event-ID", ids[0]+"~"+d[0]+"~"+names)
-	if e := two.expectGap("a", ids[0], resumed, "trimmed"); e.id != resumed+"~"+d[0]+"~"+names {
-		t.Errorf("the gap's id is %s", e.id)
+	if e := two.expectGap("a", ids[0], resumed, "trimmed"); e.ID != resumed+"~"+d[0]+"~"+names {
+		t.Errorf("the gap's id is %s", e.ID)
 	}
 	two.expect(numbered("a", 15, 20)...)
 	r.nothingMore([]*client{two}, "d")
@@ -206,7 +207,7 @@ func TestReplayAndSince(t *testing.T) {
 		"replay=1&since=0": 0, "replay=all&last_event_id=" + ids[8]: 9,
 	} {
 		c := r.subscribe("channel=a&" + query)
-		if c.expect(numbered("a", from, 10)...); from < 10 && c.last().id != ids[9] {
+		if c.expect(numbered("a", from, 10)...); from < 10 && c.last().ID != ids[9] {
 			t.Errorf("%s: the last is %+v", query, c.last())
 		}
 		ofA = append(ofA, c)
@@ -221,7 +222,7 @@ func TestReplayAndSince(t *testing.T) {
 	}
 	// Several channels: the last N of each.
 	c := r.subscribe("channel=a&channel=b&replay=2")
-	f := newFollower(t, c.last().id)
+	f := newFollower(t, c.last().ID)
 	for range 4 {
 		f.take(c.next())
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
@@ -63,7 +65,7 @@ func TestStreamBegins(t *testing.T) {
 			if c.resp.Close != (proto != h2c) || len(c.resp.TransferEncoding) > 0 || c.resp.ContentLength >= 0 {
 				t.Errorf("close %v, framing %q, length %d", c.resp.Close, c.resp.TransferEncoding, c.resp.ContentLength)
 			}
-			if !c.until(patience, func() bool { return len(c.parser.events) == 1 }) {
+			if !c.until(patience, func() bool { return len(c.parser.Events) == 1 }) {
 				t.Fatal("no first frame")
 			}
 			want := `^retry: [0-9]{4}\nid: ` + last + `\nevent: gateway\.ready\ndata: \{"channels":\{"orders":"` + last + `"\}\}\n\n$`
@@ -72,7 +74,7 @@ func TestStreamBegins(t *testing.T) {
 			}
 			c.next()
 			id := r.redis.XAdd(key("orders"), "event", "order", "data", "a\nb")
-			if e := c.next(); e != (sseEvent{"order", "a\nb", id}) {
+			if e := c.next(); e != (ssetest.Event{Name: "order", Data: "a\nb", ID: id}) {
 				t.Errorf("got %+v", e)
 			}
 			c.nothingElse()
@@ -121,12 +123,12 @@ func TestStreamOfAnEmptyChannel(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	c := r.do(http11, r.request("channel=none&channel=nil"))
-	names := signature([]string{"nil", "none"})
-	if e := c.next(); e != (sseEvent{"gateway.ready", `{"channels":{"nil":"0-0","none":"0-0"}}`, "0-0~0-0~" + names}) {
+	names := sse.Signature([]string{"nil", "none"})
+	if e := c.next(); e != (ssetest.Event{Name: "gateway.ready", Data: `{"channels":{"nil":"0-0","none":"0-0"}}`, ID: "0-0~0-0~" + names}) {
 		t.Errorf("got %+v", e)
 	}
 	id := r.publish("none", "first")
-	if e := c.next(); e != (sseEvent{"message", "first", "0-0~" + id + "~" + names}) {
+	if e := c.next(); e != (ssetest.Event{Name: "message", Data: "first", ID: "0-0~" + id + "~" + names}) {
 		t.Errorf("got %+v", e)
 	}
 	again := r.subscribe("channel=none&channel=nil", "Last-Event-ID", "0-0~0-0~"+names)
@@ -161,24 +163,24 @@ func TestEnvelopes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, func(s *setup) { s.store.MaxEventBytes = 100 })
 	c := r.subscribe("channel=b&channel=a&envelope=json")
-	names := signature([]string{"a", "b"})
+	names := sse.Signature([]string{"a", "b"})
 	first := r.redis.XAdd(key("b"), "event", "order", "data", "x\r\ny")
-	if e := c.next(); e != (sseEvent{"message", `{"channel":"b","id":"` + first + `","event":"order","data":"x\ny"}`, "0-0~" + first + "~" + names}) {
+	if e := c.next(); e != (ssetest.Event{Name: "message", Data: `{"channel":"b","id":"` + first + `","event":"order","data":"x\ny"}`, ID: "0-0~" + first + "~" + names}) {
 		t.Errorf("got %+v", e)
 	}
 	second := r.redis.XAdd(key("a"), "k", "v")
-	if e := c.next(); e != (sseEvent{"message", `{"channel":"a","id":"` + second + `","event":"message","data":"{\"k\":\"v\"}"}`, second + "~" + first + "~" + names}) {
+	if e := c.next(); e != (ssetest.Event{Name: "message", Data: `{"channel":"a","id":"` + second + `","event":"message","data":"{\"k\":\"v\"}"}`, ID: second + "~" + first + "~" + names}) {
 		t.Errorf("got %+v", e)
 	}
 	large := r.publish("a", strings.Repeat("x", 200))
-	if e := c.expectGap("a", before(t, large), large, "too_large"); e.id != large+"~"+first+"~"+names {
-		t.Errorf("the gap's id is %s", e.id)
+	if e := c.expectGap("a", before(t, large), large, "too_large"); e.ID != large+"~"+first+"~"+names {
+		t.Errorf("the gap's id is %s", e.ID)
 	}
 	c.nothingElse()
 	r.await(1, "gaps_total", "too_large")
 
 	single := r.subscribe("channel=b&envelope=json&replay=all")
-	if e := single.next(); e.id != first || e.data != `{"channel":"b","id":"`+first+`","event":"order","data":"x\ny"}` {
+	if e := single.next(); e.ID != first || e.Data != `{"channel":"b","id":"`+first+`","event":"order","data":"x\ny"}` {
 		t.Errorf("got %+v", e)
 	}
 }

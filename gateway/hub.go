@@ -107,6 +107,8 @@ type topic struct {
 	size    atomic.Int32 // len(streams)
 	// lead is where most of the streams are; guarded by shard.turn.
 	lead store.Cursor
+
+	envelopes envelopes
 }
 
 // subscriber is one stream's place in a topic.

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
@@ -185,8 +186,8 @@ func (l *lot) advance(now time.Time) {
 		case reason != "":
 			l.end(s, reason)
 		case quiet:
-			l.g.countWrite(len(heartbeat))
-			l.settle(s, []byte(heartbeat))
+			l.g.countWrite(len(sse.Heartbeat))
+			l.settle(s, []byte(sse.Heartbeat))
 		}
 	})
 }

@@ -40,7 +40,7 @@ func (s *stream) pump(b []byte) (rest []byte, result pumpResult) {
 		out := s.begin()
 		var state fillState
 		out.b, state = s.fill(out.b)
-		if n := s.size(out.b); n > 0 {
+		if n := len(out.b) + len(s.large); n > 0 {
 			rest, result = s.writeBothNow(out.b)
 			if result != pumpGone {
 				out.count(s.g.metrics, n, 1, now)
@@ -60,19 +60,12 @@ func (s *stream) pump(b []byte) (rest []byte, result pumpResult) {
 }
 
 // writeBothNow is writeNow for b and the large frame that belongs after it, of
-// which what is left stays where it is. If that is an envelope, b is written
-// over.
+// which what is left stays where it is.
 func (s *stream) writeBothNow(b []byte) (rest []byte, result pumpResult) {
-	for {
-		if len(b) > 0 {
-			if rest, result = s.writeNow(b); result != pumpIdle {
-				return rest, result
-			}
+	if len(b) > 0 {
+		if rest, result = s.writeNow(b); result != pumpIdle {
+			return rest, result
 		}
-		if s.wrapping == unwrapped {
-			break
-		}
-		b = s.nextPart(b)
 	}
 	if len(s.large) == 0 {
 		return nil, pumpIdle

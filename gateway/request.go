@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
@@ -99,7 +100,7 @@ func (req *request) parseStart(r *http.Request, q url.Values, now time.Time) err
 		return nil
 	}
 	var ok bool
-	if req.after, ok = parsePosition(id, req.channels); ok {
+	if req.after, ok = sse.ParsePosition(id, req.channels); ok {
 		req.start = startAfter
 	} else {
 		req.start = startUnknown

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
@@ -207,7 +208,7 @@ func TestWhereAStreamStarts(t *testing.T) {
 func FuzzRequest(f *testing.F) {
 	for _, q := range []string{"channel=a", "channel=a&since=10m&replay=3", "channel=%zz", "channel=a&since=2026-01-01T00:00:00+01:00", "a=b;c", "last_event_id=1-1&channel=x"} {
 		f.Add(q, "1-1")
-		f.Add(q+"&channel=b", "1-1~2-2~"+signature([]string{"a", "b"}))
+		f.Add(q+"&channel=b", "1-1~2-2~"+sse.Signature([]string{"a", "b"}))
 	}
 	f.Fuzz(func(t *testing.T, query, id string) {
 		req, err := ask(query, id)

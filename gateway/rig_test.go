@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -64,7 +65,7 @@ func newRig(t testing.TB, change ...func(*setup)) *rig {
 		store: store.Config{
 			RedisURL: r.redis.URL(), KeyPrefix: "sse:", MaxEventBytes: 1 << 20, WindowEvents: 256, WindowMemory: 64 << 20,
 			WindowLinger: time.Minute, PollInterval: 50 * time.Millisecond, SweepInterval: time.Hour,
-			Encoder: FrameEncoder{}, Metrics: &m.Store, Log: logger,
+			Encoder: sse.Encoder{}, Metrics: &m.Store, Log: logger,
 		},
 		access: access.Config{PublicChannels: []string{"**"}},
 		// As cmd/sse-gateway has it.

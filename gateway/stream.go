@@ -48,15 +48,14 @@ type stream struct {
 	oldAt    uint32 // when it has the maximum age, in ticks of the wheel since epoch; 0: never
 
 	// Owned by the owner.
-	stalled  bool     // the client was told that Redis is away
-	slow     bool     // the last write had to wait for the client
-	wrapping wrapping // what is left of large is to be put into an envelope
-	turn     uint16   // the channel that fill begins with
-	behind   uint16   // the channel that fetch is for
-	page     *page    // what is left of a read of history; nil mostly
-	large    []byte   // what is left of a large frame, shared, to be written after the batch
-	out      *batch   // what is being written; nil while there is nothing
-	parked   parked
+	stalled bool   // the client was told that Redis is away
+	slow    bool   // the last write had to wait for the client
+	turn    uint16 // the channel that fill begins with
+	behind  uint16 // the channel that fetch is for
+	page    *page  // what is left of a read of history; nil mostly
+	large   []byte // what is left of a large frame, shared, to be written after the batch
+	out     *batch // what is being written; nil while there is nothing
+	parked  parked
 
 	driver atomic.Pointer[driver] // nil while parked or not yet driven
 	ending atomic.Pointer[string] // why the stream is to end
@@ -217,7 +216,7 @@ func (s *stream) fillChannel(b []byte, i, limit int) ([]byte, store.State) {
 		}
 		for j := range batch.Entries {
 			// The limit, too: an id line of several channels may be longer than its event.
-			if b = s.appendEntry(b, i, &batch.Entries[j], limit); s.large != nil || len(b) >= limit {
+			if b = s.appendEntry(b, i, &batch.Entries[j]); s.large != nil || len(b) >= limit {
 				c.cursor.Rewind(batch.Entries[j].ID)
 				return b, store.Ready
 			}
@@ -254,7 +253,7 @@ func (s *stream) fillPage(b []byte, limit int) []byte {
 	for len(p.entries) > 0 && len(b) < limit && s.large == nil {
 		e := &p.entries[0]
 		p.entries = p.entries[1:]
-		b = s.appendEntry(b, p.of, e, limit)
+		b = s.appendEntry(b, p.of, e)
 	}
 	if len(p.entries) == 0 {
 		s.page = nil

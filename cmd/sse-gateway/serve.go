@@ -17,6 +17,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -54,7 +55,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		RedisURL: string(cfg.RedisURL), ReadReplicas: cfg.RedisRead == readReplica, KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
 		WindowEvents: cfg.WindowEvents, WindowMemory: int(cfg.WindowMemory), WindowLinger: cfg.WindowLinger,
 		PollInterval: cfg.PollInterval, SweepInterval: cfg.SweepInterval,
-		Encoder: gateway.FrameEncoder{}, Metrics: &m.Store, Log: log,
+		Encoder: sse.Encoder{}, Metrics: &m.Store, Log: log,
 	})
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", redisVariable(), err)}

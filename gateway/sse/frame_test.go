@@ -1,4 +1,4 @@
-package gateway
+package sse
 
 import (
 	"strings"
@@ -68,7 +68,7 @@ func TestEncodeEntry(t *testing.T) {
 		"no data, an object in a key": {fieldsOf(`{"a":1}`, "\r\ndata: x\n\n"), `data: {"{\"a\":1}":"\r\ndata: x\n\n"}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := FrameEncoder{}.EncodeEntry("orders", testID, tc.fields)
+			got := Encoder{}.EncodeEntry("orders", testID, tc.fields)
 			want := "id: 1700000000000-7\n" + tc.want + "\n\n"
 			if string(got.Frame) != want || got.NameDropped != tc.dropped {
 				t.Errorf("got %q, dropped %v\nwant %q, %v", got.Frame, got.NameDropped, want, tc.dropped)
@@ -79,27 +79,35 @@ func TestEncodeEntry(t *testing.T) {
 
 func TestEncodeEntryKeepsNothingOfItsArguments(t *testing.T) {
 	fields := fieldsOf("data", "hello", "event", "name")
-	frame := FrameEncoder{}.EncodeEntry("orders", testID, fields).Frame
+	frame := Encoder{}.EncodeEntry("orders", testID, fields).Frame
 	want := string(frame)
 	for _, f := range fields {
 		clear(f)
 	}
 	for range 10 { // nor a buffer that the next frame is made in
-		FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("x", 100)))
+		Encoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("x", 100)))
 	}
 	if string(frame) != want {
 		t.Errorf("the frame has changed to %q", frame)
 	}
-	large := FrameEncoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("y", 2*maxScratch))).Frame
+	large := Encoder{}.EncodeEntry("orders", testID, fieldsOf("data", strings.Repeat("y", 2*maxScratch))).Frame
 	if len(large) != len("id: 1700000000000-7\ndata: \n\n")+2*maxScratch || cap(large) > len(large)+len(large)/4 {
 		t.Errorf("a large frame has %d bytes in %d", len(large), cap(large))
 	}
 }
 
 func TestEncodeGap(t *testing.T) {
-	got := FrameEncoder{}.EncodeGap(store.Gap{Channel: "a:{b}", After: store.ID{Ms: 1, Seq: 2}, Resumed: store.ID{Ms: 3, Seq: 4}, Reason: metrics.GapTooLarge})
+	got := Encoder{}.EncodeGap(store.Gap{Channel: "a:{b}", After: store.ID{Ms: 1, Seq: 2}, Resumed: store.ID{Ms: 3, Seq: 4}, Reason: metrics.GapTooLarge})
 	want := "id: 3-4\nevent: gateway.gap\ndata: " + `{"channel":"a:{b}","after":"1-2","resumed":"3-4","reason":"too_large"}` + "\n\n"
 	if string(got) != want {
 		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+func BenchmarkEncodeEntry(b *testing.B) {
+	fields := fieldsOf("data", strings.Repeat("x", 100), "event", "order")
+	b.ReportAllocs()
+	for b.Loop() {
+		Encoder{}.EncodeEntry("orders", testID, fields)
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package sse
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"testing/quick"
 	"unicode/utf8"
 
+	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
@@ -84,33 +85,33 @@ func checkStream(t *testing.T, stream []byte, piece int, entries []published, id
 	if !utf8.Valid(stream) || bytes.ContainsRune(stream, '\r') {
 		t.Errorf("the stream has CR or is not UTF-8: %q", stream)
 	}
-	p := parseSSE(stream, piece)
-	if len(p.ignored)+len(p.retries) > 0 || len(p.events) != len(entries) || len(p.line) > 0 || p.data != "" {
-		t.Fatalf("got %d events of %d, and besides %q %q; the stream is %q", len(p.events), len(entries), p.ignored, p.retries, stream)
+	p := ssetest.Parse(stream, piece)
+	if len(p.Ignored)+len(p.Retries) > 0 || len(p.Events) != len(entries) || !p.Complete() {
+		t.Fatalf("got %d events of %d, and besides %q %q; the stream is %q", len(p.Events), len(entries), p.Ignored, p.Retries, stream)
 	}
-	for _, c := range p.comments {
+	for _, c := range p.Comments {
 		if c != "" {
 			t.Errorf("a comment %q", c)
 		}
 	}
 	for i, e := range entries {
-		got := p.events[i]
-		if want := idOf(e); got.id != want {
-			t.Errorf("id is %q, want %q", got.id, want)
+		got := p.Events[i]
+		if want := idOf(e); got.ID != want {
+			t.Errorf("id is %q, want %q", got.ID, want)
 		}
 		name, _ := e.name()
 		if envelope == "" {
-			if got.name != name {
-				t.Errorf("name is %q, want %q", got.name, name)
+			if got.Name != name {
+				t.Errorf("name is %q, want %q", got.Name, name)
 			}
-			e.checkData(t, got.data)
+			e.checkData(t, got.Data)
 			continue
 		}
 		var in struct{ Channel, ID, Event, Data string }
-		dec := json.NewDecoder(strings.NewReader(got.data))
+		dec := json.NewDecoder(strings.NewReader(got.Data))
 		dec.DisallowUnknownFields()
-		if err := dec.Decode(&in); err != nil || got.name != "message" {
-			t.Fatalf("event %q with %q: %v", got.name, got.data, err)
+		if err := dec.Decode(&in); err != nil || got.Name != "message" {
+			t.Fatalf("event %q with %q: %v", got.Name, got.Data, err)
 		}
 		if in.Channel != envelope || in.ID != e.id.String() || in.Event != name {
 			t.Errorf("got %+v, want channel %q, id %s, event %q", in, envelope, e.id, name)
@@ -130,7 +131,10 @@ func FuzzFrames(f *testing.F) {
 		f.Add([]byte("data"), []byte(s), []byte(s), []byte(s), uint64(1)<<63, uint8(1))
 		f.Add([]byte(s), []byte(s), []byte("event"), []byte(s), ^uint64(0), uint8(200))
 	}
-	multi := &stream{channels: make([]channelState, 3), names: signature([]string{"a", "b", "c"})}
+	names := Signature([]string{"a", "b", "c"})
+	idLine := func(b []byte, id store.ID) []byte {
+		return AppendPosition(b, 3, func(i int) store.ID { return []store.ID{{}, id, {}}[i] }, names)
+	}
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 []byte, ms uint64, piece uint8) {
 		entries := []published{
 			{store.ID{Ms: ms, Seq: 1}, [][]byte{name1, value1, name2, value2}},
@@ -139,21 +143,17 @@ func FuzzFrames(f *testing.F) {
 		}
 		var single, several, enveloped []byte
 		for _, e := range entries {
-			encoded := FrameEncoder{}.EncodeEntry("b", e.id, e.fields)
+			encoded := Encoder{}.EncodeEntry("b", e.id, e.fields)
 			frame, dropped := encoded.Frame, encoded.NameDropped
 			if _, want := e.name(); dropped != want {
 				t.Errorf("the name of %q is dropped: %v, want %v", e.fields, dropped, want)
 			}
-			single = append(append(single, frame...), heartbeat...)
-			several = append(multi.appendIDLine(several, 1, e.id), rest(frame)...)
-			envelope := wholeEnvelope("b", e.id, rest(frame))
-			enveloped = append(multi.appendIDLine(enveloped, 1, e.id), envelope...)
-			if parts := envelopeInParts("b", e.id, rest(frame), int(piece)+1); !bytes.Equal(bytes.Join(parts, nil), envelope) {
-				t.Errorf("in parts it is %q, at once %q", parts, envelope)
-			}
+			single = append(append(single, frame...), Heartbeat...)
+			several = append(idLine(several, e.id), WithoutID(frame)...)
+			enveloped = AppendEnvelope(idLine(enveloped, e.id), "b", e.id, WithoutID(frame))
 		}
 		bare := func(e published) string { return e.id.String() }
-		joined := func(e published) string { return "0-0~" + e.id.String() + "~0-0~" + multi.names }
+		joined := func(e published) string { return "0-0~" + e.id.String() + "~0-0~" + names }
 		checkStream(t, single, int(piece), entries, bare, "")
 		checkStream(t, several, int(piece), entries, joined, "")
 		checkStream(t, enveloped, int(piece), entries, joined, "b")

@@ -1,4 +1,4 @@
-package gateway
+package sse
 
 import (
 	"fmt"
@@ -29,7 +29,7 @@ func positionOf(ids []store.ID, channels []string) string {
 		texts[i] = id.String()
 	}
 	if len(ids) > 1 {
-		texts = append(texts, signature(channels))
+		texts = append(texts, Signature(channels))
 	}
 	return strings.Join(texts, "~")
 }
@@ -50,7 +50,7 @@ func TestPositionRoundTrip(t *testing.T) {
 			ids[i] = randomID()
 		}
 		text := positionOf(ids, channels)
-		got, ok := parsePosition(text, channels)
+		got, ok := ParsePosition(text, channels)
 		if !ok || !slices.Equal(got, ids) {
 			t.Fatalf("%d channels: %.80s is read as %v, %v", n, text, got, ok)
 		}
@@ -64,10 +64,10 @@ func TestPositionOfTheLongestIDs(t *testing.T) {
 	for _, n := range []int{1, 2, 32, 1000} {
 		channels := testChannels(n)
 		text := positionOf(slices.Repeat([]store.ID{store.MaxID}, n), channels)
-		if _, ok := parsePosition(text, channels); !ok {
+		if _, ok := ParsePosition(text, channels); !ok {
 			t.Errorf("%d channels: a position of %d bytes is not read", n, len(text))
 		}
-		if _, ok := parsePosition("1"+text, channels); ok {
+		if _, ok := ParsePosition("1"+text, channels); ok {
 			t.Errorf("%d channels: one byte more is read", n)
 		}
 	}
@@ -88,7 +88,7 @@ func TestPositionLength(t *testing.T) {
 func TestSignature(t *testing.T) {
 	seen := map[string][]string{}
 	for _, channels := range [][]string{{"a", "b"}, {"a", "c"}, {"ab", "c"}, {"a", "bc"}, {"a", "b", "c"}, {"a:b", "c"}, {"A", "b"}} {
-		s := signature(channels)
+		s := Signature(channels)
 		if !regexp.MustCompile(`^[0-9a-f]{6}$`).MatchString(s) {
 			t.Errorf("the signature of %q is %q", channels, s)
 		}
@@ -98,14 +98,14 @@ func TestSignature(t *testing.T) {
 		seen[s] = channels
 	}
 	// It is in ids that clients keep over an upgrade of the gateway.
-	if got := signature([]string{"alerts", "orders"}); got != "ed1e7b" {
+	if got := Signature([]string{"alerts", "orders"}); got != "ed1e7b" {
 		t.Errorf("the signature has changed to %s", got)
 	}
 }
 
 func TestBrokenPositions(t *testing.T) {
 	one, two := []string{"a"}, []string{"a", "b"}
-	names := signature(two)
+	names := Signature(two)
 	for name, tc := range map[string]struct {
 		channels []string
 		text     string
@@ -131,13 +131,13 @@ func TestBrokenPositions(t *testing.T) {
 		"NUL":                              {one, "1-0\x00"},
 		"not UTF-8":                        {one, "\xff-\xfe"},
 		"two for one channel":              {one, "1-0~2-0~" + names},
-		"one and its names":                {one, "1-0~" + signature(one)},
+		"one and its names":                {one, "1-0~" + Signature(one)},
 		"one for two channels":             {two, "1-0"},
 		"one and the names for two":        {two, "1-0~" + names},
 		"three for two channels":           {two, "1-0~2-0~3-0~" + names},
 		"no names":                         {two, "1-0~2-0"},
 		"an empty name":                    {two, "1-0~2-0~"},
-		"the names of others":              {two, "1-0~2-0~" + signature([]string{"a", "c"})},
+		"the names of others":              {two, "1-0~2-0~" + Signature([]string{"a", "c"})},
 		"the names in upper case or short": {two, "1-0~2-0~" + names[:5]},
 		"the names too long":               {two, "1-0~2-0~" + names + "0"},
 		"only names":                       {two, "~" + names},
@@ -148,7 +148,7 @@ func TestBrokenPositions(t *testing.T) {
 		"two, too long":                    {two, strings.Repeat("1-0~", 100_000) + names},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if ids, ok := parsePosition(tc.text, tc.channels); ok || ids != nil {
+			if ids, ok := ParsePosition(tc.text, tc.channels); ok || ids != nil {
 				t.Errorf("%.80q is read as %v", tc.text, ids)
 			}
 		})
@@ -166,7 +166,7 @@ func FuzzPosition(f *testing.F) {
 	f.Add("18446744073709551616-0", uint8(0))
 	f.Fuzz(func(t *testing.T, text string, n uint8) {
 		channels := testChannels(int(n)%40 + 1)
-		ids, ok := parsePosition(text, channels)
+		ids, ok := ParsePosition(text, channels)
 		if ok && (len(ids) != len(channels) || positionOf(ids, channels) != text) {
 			t.Errorf("%q is read as %v", text, ids)
 		}

@@ -1,0 +1,101 @@
+package gateway
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+// appendRetry appends a retry field, spread over [d, 2d), so that clients do not
+// reconnect in step.
+func appendRetry(b []byte, d time.Duration) []byte {
+	return sse.AppendRetry(b, d+rand.N(max(d, 1)))
+}
+
+// appendIDLine appends the id line of an event of the i-th channel: the
+// position of the client once it has the event.
+func (s *stream) appendIDLine(b []byte, i int, id store.ID) []byte {
+	if s.names == "" {
+		return sse.AppendID(b, id)
+	}
+	return sse.AppendPosition(b, len(s.channels), func(j int) store.ID {
+		if j == i {
+			return id
+		}
+		return s.delivered(j)
+	}, s.names)
+}
+
+// appendReady appends the first frame.
+func (s *stream) appendReady(b []byte) []byte {
+	b = appendRetry(b, s.g.cfg.Retry)
+	b = s.appendIDLine(b, 0, s.delivered(0))
+	return sse.AppendReady(b, len(s.channels), func(i int) (string, store.ID) {
+		return s.channels[i].cursor.Sub().Channel(), s.delivered(i)
+	})
+}
+
+// appendUnknown appends a gap for every channel of a client whose position
+// could not be understood.
+func (s *stream) appendUnknown(b []byte) []byte {
+	for i := range s.channels {
+		at := s.delivered(i)
+		b = s.appendIDLine(b, i, at)
+		b = sse.AppendGap(b, s.channels[i].cursor.Sub().Channel(), "", at, metrics.GapUnknownID)
+		s.out.gap(metrics.GapUnknownID)
+	}
+	return b
+}
+
+func (s *stream) appendGap(b []byte, i int, gap store.Gap) []byte {
+	s.out.gap(gap.Reason)
+	b = s.appendIDLine(b, i, gap.Resumed)
+	return sse.AppendGap(b, gap.Channel, gap.After.String(), gap.Resumed, gap.Reason)
+}
+
+// appendEntry appends an entry of the i-th channel. The body of a large frame is
+// left in s.large. Nothing may be appended after that until it is written.
+func (s *stream) appendEntry(b []byte, i int, e *store.Entry) []byte {
+	c := &s.channels[i]
+	if e.Kind != store.KindEvent {
+		s.out.gap(e.Kind.GapReason())
+	} else {
+		s.out.event(e.ID, c.live)
+	}
+	body := e.Frame
+	switch {
+	case s.envelope && e.Kind == store.KindEvent:
+		b, body = s.appendIDLine(b, i, e.ID), c.topic.envelopes.of(c.cursor.Sub().Channel(), e)
+	case s.names != "":
+		b, body = s.appendIDLine(b, i, e.ID), sse.WithoutID(e.Frame)
+	}
+	if len(body) >= largeFrame {
+		s.large = body
+		return b
+	}
+	return append(b, body...)
+}
+
+// appendStalled tells the client when Redis went away or came back, for any of
+// its channels.
+func (s *stream) appendStalled(b []byte) []byte {
+	var since time.Time
+	stalled := false
+	for i := range s.channels {
+		if at, is := s.channels[i].cursor.Sub().Stalled(); is {
+			since, stalled = at, true
+			break
+		}
+	}
+	if stalled == s.stalled {
+		return b
+	}
+	s.stalled = stalled
+	if stalled {
+		return sse.AppendStalled(b, since)
+	}
+	return sse.AppendLive(b, time.Now())
+}
