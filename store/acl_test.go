@@ -153,9 +153,6 @@ func TestTLS(t *testing.T) {
 		s := openHealthy(t, url, nil)
 		r := s.subscribe(t, "a")
 		r.awaitID(srv.XAdd("sse:a", "data", "x"))
-		if strings.Contains(RedactURL(url), "word") {
-			t.Errorf("RedactURL shows %q", RedactURL(url))
-		}
 	}
 	wrong := open(t, strings.Replace(srv.URLAs("gateway", "p@ss:/#word"), "gateway:", "gateway:x", 1), nil)
 	redistest.Eventually(t, patience, "the refusal", func() bool {

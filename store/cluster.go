@@ -62,15 +62,14 @@ func newClusterTopology(s *Store, e *endpoint) *clusterTopology {
 		nodes:   make(map[string]*clusterNode),
 		pending: make(map[*window]bool),
 	}
-	o := redis.ClusterOptions{
-		Addrs: slices.Clone(e.addrs), Username: e.username, Password: e.password, Protocol: 2, DisableIdentity: true,
-		DialTimeout: dialTimeout, ReadTimeout: replyTimeout, WriteTimeout: replyTimeout,
-		ContextTimeoutEnabled: true, PoolSize: historyConns, PipelinePoolSize: historyConns, TLSConfig: e.tls,
-		// By itself go-redis would go on asking a master that died, for a minute.
-		ClusterSlots: t.known,
-	}
+	o := *e.Universal().Cluster()
+	o.Protocol, o.DisableIdentity, o.ContextTimeoutEnabled = 2, true, true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, replyTimeout, replyTimeout
+	o.PoolSize, o.PipelinePoolSize = historyConns, historyConns
+	// By itself go-redis would go on asking a master that died, for a minute.
+	o.ClusterSlots = t.known
 	if t.masters = redis.NewClusterClient(&o); e.replicas {
-		o.Addrs = slices.Clone(e.addrs) // to which the client appends
+		o.Addrs = slices.Clone(e.Addrs) // to which the client appends
 		o.ClusterSlots, o.OnConnect = t.read, readOnly
 		t.client = redis.NewClusterClient(&o)
 	} else {

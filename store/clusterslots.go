@@ -21,7 +21,7 @@ func (t *clusterTopology) ask(ctx context.Context) ([]redis.ClusterSlot, error) 
 	}
 	t.mu.Unlock()
 	var errs []error
-	for _, addr := range append(addrs, t.endpoint.addrs...) {
+	for _, addr := range append(addrs, t.endpoint.Addrs...) {
 		ranges, err := t.askOne(ctx, addr)
 		if err == nil && len(ranges) > 0 {
 			return ranges, nil

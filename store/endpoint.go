@@ -1,32 +1,23 @@
 package store
 
 import (
-	"crypto/tls"
-	"net"
-
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
-// options are the settings of a client for the server at addr.
-func (e *endpoint) options(addr string) *redis.Options {
-	o := &redis.Options{
-		Network: e.network, Addr: addr, Username: e.username, Password: e.password, DB: e.db,
-		Protocol: 2, DisableIdentity: true,
-		DialTimeout: dialTimeout, ReadTimeout: replyTimeout, WriteTimeout: replyTimeout,
-		ContextTimeoutEnabled: true,
-	}
-	if e.tls != nil {
-		o.TLSConfig = e.tlsFor(addr)
-	}
-	return o
+// endpoint is the address of Redis, and which of its servers are read from.
+type endpoint struct {
+	*redisurl.Address
+	replicas bool
 }
 
-// tlsFor is the TLS configuration for the server at addr, whose name is
-// checked unless the URL has another one.
-func (e *endpoint) tlsFor(addr string) *tls.Config {
-	c := e.tls.Clone()
-	if c.ServerName == "" {
-		c.ServerName, _, _ = net.SplitHostPort(addr)
-	}
-	return c
+// options are the settings of a client for the server at addr.
+func (e *endpoint) options(addr string) *redis.Options { return withLimits(e.Options(addr)) }
+
+// withLimits sets what holds for every client of one server.
+func withLimits(o *redis.Options) *redis.Options {
+	o.Protocol, o.DisableIdentity, o.ContextTimeoutEnabled = 2, true, true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, replyTimeout, replyTimeout
+	return o
 }

@@ -40,13 +40,12 @@ type sentinelTopology struct {
 
 func newSentinelTopology(s *Store, e *endpoint) *sentinelTopology {
 	t := &sentinelTopology{endpoint: e}
-	for _, addr := range e.addrs {
-		o := e.options(addr)
-		o.Username, o.Password, o.DB = e.sentinelUsername, e.sentinelPassword, 0
+	for _, addr := range e.Addrs {
+		o := withLimits(e.SentinelOptions(addr))
 		o.MaxRetries, o.DialerRetries = -1, 1 // the others answer, and it is asked again
 		t.sentinels = append(t.sentinels, redis.NewSentinelClient(o))
 	}
-	t.node = newNode(s, e, e.master, t.resolve)
+	t.node = newNode(s, e, e.Master, t.resolve)
 	t.node.verify, t.node.named = requireMaster, t.verify
 	if e.replicas {
 		t.readReplicas()
@@ -62,7 +61,7 @@ func (t *sentinelTopology) historyClient() redis.UniversalClient {
 	}
 	addr, err := t.ask(context.Background())
 	if err != nil {
-		addr = t.endpoint.addrs[0] // a sentinel: it answers that it knows no such command
+		addr = t.endpoint.Addrs[0] // a sentinel: it answers that it knows no such command
 	}
 	return t.replace(&t.server, nil, addr) // unless a session has found out meanwhile
 }
@@ -145,7 +144,7 @@ func requireMaster(ctx context.Context, conn querier) error {
 func (t *sentinelTopology) ask(ctx context.Context) (string, error) {
 	addr, highest := "", int64(-1)
 	err := askSentinels(ctx, t.sentinels, func(ctx context.Context, s *redis.SentinelClient) (map[string]string, error) {
-		return s.Master(ctx, t.endpoint.master).Result()
+		return s.Master(ctx, t.endpoint.Master).Result()
 	}, func(m map[string]string) (enough bool) {
 		if epoch, _ := strconv.ParseInt(m["config-epoch"], 10, 64); epoch > highest {
 			addr, highest = net.JoinHostPort(m["ip"], m["port"]), epoch
@@ -153,7 +152,7 @@ func (t *sentinelTopology) ask(ctx context.Context) (string, error) {
 		return false
 	})
 	if highest < 0 {
-		return "", fmt.Errorf("%w %q: %w", errNoMaster, t.endpoint.master, err)
+		return "", fmt.Errorf("%w %q: %w", errNoMaster, t.endpoint.Master, err)
 	}
 	return addr, nil
 }

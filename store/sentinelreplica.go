@@ -34,7 +34,7 @@ func (t *sentinelTopology) members(ctx context.Context) (master string, replicas
 func (t *sentinelTopology) askReplicas(ctx context.Context) ([]string, error) {
 	var addrs []string
 	err := askSentinels(ctx, t.sentinels, func(ctx context.Context, s *redis.SentinelClient) ([]map[string]string, error) {
-		return s.Replicas(ctx, t.endpoint.master).Result()
+		return s.Replicas(ctx, t.endpoint.Master).Result()
 	}, func(list []map[string]string) (enough bool) {
 		for _, m := range list {
 			if isFit(m) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
 const (
@@ -133,7 +135,7 @@ func (n *node) openSession(ctx context.Context, addr string) (_ *session, err er
 	s.inval = redis.NewClient(&invalOpts)
 	readOpts := *opts
 	readOpts.Dialer = dialOnce(opts, &s.conns[1])
-	if n.replicas != nil && n.opts.topology == cluster {
+	if n.replicas != nil && n.opts.Topology == redisurl.Cluster {
 		readOpts.OnConnect = readOnly
 	}
 	s.read = redis.NewClient(&readOpts)

@@ -28,6 +28,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -40,11 +41,12 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
 // Config is what Open needs. All durations and sizes must be positive.
 type Config struct {
-	RedisURL      string // see ValidateURL
+	RedisURL      string // see redisurl.Parse
 	KeyPrefix     string // a channel's key is KeyPrefix + channel
 	MaxEventBytes int    // names and values of an entry; a larger entry becomes a gap
 	WindowEvents  int    // kept per channel
@@ -52,7 +54,7 @@ type Config struct {
 	WindowLinger  time.Duration
 	PollInterval  time.Duration // between reads of a Redis without CLIENT TRACKING
 	SweepInterval time.Duration // between safety reads of every channel
-	ReadReplicas  bool          // read from replicas rather than masters; see HasReplicas
+	ReadReplicas  bool          // read from replicas rather than masters; not with redisurl.Single
 	Encoder       Encoder
 	Metrics       *metrics.Store
 	Log           *slog.Logger
@@ -96,15 +98,19 @@ type idleWindow struct {
 	since time.Time
 }
 
+var errOneServer = errors.New("the URL names one server, whose replicas are not known: accepted is redis+sentinel:// or redis+cluster://, " +
+	"or the address of the replica itself as the server")
+
 // Open makes a store. Redis need not be reachable: Run keeps trying.
 func Open(cfg Config) (*Store, error) {
-	e, err := parseURL(cfg.RedisURL)
+	addr, err := redisurl.Parse(cfg.RedisURL)
 	if err != nil {
 		return nil, err
 	}
-	if e.replicas = cfg.ReadReplicas; e.replicas && e.topology == single {
+	if cfg.ReadReplicas && addr.Topology == redisurl.Single {
 		return nil, errOneServer
 	}
+	e := &endpoint{Address: addr, replicas: cfg.ReadReplicas}
 	s := &Store{cfg: cfg, metrics: *cfg.Metrics, log: cfg.Log, windows: make(map[string]*window)}
 	redisLogger.Do(func() { redis.SetLogger(debugLogger{cfg.Log}) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
 // topologyManager knows the nodes and which of them has a key.
@@ -31,14 +32,14 @@ type topologyManager interface {
 }
 
 func newTopology(s *Store, e *endpoint) topologyManager {
-	switch e.topology {
-	case cluster:
+	switch e.Topology {
+	case redisurl.Cluster:
 		return newClusterTopology(s, e)
-	case sentinel:
+	case redisurl.Sentinel:
 		return newSentinelTopology(s, e)
 	}
-	t := &singleTopology{client: redis.NewClient(e.historyOptions(e.addrs[0]))}
-	t.node = newNode(s, e, e.addrs[0], func(context.Context) (string, error) { return e.addrs[0], nil })
+	t := &singleTopology{client: redis.NewClient(e.historyOptions(e.Addrs[0]))}
+	t.node = newNode(s, e, e.Addrs[0], func(context.Context) (string, error) { return e.Addrs[0], nil })
 	return t
 }
 

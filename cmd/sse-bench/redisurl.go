@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/store"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
 const (
@@ -27,7 +27,8 @@ const (
 // gateway does not accept is not accepted here. No error names a password, nor a
 // part of the URL that may be one.
 func newRedis(raw string, connections int) (redis.UniversalClient, error) {
-	if err := store.ValidateURL(raw); err != nil {
+	addr, err := redisurl.Parse(raw)
+	if err != nil {
 		return nil, fmt.Errorf("the Redis URL: %w", err)
 	}
 	scheme, rest, _ := strings.Cut(raw, "://")
@@ -36,7 +37,7 @@ func newRedis(raw string, connections int) (redis.UniversalClient, error) {
 		MaxRetries: -1, PoolSize: connections + 1, ContextTimeoutEnabled: true,
 	}
 	secure := strings.HasPrefix(scheme, "rediss")
-	if !store.HasReplicas(raw) {
+	if addr.Topology == redisurl.Single {
 		return newSingleRedis(raw, o)
 	}
 	// net/url does not accept a list of hosts with ports.
@@ -84,5 +85,5 @@ func newSingleRedis(raw string, with *redis.UniversalOptions) (redis.UniversalCl
 // notUnderstood is about a URL that a gateway accepts. The causes, of net/url and
 // of go-redis, quote the URL or parts of it, so they are left out.
 func notUnderstood(raw string) error {
-	return fmt.Errorf("%s has a parameter or a part that sse-bench does not know", store.RedactURL(raw))
+	return fmt.Errorf("%s has a parameter or a part that sse-bench does not know", redisurl.Redact(raw))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
 // addrs are the addresses that a running program listens on.
@@ -95,7 +96,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	adminServer.Handler = g.AdminHandler(registry)
 	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
 	log.Info("serving", "addr", public.Addr().String(), "admin", admin.Addr().String(),
-		"redis", store.RedactURL(string(cfg.RedisURL)), "version", build().Version)
+		"redis", redisurl.Redact(string(cfg.RedisURL)), "version", build().Version)
 	if p.started != nil {
 		p.started(addrs{public: public.Addr().String(), admin: admin.Addr().String()})
 	}

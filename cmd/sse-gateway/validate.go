@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
-	"github.com/sse-gateway/sse-gateway/store"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
 // validate returns the mistakes that the types of the fields do not rule out.
@@ -80,17 +80,19 @@ func (c *config) validateNumbers() (mistakes []error) {
 }
 
 func (c *config) validateRedis(dev bool) (mistakes []error) {
-	name := redisVariable()
+	name, topology := redisVariable(), redisurl.Single
 	switch {
 	case c.RedisURL != "":
-		if err := store.ValidateURL(string(c.RedisURL)); err != nil {
-			return []error{fmt.Errorf("%s=%q: %w", name, store.RedactURL(string(c.RedisURL)), err)}
+		addr, err := redisurl.Parse(string(c.RedisURL))
+		if err != nil {
+			return []error{fmt.Errorf("%s=%q: %w", name, redisurl.Redact(string(c.RedisURL)), err)}
 		}
+		topology = addr.Topology
 	case !dev:
 		mistakes = append(mistakes, errors.New("SSE_REDIS_URL is not set: set it (or REDIS_URL) to the Redis to read from, such as redis://127.0.0.1:6379, "+
 			"or try `sse-gateway dev`, which needs none"))
 	}
-	if c.RedisRead == readReplica && !store.HasReplicas(string(c.RedisURL)) {
+	if c.RedisRead == readReplica && topology == redisurl.Single {
 		mistakes = append(mistakes, &valueError{"SSE_REDIS_READ", string(c.RedisRead), "master, unless " + name + " is redis+sentinel:// or redis+cluster://; " +
 			"to read from one certain replica, make it the server in " + name})
 	}

@@ -1,4 +1,4 @@
-package store
+package redisurl
 
 import (
 	"net/url"
@@ -7,43 +7,43 @@ import (
 	"testing"
 )
 
-func TestParseURL(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
-	for raw, want := range map[string]endpoint{
-		"redis://localhost":                 {network: "tcp", addrs: []string{"localhost:6379"}},
-		"redis://h:1/3":                     {network: "tcp", addrs: []string{"h:1"}, db: 3},
-		"redis://h:1?db=4":                  {network: "tcp", addrs: []string{"h:1"}, db: 4},
-		"redis://:p%40ss@h":                 {network: "tcp", addrs: []string{"h:6379"}, password: "p@ss"},
-		"redis://u:a:b@c@h:1":               {network: "tcp", addrs: []string{"h:1"}, username: "u", password: "a:b@c"},
-		"redis://u:a#b@h:1":                 {network: "tcp", addrs: []string{"h:1"}, username: "u", password: "a#b"},
-		"redis://[::1]:2":                   {network: "tcp", addrs: []string{"[::1]:2"}},
-		"redis://[::1]":                     {network: "tcp", addrs: []string{"[::1]:6379"}},
-		"unix:///run/redis.sock":            {network: "unix", addrs: []string{"/run/redis.sock"}},
-		"unix://u:p@/run/redis.sock?db=2":   {network: "unix", addrs: []string{"/run/redis.sock"}, username: "u", password: "p", db: 2},
-		"redis+cluster://a:1,b:2,c":         {topology: cluster, network: "tcp", addrs: []string{"a:1", "b:2", "c:6379"}},
-		"redis+sentinel://a,b:2/5?master=m": {topology: sentinel, network: "tcp", addrs: []string{"a:26379", "b:2"}, master: "m", db: 5},
-		"redis+sentinel://:p@a?master=m&sentinel_user=su&sentinel_password=sp": {topology: sentinel, network: "tcp", addrs: []string{"a:26379"},
-			master: "m", password: "p", sentinelUsername: "su", sentinelPassword: "sp"},
+	for raw, want := range map[string]Address{
+		"redis://localhost":                 {Network: "tcp", Addrs: []string{"localhost:6379"}},
+		"redis://h:1/3":                     {Network: "tcp", Addrs: []string{"h:1"}, DB: 3},
+		"redis://h:1?db=4":                  {Network: "tcp", Addrs: []string{"h:1"}, DB: 4},
+		"redis://:p%40ss@h":                 {Network: "tcp", Addrs: []string{"h:6379"}, password: "p@ss"},
+		"redis://u:a:b@c@h:1":               {Network: "tcp", Addrs: []string{"h:1"}, username: "u", password: "a:b@c"},
+		"redis://u:a#b@h:1":                 {Network: "tcp", Addrs: []string{"h:1"}, username: "u", password: "a#b"},
+		"redis://[::1]:2":                   {Network: "tcp", Addrs: []string{"[::1]:2"}},
+		"redis://[::1]":                     {Network: "tcp", Addrs: []string{"[::1]:6379"}},
+		"unix:///run/redis.sock":            {Network: "unix", Addrs: []string{"/run/redis.sock"}},
+		"unix://u:p@/run/redis.sock?db=2":   {Network: "unix", Addrs: []string{"/run/redis.sock"}, username: "u", password: "p", DB: 2},
+		"redis+cluster://a:1,b:2,c":         {Topology: Cluster, Network: "tcp", Addrs: []string{"a:1", "b:2", "c:6379"}},
+		"redis+sentinel://a,b:2/5?master=m": {Topology: Sentinel, Network: "tcp", Addrs: []string{"a:26379", "b:2"}, Master: "m", DB: 5},
+		"redis+sentinel://:p@a?master=m&sentinel_user=su&sentinel_password=sp": {Topology: Sentinel, Network: "tcp", Addrs: []string{"a:26379"},
+			Master: "m", password: "p", sentinelUsername: "su", sentinelPassword: "sp"},
 	} {
-		e, err := parseURL(raw)
+		e, err := Parse(raw)
 		if err != nil {
 			t.Errorf("%s: %v", raw, err)
 			continue
 		}
-		if e.topology != want.topology || e.network != want.network || !slices.Equal(e.addrs, want.addrs) || e.db != want.db ||
-			e.username != want.username || e.password != want.password || e.master != want.master ||
-			e.sentinelUsername != want.sentinelUsername || e.sentinelPassword != want.sentinelPassword || e.tls != nil {
+		if e.Topology != want.Topology || e.Network != want.Network || !slices.Equal(e.Addrs, want.Addrs) || e.DB != want.DB ||
+			e.username != want.username || e.password != want.password || e.Master != want.Master ||
+			e.sentinelUsername != want.sentinelUsername || e.sentinelPassword != want.sentinelPassword || e.TLS != nil {
 			t.Errorf("%s is read as %+v", raw, *e)
 		}
 	}
 	for _, raw := range []string{"rediss://h", "rediss+cluster://h", "rediss+sentinel://h?master=m"} {
-		if e, err := parseURL(raw); err != nil || e.tls == nil {
+		if e, err := Parse(raw); err != nil || e.TLS == nil {
 			t.Errorf("%s: %v, %+v", raw, err, e)
 		}
 	}
 }
 
-func TestParseURLErrors(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"":                            "no scheme",
@@ -85,14 +85,14 @@ func TestParseURLErrors(t *testing.T) {
 		"redis://h:1/0#x":             "%23",
 		"redis://u:pa?ss@h":           "%3F",
 	} {
-		err := ValidateURL(raw)
+		_, err := Parse(raw)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "accepted: redis://") {
 			t.Errorf("%s: %v, want %q", raw, err, want)
 		}
 	}
 }
 
-func TestRedactURL(t *testing.T) {
+func TestRedact(t *testing.T) {
 	t.Parallel()
 	for raw, want := range map[string]string{
 		"redis://h:1/0":                "redis://h:1/0",
@@ -106,8 +106,8 @@ func TestRedactURL(t *testing.T) {
 		"unix://b:hunter2@/run/r?db=1": "unix://b:***@/run/r?db=1",
 		"redis+sentinel://:hunter2@a,b/1?master=m&sentinel_password=hunter2": "redis+sentinel://:***@a,b/1?master=m&sentinel_password=***",
 	} {
-		if got := RedactURL(raw); got != want {
-			t.Errorf("RedactURL(%q) = %q, want %q", raw, got, want)
+		if got := Redact(raw); got != want {
+			t.Errorf("Redact(%q) = %q, want %q", raw, got, want)
 		}
 	}
 }
@@ -140,15 +140,15 @@ func FuzzURLSecrets(f *testing.F) {
 			"user:" + secret + "@h:1",
 			"user:" + secret + "@h://",
 		} {
-			shown := RedactURL(raw)
-			if err := ValidateURL(raw); err != nil {
+			shown := Redact(raw)
+			if _, err := Parse(raw); err != nil {
 				shown += err.Error()
 			}
 			if strings.Contains(shown, mark) {
 				t.Errorf("%q shows as %q", raw, shown)
 			}
 		}
-		if e, err := parseURL("redis://u:" + url.PathEscape(p) + "@h"); err != nil || e.password != p {
+		if e, err := Parse("redis://u:" + url.PathEscape(p) + "@h"); err != nil || e.password != p {
 			t.Errorf("password %q: %v", p, err)
 		}
 	})
