@@ -9,10 +9,18 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
-// redisPause is how long to wait after a failed write.
-const redisPause = 100 * time.Millisecond
+const (
+	redisDialTimeout = 5 * time.Second
+	// redisReadTimeout is long, because an XADD whose reply was not waited for
+	// looks the same as one that was never executed.
+	redisReadTimeout = 60 * time.Second
+	// redisPause is how long to wait after a failed write.
+	redisPause = 100 * time.Millisecond
+)
 
 // cleanupBatch is how many keys one DEL pipeline takes.
 const cleanupBatch = 1000
@@ -33,6 +41,19 @@ type redisSink struct {
 	maxLen int64 // MAXLEN ~, 0 for none
 	keys   []string
 	errors atomic.Int64 // pipelines that failed
+}
+
+// newRedis returns a client for a URL that a gateway accepts, of one server, of
+// Sentinel or of a cluster. It sends no command twice: a repeated XADD would be a
+// second event. Errors show no password.
+func newRedis(url string, connections int) (redis.UniversalClient, error) {
+	o, err := redisurl.Universal(url)
+	if err != nil {
+		return nil, fmt.Errorf("the Redis URL: %w", err)
+	}
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = redisDialTimeout, redisReadTimeout, redisReadTimeout
+	o.MaxRetries, o.PoolSize, o.ContextTimeoutEnabled = -1, connections+1, true
+	return redis.NewUniversalClient(o), nil
 }
 
 func newRedisSink(url string, connections int) (*redisSink, error) {

@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
 // A publisher that loses its Redis again and again, with commands on the way,
@@ -104,6 +105,27 @@ func (f sinkFunc) send(ctx context.Context, b []payload, accepted func(payload, 
 	return f(ctx, b, accepted)
 }
 func (f sinkFunc) close() error { return nil }
+
+// TestPublishOverTLS publishes to servers that speak only TLS and ask for a
+// client certificate. Every form of URL takes ca, cert and key to them.
+func TestPublishOverTLS(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, redistest.WithTLS(), redistest.WithPassword("p@ss:/#word"))
+	group := redistest.StartSentinel(t, "m", server, 0, redistest.WithPassword("other"))
+	cluster := redistest.StartCluster(t, 1, 0, redistest.WithTLS(), redistest.WithPassword("pass"))
+	for _, url := range []string{server.URL(), group.URL(), cluster.URL()} {
+		s, err := newRedisSink(url, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.close()
+		s.run, s.size, s.keys = "0123abcd", 100, []string{"a"}
+		accepted := 0
+		if err := s.send(t.Context(), []payload{{seq: 1}, {seq: 2}}, func(payload, string) { accepted++ }); err != nil || accepted != 2 {
+			t.Errorf("%s: %d events were accepted, %v", redisurl.Redact(url), accepted, err)
+		}
+	}
+}
 
 func TestRedisURLs(t *testing.T) {
 	c, err := newRedis("rediss+cluster://u:p%40@a:1,b:2", 1)
