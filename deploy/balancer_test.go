@@ -256,7 +256,7 @@ func requireRetry(t *testing.T, body io.Reader) {
 		t.Fatal(err)
 	}
 	text, ok := strings.CutPrefix(string(b), "retry: ")
-	ms, err := strconv.Atoi(strings.TrimSuffix(text, "\n\n"))
+	ms, err := strconv.Atoi(strings.TrimSuffix(text, "\n"))
 	if !ok || err != nil || ms < 5000 || ms >= 15000 {
 		t.Errorf("body is %q, want retry of 5 to 15 s", b)
 	}

@@ -59,7 +59,7 @@ func (s *stub) serveEvents(w http.ResponseWriter, r *http.Request) {
 	s.forwarded.Store(r.Header.Values("X-Forwarded-For"))
 	if s.refusing.Load() && r.Header.Get("Accept") == "text/event-stream" {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-		fmt.Fprint(w, "retry: 7000\n\n")
+		fmt.Fprint(w, "retry: 7000\n")
 		return
 	}
 	if s.refusing.Load() {
@@ -95,7 +95,7 @@ func (s *stub) serveEvents(w http.ResponseWriter, r *http.Request) {
 		case e := <-events:
 			fmt.Fprintf(w, "data: %s\n\n", e)
 		case <-beat:
-			fmt.Fprint(w, ":\n\n")
+			fmt.Fprint(w, ":\n")
 		case <-r.Context().Done():
 			return
 		}

@@ -223,7 +223,7 @@ func (s *stream) appendFarewell(b []byte, reason string) []byte {
 	case metrics.EndClient: // nobody is there to read it
 	case metrics.EndShutdown: // there may not be another replica to come back to
 	default:
-		b = append(appendRetry(b, s.g.cfg.Retry), '\n')
+		b = appendRetry(b, s.g.cfg.Retry)
 	}
 	return b
 }

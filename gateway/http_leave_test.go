@@ -148,7 +148,7 @@ func TestDrainTellsClientsToComeBack(t *testing.T) {
 		t.Errorf("ready %v, %q", ready, reason)
 	}
 	for _, c := range clients {
-		if c.end(); !strings.HasSuffix(c.tail(), "\n\nretry: "+c.retries()[len(c.retries())-1]+"\n\n") || len(c.retries()) != 2 {
+		if c.end(); !strings.HasSuffix(c.tail(), "\n\nretry: "+c.retries()[len(c.retries())-1]+"\n") || len(c.retries()) != 2 {
 			t.Errorf("it ends with %q", c.tail())
 		}
 		c.nothingElse()

@@ -140,7 +140,7 @@ func checkPassing(t *testing.T, r *rig, reason string, protos ...string) {
 					t.Errorf("%s: %s", name, got)
 				}
 			}
-			if len(c.retries()) != 1 || len(c.parser.Events)+len(c.parser.Ignored) > 0 || !strings.HasSuffix(text, "\n\n") {
+			if len(c.retries()) != 1 || len(c.parser.Events)+len(c.parser.Ignored) > 0 || strings.Contains(text, "\n\n") {
 				t.Fatalf("%s: %q", proto, text)
 			}
 			if ms, err := strconv.Atoi(c.retries()[0]); err != nil || ms < 5000 || ms > 15000 {

@@ -51,7 +51,7 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 1 {
 			h.Set("Connection", "close")
 		}
-		fmt.Fprintf(w, "retry: %d\n: %s\n\n", retry.Milliseconds(), p.detail)
+		fmt.Fprintf(w, "retry: %d\n: %s\n", retry.Milliseconds(), p.detail)
 		return
 	}
 	if p.challenge != "" {

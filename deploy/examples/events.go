@@ -28,7 +28,7 @@ func unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	log.Printf("the gateway cannot be reached: %v", err)
 	if strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = fmt.Fprintf(w, "retry: %d\n\n", 1000+rand.IntN(2000))
+		_, _ = fmt.Fprintf(w, "retry: %d\n", 1000+rand.IntN(2000))
 		return
 	}
 	http.Error(w, "the gateway cannot be reached", http.StatusBadGateway)

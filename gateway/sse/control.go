@@ -7,11 +7,14 @@ import (
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
-// Heartbeat is the comment that keeps an idle connection open.
-const Heartbeat = ":\n\n"
+// Heartbeat is the comment that keeps an idle connection open. No empty line
+// follows: @microsoft/fetch-event-source and others would dispatch a message
+// without data.
+const Heartbeat = ":\n"
 
 // AppendRetry appends a retry field: how long the client waits before it
-// reconnects. It appends no empty line.
+// reconnects. No empty line follows, for the reason that Heartbeat has none: the
+// field counts as soon as its line has come.
 func AppendRetry(b []byte, d time.Duration) []byte {
 	b = append(b, "retry: "...)
 	b = strconv.AppendInt(b, d.Milliseconds(), 10)

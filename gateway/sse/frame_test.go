@@ -58,14 +58,15 @@ func TestEncodeEntry(t *testing.T) {
 		"nearly the gateway's prefix":     {fieldsOf("event", "Gateway.x", "data", "x"), "event: Gateway.x\ndata: x", false},
 		"a bad name without data":         {fieldsOf("event", "a\n", "k", "v"), `data: {"k":"v"}`, true},
 
-		"no data":                     {fieldsOf("b", "1", "a", "2"), `data: {"b":"1","a":"2"}`, false},
-		"no data, fields twice":       {fieldsOf("k", "1", "k", "2", "", ""), `data: {"k":"1","k":"2","":""}`, false},
-		"no data, with a name":        {fieldsOf("k", "1", "event", "e", "l", "2"), "event: e\n" + `data: {"k":"1","l":"2"}`, false},
-		"only a name":                 {fieldsOf("event", "e"), "event: e\ndata: {}", false},
-		"names twice":                 {fieldsOf("event", "e", "event", "f"), "event: e\ndata: {}", false},
-		"Data is not data":            {fieldsOf("Data", "x", "data ", "y"), `data: {"Data":"x","data ":"y"}`, false},
-		"no data, escapes":            {fieldsOf("\"\\\n\r\t\x00\x1f", "\xff\xfe\u2028</script>"), `data: {"\"\\\n\r\t\u0000\u001f":"` + "\uFFFD\uFFFD\u2028" + `</script>"}`, false},
-		"no data, an object in a key": {fieldsOf(`{"a":1}`, "\r\ndata: x\n\n"), `data: {"{\"a\":1}":"\r\ndata: x\n\n"}`, false},
+		"no data":                      {fieldsOf("b", "1", "a", "2"), `data: {"b":"1","a":"2"}`, false},
+		"no data, fields twice":        {fieldsOf("k", "1", "k", "2", "", ""), `data: {"k":"1","k":"2","":""}`, false},
+		"no data, with a name":         {fieldsOf("k", "1", "event", "e", "l", "2"), "event: e\n" + `data: {"k":"1","l":"2"}`, false},
+		"only a name":                  {fieldsOf("event", "e"), "event: e\ndata: {}", false},
+		"names twice":                  {fieldsOf("event", "e", "event", "f"), "event: e\ndata: {}", false},
+		"Data is not data":             {fieldsOf("Data", "x", "data ", "y"), `data: {"Data":"x","data ":"y"}`, false},
+		"no data, escapes":             {fieldsOf("\"\\\n\r\t\x00\x1f", "\xff\xfe\u2028</script>"), `data: {"\"\\\n\r\t\u0000\u001f":"` + "\uFFFD\uFFFD" + `\u2028</script>"}`, false},
+		"no data, Unicode's line ends": {fieldsOf("a\u0085", "b\u2028c\u2029d\u2027\u0084"), `data: {"a\u0085":"b\u2028c\u2029d` + "\u2027\u0084" + `"}`, false},
+		"no data, an object in a key":  {fieldsOf(`{"a":1}`, "\r\ndata: x\n\n"), `data: {"{\"a\":1}":"\r\ndata: x\n\n"}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Encoder{}.EncodeEntry("orders", testID, tc.fields)

@@ -7,7 +7,9 @@ func appendJSON[T string | []byte](b []byte, s T) []byte {
 	return append(appendEscaped(append(b, '"'), s), '"')
 }
 
-// appendEscaped appends s escaped as in a JSON string, without the quotes.
+// appendEscaped appends s escaped as in a JSON string, without the quotes. Many
+// clients split lines at U+0085, U+2028 and U+2029 too, which the event-stream
+// format does not: these are escaped, like control characters.
 func appendEscaped[T string | []byte](b []byte, s T) []byte {
 	const hex = "0123456789abcdef"
 	for i := 0; i < len(s); {
@@ -33,7 +35,16 @@ func appendEscaped[T string | []byte](b []byte, s T) []byte {
 		// The longest sequence is four bytes, which a string conversion of
 		// that much does not allocate.
 		r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
-		b = utf8.AppendRune(b, r)
+		switch r {
+		case '\u0085':
+			b = append(b, `\u0085`...)
+		case '\u2028':
+			b = append(b, `\u2028`...)
+		case '\u2029':
+			b = append(b, `\u2029`...)
+		default:
+			b = utf8.AppendRune(b, r)
+		}
 		i += n
 	}
 	return b
