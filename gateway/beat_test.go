@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 )
 
@@ -13,7 +14,7 @@ import (
 // sse.Heartbeat comes when it would have come.
 func TestHeartbeatOfOneThatWasParked(t *testing.T) {
 	requireDriven(t, sse.Heartbeat+"retry: ", func(s *stream) string {
-		s.parked.beat = monotonic(time.Now().Add(time.Second))
+		s.parked.beat = reactor.Nanos(time.Now().Add(time.Second))
 		s.grantEnd = time.Now().Add(2 * time.Second).UnixNano()
 		return ""
 	})
@@ -29,11 +30,11 @@ func TestHeartbeatOfOneThatIsParkedAgain(t *testing.T) {
 			s := bareStream()
 			defer s.g.cancel()
 			now := time.Now()
-			s.parked.beat = monotonic(now.Add(time.Second))
+			s.parked.beat = reactor.Nanos(now.Add(time.Second))
 			if reason := s.drive(newTakenConn(server, true), []byte(rest)); reason != "" {
 				t.Fatalf("the stream ended: %s", reason)
 			}
-			if left := atMonotonic(s.parked.beat).Sub(now); left < want || left > want*3/2 {
+			if left := reactor.Time(s.parked.beat).Sub(now); left < want || left > want*3/2 {
 				t.Errorf("after %q the sse.Heartbeat is due in %v, want %v", rest, left, want)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -30,7 +31,7 @@ func newClockLot(t *testing.T) *clockLot {
 		for s := range c.ends {
 			c.leave(s)
 		}
-		c.l.close()
+		c.l.r.Close()
 		s.g.cancel()
 	})
 	return c
@@ -48,14 +49,14 @@ func (c *clockLot) add(prepare func(*stream)) *stream {
 	if !c.l.g.enter(s) {
 		c.t.Fatal("the gateway is stopping")
 	}
-	s.parked.fd, s.parked.beat = int32(pair[0]), monotonic(s.nextBeat(c.now))
+	s.parked.fd, s.parked.beat = int32(pair[0]), reactor.Nanos(s.nextBeat(c.now))
 	c.l.park(s)
 	c.ends[s] = pair[1]
 	return s
 }
 
 func (c *clockLot) leave(s *stream) {
-	if s.parked.in {
+	if s.parked.slot != 0 {
 		c.l.end(s, metrics.EndClient)
 	}
 	_ = unix.Close(c.ends[s])
@@ -67,10 +68,10 @@ func (c *clockLot) run(d time.Duration) {
 	c.t.Helper()
 	var got [1024]byte
 	for end := c.now.Add(d); c.now.Before(end); {
-		c.now = c.now.Add(wheelTick)
+		c.now = c.now.Add(reactor.Tick)
 		c.l.advance(redistest.SetClock(c.t, c.now, c.set))
 		for s, fd := range c.ends {
-			if n, _ := unix.Read(fd, got[:]); n > 0 && s.parked.in {
+			if n, _ := unix.Read(fd, got[:]); n > 0 && s.parked.slot != 0 {
 				c.beats[s] = append(c.beats[s], c.now)
 			}
 		}
@@ -102,7 +103,7 @@ func TestHeartbeatsWhenTheClockIsSet(t *testing.T) {
 					}
 					last = at
 				}
-				if longest > period*12/10+wheelLate || shortest < period*8/10 {
+				if longest > period*12/10+reactor.MaxLate || shortest < period*8/10 {
 					t.Errorf("heartbeats came %v to %v after one another", shortest, longest)
 				}
 			}
@@ -120,19 +121,19 @@ func TestParkedStreamsEndWhenTheClockIsSet(t *testing.T) {
 			beat := c.l.g.cfg.Heartbeat * 12 / 10
 			start := c.now
 			grant := c.add(func(s *stream) { s.grantEnd = start.Add(life).UnixNano() })
-			old := c.add(func(s *stream) { s.oldAt = uint32(monotonic(start.Add(life))/int64(wheelTick)) + 1 })
+			old := c.add(func(s *stream) { s.oldAt = uint32(reactor.Nanos(start.Add(life))/int64(reactor.Tick)) + 1 })
 			c.run(time.Minute)
 			c.set = d
 			due := map[*stream]time.Time{grant: start.Add(life - d), old: start.Add(life)}
 			for c.now.Before(start.Add(2 * life)) {
-				c.run(wheelTick)
+				c.run(reactor.Tick)
 				for s, at := range due {
 					switch {
-					case s.parked.in && c.now.After(at.Add(wheelLate)) && c.now.After(start.Add(time.Minute+beat+wheelLate)):
+					case s.parked.slot != 0 && c.now.After(at.Add(reactor.MaxLate)) && c.now.After(start.Add(time.Minute+beat+reactor.MaxLate)):
 						t.Fatalf("a stream that is to end after %v is there after %v", at.Sub(start), c.now.Sub(start))
-					case !s.parked.in && c.now.Before(at):
+					case s.parked.slot == 0 && c.now.Before(at):
 						t.Fatalf("a stream that is to end after %v ended after %v", at.Sub(start), c.now.Sub(start))
-					case !s.parked.in:
+					case s.parked.slot == 0:
 						delete(due, s)
 					}
 				}

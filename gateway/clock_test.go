@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -17,7 +18,7 @@ var clockSets = map[string]time.Duration{"back": -10 * time.Minute, "forward": 1
 // whichever comes first ends it.
 func TestEndsOfStreamsWhenTheClockIsSet(t *testing.T) {
 	now := time.Now()
-	const hour, tick = time.Hour, wheelTick
+	const hour, tick = time.Hour, reactor.Tick
 	for name, tt := range map[string]struct {
 		grant, age time.Duration // 0: for good
 		set        time.Duration // of the clock
@@ -41,7 +42,7 @@ func TestEndsOfStreamsWhenTheClockIsSet(t *testing.T) {
 			s.grantEnd = now.Add(tt.grant).UnixNano()
 		}
 		if tt.age != 0 {
-			s.oldAt = uint32(monotonic(now.Add(tt.age)) / int64(wheelTick))
+			s.oldAt = uint32(reactor.Nanos(now.Add(tt.age)) / int64(reactor.Tick))
 		}
 		set := redistest.SetClock(t, now, tt.set)
 		if tt.want == 0 {

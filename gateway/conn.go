@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 )
 
 // past is a deadline that makes a read or write return at once.
@@ -259,12 +261,12 @@ type lastCall struct{ at atomic.Int64 } // by the monotonic clock; 0: not called
 
 // set calls, if nobody has yet, and returns for when.
 func (l *lastCall) set() time.Time {
-	l.at.CompareAndSwap(0, monotonic(time.Now().Add(farewellTimeout)))
-	return atMonotonic(l.at.Load())
+	l.at.CompareAndSwap(0, reactor.Nanos(time.Now().Add(farewellTimeout)))
+	return reactor.Time(l.at.Load())
 }
 
 // postpone gives the farewell its time, for the goroutine may be late.
-func (l *lastCall) postpone() { l.at.Store(monotonic(time.Now().Add(farewellTimeout))) }
+func (l *lastCall) postpone() { l.at.Store(reactor.Nanos(time.Now().Add(farewellTimeout))) }
 
 func (l *lastCall) called() bool { return l.at.Load() != 0 }
 
@@ -275,7 +277,7 @@ func (l *lastCall) limit(deadline time.Time) (_ time.Time, called bool) {
 	if at == 0 {
 		return deadline, false
 	}
-	return earlier(deadline, atMonotonic(at)), true
+	return earlier(deadline, reactor.Time(at)), true
 }
 
 // setDeadline calls set so that the client has that long to take something, but

@@ -59,16 +59,16 @@ func (s *stream) appendGap(b []byte, i int, gap store.Gap) []byte {
 // appendEntry appends an entry of the i-th channel. The body of a large frame is
 // left in s.large. Nothing may be appended after that until it is written.
 func (s *stream) appendEntry(b []byte, i int, e *store.Entry) []byte {
-	c := &s.channels[i]
 	if e.Kind != store.KindEvent {
 		s.out.gap(e.Kind.GapReason())
 	} else {
-		s.out.event(e.ID, c.live)
+		s.out.event(e.ID, s.channels[i].live)
 	}
 	body := e.Frame
 	switch {
 	case s.envelope && e.Kind == store.KindEvent:
-		b, body = s.appendIDLine(b, i, e.ID), c.topic.envelopes.of(c.cursor.Sub().Channel(), e)
+		t := s.channels[i].topic
+		b, body = s.appendIDLine(b, i, e.ID), t.envelopes.of(t.sub.Channel(), e)
 	case s.names != "":
 		b, body = s.appendIDLine(b, i, e.ID), sse.WithoutID(e.Frame)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -62,7 +63,7 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 	if err := s.writeWithLarge(c, rest); err != nil {
 		return s.endOf(err)
 	}
-	beat := atMonotonic(s.parked.beat) // a goroutine or none: it was idle all the while
+	beat := reactor.Time(s.parked.beat) // a goroutine or none: it was idle all the while
 	if written {
 		beat = s.nextBeat(time.Now())
 	}
@@ -86,7 +87,7 @@ func (s *stream) drive(c conn, rest []byte) (reason string) {
 			continue
 		case fillIdle:
 			if c.parkable() && !s.slow {
-				s.parked.beat = monotonic(beat)
+				s.parked.beat = reactor.Nanos(beat)
 				return ""
 			}
 			s.slow = false

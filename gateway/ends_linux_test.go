@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
@@ -15,14 +16,17 @@ import (
 func TestParkedStreamsDoNotOutliveTheirGrant(t *testing.T) {
 	s := bareStream()
 	s.g.cancel()
-	for end := 5 * wheelTick; end < 6*wheelTick; end += wheelTick / 20 {
+	for end := 5 * reactor.Tick; end < 6*reactor.Tick; end += reactor.Tick / 20 {
 		start := time.Now()
-		l := &lot{wheel: newWheel(monotonic(start))}
+		l := &lot{r: reactor.New[stream](reactor.Nanos(start))}
+		s.parked.slot = l.r.Add(s)
 		s.grantEnd, _ = s.g.lifetime(access.Grant{Expires: start.Add(end)})
-		s.parked.beat = monotonic(start.Add(never))
+		s.parked.beat = reactor.Nanos(start.Add(never))
 		l.schedule(s, start)
-		if latest := time.Duration(s.parked.due+1) * wheelTick; latest > end {
-			t.Fatalf("a grant that ends after %v may end the stream after %v", end, latest)
+		due := false
+		l.r.Advance(reactor.Nanos(start.Add(end-reactor.Tick)), func(*stream) { due = true })
+		if !due {
+			t.Fatalf("a grant that ends after %v may end the stream later", end)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -181,7 +182,7 @@ func (e *engine) ended(reason string) int {
 }
 
 // parks reports whether streams are parked here.
-func (e *engine) parks() bool { return canPark && !e.g.cfg.NoParking }
+func (e *engine) parks() bool { return runtime.GOOS == "linux" && !e.g.cfg.NoParking }
 
 // awaitConnections waits until n streams are open, and parked if they are to
 // be.

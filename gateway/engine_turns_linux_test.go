@@ -52,14 +52,15 @@ func TestShrinkBetweenTurns(t *testing.T) {
 			}
 		}
 	})
-	victim.parked.in = false
+	slot := victim.parked.slot
+	victim.parked.slot = 0
 	victim.driver.Store(&d)
 	for _, s := range e.g.hub.shards {
 		s.turn.Unlock()
 	}
 	redistest.Eventually(t, enginePatience, "the wake", evicted.Load)
 	sh.turn.Lock() // when it is over
-	victim.parked.in = true
+	victim.parked.slot = slot
 	victim.driver.Store(nil)
 	sh.turn.Unlock()
 	sh.post(victim) // serves it and nobody else

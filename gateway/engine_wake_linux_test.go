@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -74,7 +75,7 @@ func (k *sinks) addStream(g *Gateway) {
 		k.t.Fatal(err)
 	}
 	s.channels[0].cursor, s.channels[0].live = s.channels[0].topic.sub.Now(), true
-	s.parked.fd, s.parked.beat = int32(pair[0]), monotonic(time.Now().Add(never))
+	s.parked.fd, s.parked.beat = int32(pair[0]), reactor.Nanos(time.Now().Add(never))
 	k.shard.lot.park(s)
 	k.streams, k.ends = append(k.streams, s), append(k.ends, pair[1])
 }
@@ -105,8 +106,8 @@ func (k *sinks) drain() (total int) {
 func (k *sinks) check() {
 	k.t.Helper()
 	for i, s := range k.streams {
-		if !s.parked.in || !s.idle() {
-			k.t.Fatalf("stream %d: parked %v, idle %v", i, s.parked.in, s.idle())
+		if s.parked.slot == 0 || !s.idle() {
+			k.t.Fatalf("stream %d: parked %v, idle %v", i, s.parked.slot != 0, s.idle())
 		}
 	}
 }
@@ -114,11 +115,11 @@ func (k *sinks) check() {
 func (k *sinks) close() {
 	for i, s := range k.streams {
 		_ = unix.Close(k.ends[i])
-		if s.parked.in {
+		if s.parked.slot != 0 {
 			k.shard.lot.end(s, metrics.EndClient)
 		}
 	}
-	k.shard.lot.close()
+	k.shard.lot.r.Close()
 }
 
 // A wake-up writes the same events to every parked stream that is up to date.
@@ -148,7 +149,7 @@ func TestWakeAfterGrant(t *testing.T) {
 	if got := k.drain(); got != k.frames+farewell {
 		t.Errorf("%d bytes were written, want %d to one stream and a farewell of %d to the other", got, k.frames, farewell)
 	}
-	if late.parked.in || k.e.ended(metrics.EndExpired) != 1 {
+	if late.parked.slot != 0 || k.e.ended(metrics.EndExpired) != 1 {
 		t.Error("the stream has not ended")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -232,11 +233,11 @@ func storeProblem(channel string, err error) *problem {
 func (g *Gateway) lifetime(grant access.Grant) (grantEnd int64, oldAt uint32) {
 	now := time.Now()
 	if end := grant.End(now); !end.IsZero() {
-		grantEnd = wall(end.Add(-wheelLate)) // never after the grant's end, parked or not
+		grantEnd = wall(end.Add(-reactor.MaxLate)) // never after the grant's end, parked or not
 	}
 	if age := g.cfg.MaxConnectionAge; age > 0 {
 		// What is not within thirteen years never is.
-		if tick := monotonic(now.Add(jitter(age)))/int64(wheelTick) + 1; tick > 0 && tick <= math.MaxUint32 {
+		if tick := reactor.Nanos(now.Add(jitter(age)))/int64(reactor.Tick) + 1; tick > 0 && tick <= math.MaxUint32 {
 			oldAt = uint32(tick)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
@@ -108,7 +109,7 @@ func TestStreamEndsWithItsToken(t *testing.T) {
 		at := c.end()
 		// Somewhat late is the machine; a stream that is looked at with its next
 		// heartbeat only would be later.
-		if at.After(expires.Add(lateMachine)) || at.Before(begin[i].Add(expires.Sub(begin[i])*9/10-wheelLate)) {
+		if at.After(expires.Add(lateMachine)) || at.Before(begin[i].Add(expires.Sub(begin[i])*9/10-reactor.MaxLate)) {
 			t.Errorf("it ended %v after the token did", at.Sub(expires))
 		}
 		if len(c.retries()) != 2 {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
@@ -182,11 +183,11 @@ func (s *shard) run(ctx context.Context) {
 	defer func() {
 		s.turn.Lock()
 		s.closed = true
-		s.lot.close()
+		s.lot.r.Close()
 		s.turn.Unlock()
 	}()
 	s.notify() // for what the tail has left to a gateway that did not run yet
-	tick := time.NewTicker(wheelTick)
+	tick := time.NewTicker(reactor.Tick)
 	defer tick.Stop()
 	var flush <-chan time.Time // runs while topics are being collected
 	interval := s.g.cfg.FlushInterval
@@ -207,7 +208,7 @@ func (s *shard) run(ctx context.Context) {
 			s.turn.Lock()
 			flush = nil
 			s.wakeDirty()
-		case events := <-s.lot.ready():
+		case events := <-s.lot.r.Ready():
 			s.turn.Lock()
 			s.lot.handle(events)
 		case now := <-tick.C:
@@ -228,7 +229,7 @@ func (s *shard) takeIn() {
 		s.lot.park(st)
 	}
 	for _, st := range ends {
-		if st.parked.in {
+		if st.parked.slot != 0 {
 			s.lot.pump(st)
 		}
 	}
@@ -264,10 +265,10 @@ func (s *shard) wake(t *topic) {
 		for i := range s.scratch {
 			st := s.scratch[i].stream
 			switch {
-			case st.parked.in && same.fits(st):
+			case st.parked.slot != 0 && same.fits(st):
 				s.lot.send(st, same)
 			case turn > 0 && same != nil: // it was served in the first turn, by itself
-			case st.parked.in:
+			case st.parked.slot != 0:
 				s.lot.pump(st)
 			default:
 				st.wake()

@@ -3,6 +3,8 @@ package gateway
 import (
 	"slices"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 )
 
 // pumpResult is how far a stream got without waiting for anything.
@@ -70,11 +72,11 @@ func (s *stream) writeBothNow(b []byte) (rest []byte, result pumpResult) {
 	if len(s.large) == 0 {
 		return nil, pumpIdle
 	}
-	n, err := writeFD(s.parked.fd, s.large)
+	n, err := reactor.WriteNonblock(s.parked.fd, s.large)
 	if err != nil {
 		return nil, pumpGone
 	}
-	s.parked.beat = monotonic(s.nextBeat(time.Now()))
+	s.parked.beat = reactor.Nanos(s.nextBeat(time.Now()))
 	if s.large = s.large[n:]; len(s.large) > 0 {
 		return nil, pumpFull
 	}
@@ -84,11 +86,11 @@ func (s *stream) writeBothNow(b []byte) (rest []byte, result pumpResult) {
 
 // writeNow writes what the client's socket takes.
 func (s *stream) writeNow(b []byte) (rest []byte, result pumpResult) {
-	n, err := writeFD(s.parked.fd, b)
+	n, err := reactor.WriteNonblock(s.parked.fd, b)
 	if err != nil {
 		return nil, pumpGone
 	}
-	s.parked.beat = monotonic(s.nextBeat(time.Now()))
+	s.parked.beat = reactor.Nanos(s.nextBeat(time.Now()))
 	if n < len(b) {
 		return slices.Clone(b[n:]), pumpFull
 	}

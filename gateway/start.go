@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 )
 
 // enter counts a stream among the open ones. It is false if it came too late:
@@ -64,8 +66,8 @@ func (s *stream) opening(head []byte, unknown bool) []byte {
 // startTaken starts a stream on a connection that was taken over.
 func (g *Gateway) startTaken(c net.Conn, s *stream, opening []byte) {
 	fd, ok := int32(-1), false
-	if s.shard.lot != nil && !g.cfg.NoParking {
-		fd, ok = detach(c)
+	if !g.cfg.NoParking {
+		fd, ok = reactor.DetachFD(c)
 	}
 	if !ok {
 		// A new goroutine: the caller's has a stack that has grown, and keeps
@@ -94,7 +96,7 @@ func (g *Gateway) run(s *stream, c conn, opening []byte) {
 // driveFD drives a stream that was parked, or might have been, until it can be
 // parked again or ends; if it cannot be parked at all, to its end.
 func (g *Gateway) driveFD(s *stream, rest []byte, park bool) {
-	c, err := attach(s.parked.fd)
+	c, err := reactor.WrapFD(s.parked.fd)
 	if err != nil {
 		g.log.Warn("a connection was lost", "error", err)
 		g.finish(s, s.endOf(err))
@@ -103,7 +105,7 @@ func (g *Gateway) driveFD(s *stream, rest []byte, park bool) {
 	taken := newTakenConn(c, park)
 	reason := s.drive(taken, rest)
 	if reason == "" {
-		if fd, ok := detach(c); ok {
+		if fd, ok := reactor.DetachFD(c); ok {
 			s.driver.Store(nil)
 			s.parked.fd = fd
 			s.shard.arrive(s)
@@ -119,9 +121,9 @@ func (g *Gateway) driveFD(s *stream, rest []byte, park bool) {
 // endFD ends a stream whose descriptor is detached.
 func (g *Gateway) endFD(s *stream, reason string) {
 	if b := s.appendFarewell(nil, reason); len(b) > 0 {
-		_, _ = writeFD(s.parked.fd, b)
+		_, _ = reactor.WriteNonblock(s.parked.fd, b)
 	}
-	closeFD(s.parked.fd)
+	reactor.CloseFD(s.parked.fd)
 	g.finish(s, reason)
 }
 

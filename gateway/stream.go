@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -109,7 +110,7 @@ func (s *stream) outlived(at time.Time) string {
 	switch {
 	case s.grantEnd != 0 && at.UnixNano() >= s.grantEnd:
 		return metrics.EndExpired
-	case s.oldAt != 0 && monotonic(at) >= s.oldest():
+	case s.oldAt != 0 && reactor.Nanos(at) >= s.oldest():
 		return metrics.EndMaxAge
 	}
 	return ""
@@ -126,13 +127,13 @@ func (s *stream) endsAt(now time.Time) time.Time {
 		left = s.grantEnd - now.UnixNano()
 	}
 	if s.oldAt != 0 {
-		left = min(left, s.oldest()-monotonic(now))
+		left = min(left, s.oldest()-reactor.Nanos(now))
 	}
 	return now.Add(time.Duration(left))
 }
 
 // oldest is when the stream has the maximum age, by the monotonic clock.
-func (s *stream) oldest() int64 { return int64(s.oldAt) * int64(wheelTick) }
+func (s *stream) oldest() int64 { return int64(s.oldAt) * int64(reactor.Tick) }
 
 // reasonNow returns why a stream that is over is: it had to end, or its client
 // has gone.

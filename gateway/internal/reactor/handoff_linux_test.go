@@ -1,4 +1,4 @@
-package gateway
+package reactor
 
 import (
 	"net"
@@ -10,7 +10,7 @@ import (
 
 // A connection that is detached and attached again looks for a vanished host
 // as its listener was told to, with or without keep-alive probes.
-func TestAttachKeepsKeepAlive(t *testing.T) {
+func TestWrapFDKeepsKeepAlive(t *testing.T) {
 	for name, want := range map[string]keepAlive{
 		"on":  {1, 7, 3, 4},
 		"off": {0, 7, 3, 4},
@@ -24,17 +24,21 @@ func TestAttachKeepsKeepAlive(t *testing.T) {
 			if err := c.(*net.TCPConn).SetKeepAlive(want[0] == 1); err != nil {
 				t.Fatal(err)
 			}
-			fd, ok := detach(c)
+			fd, ok := DetachFD(c)
 			if !ok {
 				t.Fatal("the connection cannot be detached")
 			}
-			again, err := attach(fd)
+			again, err := WrapFD(fd)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer again.Close()
 			var got keepAlive
-			if err := control(again, func(fd int) error { got = keepAliveOf(fd); return nil }); err != nil {
+			raw, err := again.(*net.TCPConn).SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := raw.Control(func(fd uintptr) { got = keepAliveOf(int(fd)) }); err != nil {
 				t.Fatal(err)
 			}
 			if got != want {

@@ -1,0 +1,119 @@
+package reactor
+
+import (
+	"io"
+	"net"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// DetachFD takes the socket out of a connection, and so out of Go's poller with
+// all the memory that is kept there for it. ok is false if the connection is not
+// plain TCP, or if there is no descriptor left; the connection is then unchanged.
+// The descriptor is non-blocking and is the caller's to close.
+func DetachFD(c net.Conn) (fd int32, ok bool) {
+	tcp, is := c.(*net.TCPConn)
+	if !is {
+		return -1, false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return -1, false
+	}
+	dup := -1
+	if cerr := raw.Control(func(fd uintptr) { dup, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0) }); cerr != nil || err != nil {
+		return -1, false
+	}
+	_ = c.Close() // closes one descriptor of two: the connection lives on
+	return int32(dup), true
+}
+
+// WrapFD makes a connection of a detached socket again, with the keep-alive
+// settings that it had. It closes fd, also when it fails.
+func WrapFD(fd int32) (net.Conn, error) {
+	f := os.NewFile(uintptr(fd), "socket")
+	defer f.Close()
+	was := keepAliveOf(int(fd))
+	c, err := net.FileConn(f)
+	if err == nil {
+		was.restore(int(fd))
+	}
+	return c, err
+}
+
+// keepAliveOptions are the options of a socket that net.FileConn sets to Go's
+// defaults, by which a vanished host would not be noticed for minutes.
+var keepAliveOptions = [...]struct{ level, name int }{
+	{unix.SOL_SOCKET, unix.SO_KEEPALIVE},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
+}
+
+// keepAlive has the values of keepAliveOptions.
+type keepAlive [len(keepAliveOptions)]int
+
+func keepAliveOf(fd int) (k keepAlive) {
+	for i, o := range keepAliveOptions {
+		v, err := unix.GetsockoptInt(fd, o.level, o.name)
+		if err != nil {
+			v = -1 // not TCP
+		}
+		k[i] = v
+	}
+	return k
+}
+
+func (k keepAlive) restore(fd int) {
+	for i, o := range keepAliveOptions {
+		if k[i] >= 0 {
+			_ = unix.SetsockoptInt(fd, o.level, o.name, k[i])
+		}
+	}
+}
+
+// WriteNonblock writes as much of b as the socket takes at once.
+//
+// The system call is raw: it never blocks, and telling the scheduler of it would
+// take longer than the write of a small event, because that wakes the thread that
+// watches over system calls. BenchmarkWriteNonblock compares the two.
+func WriteNonblock(fd int32, b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	for {
+		n, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EAGAIN:
+			return 0, nil
+		case unix.EINTR:
+		default:
+			return 0, errno
+		}
+	}
+}
+
+// ReadNonblock reads what has arrived. n is 0 without an error if there is nothing
+// yet; the error is io.EOF if the peer has closed its side.
+func ReadNonblock(fd int32, b []byte) (n int, err error) {
+	for {
+		switch n, err = unix.Read(int(fd), b); {
+		case err == unix.EINTR:
+		case err == unix.EAGAIN:
+			return 0, nil
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+// CloseFD closes a detached descriptor.
+func CloseFD(fd int32) { _ = unix.Close(int(fd)) }
