@@ -40,6 +40,9 @@ func (g *Gateway) start(w http.ResponseWriter, r *http.Request, s *stream, unkno
 			return
 		}
 	}
+	if pending, ok := w.(interface{ BeginStream() }); ok {
+		pending.BeginStream() // from now on the deadlines are the stream's own
+	}
 	setStreamHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	clear(r.Header) // cookies and tokens: the server keeps the request for as long as the stream lives

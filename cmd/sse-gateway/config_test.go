@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 )
 
 // setEnv sets the process's environment to nothing that the gateway reads but
@@ -272,7 +274,7 @@ func TestAddressesThatGoTogether(t *testing.T) {
 }
 
 func TestConnectionLimit(t *testing.T) {
-	if n := connectionLimit(); n < 1 || n > fallbackConnectionLimit {
+	if n := listener.ConnectionLimit(); n < 1 || n > listener.UnknownConnectionLimit {
 		t.Errorf("%d connections", n)
 	}
 }

@@ -5,120 +5,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
-
-// fakeConn is a connection from an address.
-type fakeConn struct {
-	net.Conn
-	from   string
-	closed atomic.Bool
-}
-
-func (c *fakeConn) RemoteAddr() net.Addr { return fakeAddr(c.from) }
-func (c *fakeConn) Close() error         { c.closed.Store(true); return nil }
-
-type fakeAddr string
-
-func (a fakeAddr) Network() string { return "tcp" }
-func (a fakeAddr) String() string  { return string(a) }
-
-// arrive has a connection come in, and reports whether it may stay.
-func (w *waiting) arrive(from string) (*fakeConn, bool) {
-	c := &fakeConn{from: from}
-	w.state(c, http.StateNew)
-	return c, !c.closed.Load()
-}
-
-// requireStay checks that connections come in up to a number and no further.
-func requireStay(t *testing.T, w *waiting, from string, want int) (open []*fakeConn) {
-	t.Helper()
-	for range want + 3 {
-		if c, ok := w.arrive(from); ok {
-			open = append(open, c)
-		} else {
-			w.state(c, http.StateClosed) // as net/http does with one that it cannot read from
-		}
-	}
-	if len(open) != want {
-		t.Errorf("%d connections from %s may stay, want %d", len(open), from, want)
-	}
-	return open
-}
-
-func TestWaitingCeiling(t *testing.T) {
-	var taken atomic.Int64
-	w := newWaiting(10, 0, nil, taken.Load)
-	open := requireStay(t, w, "192.0.2.1:1000", 10)
-	requireStay(t, w, "192.0.2.2:1000", 0)
-	// Other states change nothing.
-	for _, s := range []http.ConnState{http.StateActive, http.StateIdle, http.StateActive} {
-		w.state(open[0], s)
-	}
-	requireStay(t, w, "192.0.2.2:1000", 0)
-	// A stream that was taken over counts where it went, once.
-	w.state(open[0], http.StateHijacked)
-	taken.Add(1)
-	requireStay(t, w, "192.0.2.2:1000", 0)
-	taken.Add(-1)
-	requireStay(t, w, "192.0.2.2:1000", 1)
-	w.state(open[1], http.StateClosed)
-	w.state(open[1], http.StateClosed)
-	requireStay(t, w, "192.0.2.3:1000", 1)
-	taken.Store(1000)
-	requireStay(t, w, "192.0.2.3:1000", 0)
-}
-
-func TestWaitingPerAddress(t *testing.T) {
-	w := newWaiting(1000, 3, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, new(atomic.Int64).Load)
-	open := requireStay(t, w, "192.0.2.1:1000", 3)
-	requireStay(t, w, "[::ffff:192.0.2.1]:1000", 0) // the same client
-	requireStay(t, w, "192.0.2.2:1000", 3)
-	requireStay(t, w, "[2001:db8::1]:1000", 3)
-	requireStay(t, w, "[2001:db8::ffff:1]:1000", 0) // one customer has a /64
-	requireStay(t, w, "[2001:db8:0:1::1]:1000", 3)
-	requireStay(t, w, "[fe80::1%eth0]:1000", 3)
-	for range 50 { // a proxy speaks for many
-		if _, ok := w.arrive("10.1.2.3:1000"); !ok {
-			t.Fatal("a trusted proxy may not stay")
-		}
-		if _, ok := w.arrive("@"); !ok {
-			t.Fatal("a connection without an address may not stay")
-		}
-	}
-	w.state(open[0], http.StateHijacked)
-	w.state(open[1], http.StateClosed)
-	requireStay(t, w, "192.0.2.1:1000", 2)
-}
-
-// However connections come and go, none of their places is lost.
-func TestWaitingConcurrently(t *testing.T) {
-	const ceiling, perIP = 50, 10
-	w := newWaiting(ceiling, perIP, nil, new(atomic.Int64).Load)
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			for n := range 2000 {
-				if c, ok := w.arrive([]string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"}[(i+n)%3]); ok {
-					w.state(c, []http.ConnState{http.StateClosed, http.StateHijacked}[n%2])
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if len(w.keys) != 0 {
-		t.Errorf("%d connections are left", len(w.keys))
-	}
-	for _, from := range []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"} {
-		requireStay(t, w, from, perIP)
-	}
-}
 
 // silence is what a client sends that wants a place and no stream.
 var silence = map[string]string{
@@ -145,7 +37,7 @@ func TestHostileSilence(t *testing.T) {
 		}
 	}
 	// What is over the ceiling is closed at once, and the rest is not yet.
-	const ceiling = files - minReserve + (files-minReserve)/20
+	const ceiling = files - reservedFiles + (files-reservedFiles)/20
 	redistest.Eventually(t, 5*time.Second, "those over the ceiling are closed", func() bool {
 		return len(cs.all)-cs.hungUp() <= ceiling
 	})
@@ -156,7 +48,7 @@ func TestHostileSilence(t *testing.T) {
 	}
 	h.requireUndisturbed(8 * time.Second)
 	// Then those go whose request does not come.
-	redistest.Eventually(t, headerTimeout+5*time.Second, "there is room again", func() bool {
+	redistest.Eventually(t, listener.HeadTimeout+5*time.Second, "there is room again", func() bool {
 		c := dialSmall(t, p.public)
 		defer c.Close()
 		_, _ = io.WriteString(c, get("channel=a"))
@@ -216,8 +108,8 @@ func TestHostileHandshakes(t *testing.T) {
 		open.requireData(t, "over TLS")
 	}
 	held := p.memory("VmRSS")
-	redistest.Eventually(t, headerTimeout+5*time.Second, "all are closed", func() bool { return cs.hungUp() == len(cs.all) })
-	if d := time.Since(start); d < headerTimeout-time.Second {
+	redistest.Eventually(t, listener.HeadTimeout+5*time.Second, "all are closed", func() bool { return cs.hungUp() == len(cs.all) })
+	if d := time.Since(start); d < listener.HeadTimeout-time.Second {
 		t.Errorf("all were closed after %v already: by something else than the time-out", d)
 	}
 	t.Logf("600 handshakes that do not go on: %s more, %d bytes each", mib(held-base), (held-base)/600)

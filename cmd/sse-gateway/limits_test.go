@@ -83,11 +83,15 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 	subscribe(t, tr, p.eventsURL("channel=a"), "X-Forwarded-For", "192.0.2.2").ready(t)
 }
 
+// reservedFiles is how many of few open files are not for clients; see
+// listener.ConnectionLimit.
+const reservedFiles = 64
+
 // Without SSE_MAX_CONNECTIONS the limit of open files decides, and when it is
 // reached the replica still answers, reads Redis and is ready.
 func TestMaxConnectionsFromFileLimit(t *testing.T) {
 	t.Parallel()
-	const files, limit = 200, 200 - minReserve
+	const files, limit = 200, 200 - reservedFiles
 	r := redistest.Start(t)
 	p := startGatewayCommand(t, exec.Command("sh", "-c", `ulimit -n 200 && exec "$0"`, gatewayBinary), gatewayEnv(r.URL())...)
 	if n := p.metric("sse_gateway_connections_max"); n != limit {

@@ -5,27 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway"
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 )
 
-// listen opens a listener. A client whose host is silent for that long is gone,
-// whether something was sent to it, which is then not acknowledged, or not,
-// which is what keep-alive probes are for. variable is what the address comes
-// from.
-func listen(variable, addr string, silence time.Duration) (net.Listener, error) {
-	lc := net.ListenConfig{
-		// Accepted connections inherit what is set on the listener.
-		Control: func(_, _ string, c syscall.RawConn) error { return setSocketOptions(c, silence) },
-		KeepAliveConfig: net.KeepAliveConfig{
-			Enable:   true,
-			Idle:     min(max(silence/2, time.Second), 15*time.Second),
-			Interval: min(max(silence/6, time.Second), 10*time.Second),
-			Count:    3,
-		},
-	}
-	l, err := lc.Listen(context.Background(), "tcp", addr)
+// listenOn opens a listener. variable is what its address comes from.
+func listenOn(variable, addr string, peerTimeout time.Duration) (net.Listener, error) {
+	l, err := listener.Listen(addr, peerTimeout)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, usageError{fmt.Errorf("%s=%q: the port is taken; stop what listens there or set %s to another address, such as %s",
 			variable, addr, variable, otherPort(addr))}
@@ -46,4 +37,20 @@ func otherPort(addr string) string {
 		port = strconv.Itoa(n + 1)
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// guard puts package listener between the public port and its server, which
+// serves g.
+func guard(cfg *config, gc gateway.Config, g *gateway.Gateway, public net.Listener, server *http.Server) *listener.Listener {
+	l := listener.New(public, listener.Config{
+		TrustedProxies: gc.TrustedProxies, ProxyProtocol: cfg.ProxyProtocol,
+		MaxFDs: listener.MaxFDs(), MaxPerIP: cfg.MaxConnectionsPerIP, Hijacked: g.TakenOver,
+		Throttled: gc.Metrics.ConnectionsThrottled, Log: gc.Log,
+	})
+	server.Handler = l.Handler(g.Handler())
+	server.ConnState = l.ConnState
+	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return l.ConnContext(gateway.WithConn(ctx, c), c)
+	}
+	return l
 }

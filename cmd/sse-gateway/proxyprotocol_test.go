@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -144,7 +145,7 @@ func TestProxyProtocolTrust(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", name, got, tt.status)
 		}
 	}
-	redistest.Eventually(t, proxyHeaderTimeout+20*time.Second, "those that do not finish their header are closed", func() bool {
+	redistest.Eventually(t, listener.HeadTimeout+20*time.Second, "those that do not finish their header are closed", func() bool {
 		for _, c := range silent {
 			if !isClosed(c) {
 				return false

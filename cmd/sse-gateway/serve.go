@@ -17,6 +17,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -66,19 +67,19 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	if err != nil {
 		return usageError{err}
 	}
-	var certs *certificates // nil: no TLS
+	var certs *listener.Certificates // nil: no TLS
 	if cfg.TLSCertFile != "" {
-		if certs, err = newCertificates(cfg.TLSCertFile, cfg.TLSKeyFile, log); err != nil {
+		if certs, err = listener.NewCertificates(cfg.TLSCertFile, cfg.TLSKeyFile, log); err != nil {
 			return usageError{err}
 		}
 	}
 	publicServer := newPublicServer(cfg, certs, log)
-	public, err := listen("SSE_ADDR", cfg.Addr, cfg.WriteTimeout)
+	public, err := listenOn("SSE_ADDR", cfg.Addr, cfg.WriteTimeout)
 	if err != nil {
 		return err
 	}
 	defer public.Close()
-	admin, err := listen("SSE_ADMIN_ADDR", cfg.AdminAddr, adminSilence)
+	admin, err := listenOn("SSE_ADMIN_ADDR", cfg.AdminAddr, adminSilence)
 	if err != nil {
 		return err
 	}
@@ -87,11 +88,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	if err != nil {
 		return usageError{err}
 	}
-	publicServer.Handler = g.Handler()
-	queue := newWaiting(descriptorCeiling(), cfg.MaxConnectionsPerIP, gc.TrustedProxies, g.TakenOver)
-	publicServer.ConnState = queue.state
-	public = &publicListener{Listener: public, trusted: gc.TrustedProxies, proxied: cfg.ProxyProtocol,
-		waiting: queue, throttled: m.Gateway.ConnectionsThrottled, log: log}
+	public = guard(cfg, gc, g, public, publicServer)
 	adminServer := newServer(log)
 	adminServer.Handler = g.AdminHandler(registry)
 	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
@@ -110,8 +107,8 @@ type running struct {
 	store         *store.Store
 	gateway       *gateway.Gateway
 	authorizer    *access.Authorizer
-	certs         *certificates    // nil: no TLS
-	hangups       <-chan os.Signal // each reads keys and certificates again; may be nil
+	certs         *listener.Certificates // nil: no TLS
+	hangups       <-chan os.Signal       // each reads keys and certificates again; may be nil
 	public, admin *http.Server
 }
 
@@ -157,7 +154,7 @@ func (r *running) reloadOnHangup(ctx context.Context) {
 			r.log.Info("SIGHUP: keys and certificates are read again")
 			r.authorizer.Reload()
 			if r.certs != nil {
-				r.certs.reload()
+				r.certs.Reload()
 			}
 		}
 	}
@@ -168,7 +165,7 @@ func warn(cfg *config, log *slog.Logger) {
 	for _, u := range unknownVariables() {
 		log.Warn("this environment variable means nothing to sse-gateway", "name", u.name, "did_you_mean", u.meant)
 	}
-	if limit := connectionLimit(); cfg.MaxConnections > limit {
+	if limit := listener.ConnectionLimit(); cfg.MaxConnections > limit {
 		log.Warn("SSE_MAX_CONNECTIONS is more than the limit of open files allows", "max_connections", cfg.MaxConnections, "allowed", limit)
 	}
 }
@@ -214,7 +211,7 @@ func gatewayConfig(cfg *config, st *store.Store, m *metrics.Metrics, log *slog.L
 	}
 	limit := cfg.MaxConnections
 	if limit == 0 {
-		limit = connectionLimit()
+		limit = listener.ConnectionLimit()
 	}
 	return gateway.Config{
 		Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,

@@ -12,15 +12,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/gateway"
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 )
 
 const (
 	// maxHeaderBytes bounds a request's head: cookies and a token fit in, a
 	// flood does not.
 	maxHeaderBytes = 32 << 10
-	// headerTimeout bounds how long a client may take for it.
-	headerTimeout = 10 * time.Second
 	// idleTimeout is how long a connection is kept for another request.
 	idleTimeout = 60 * time.Second
 	// h2Streams bounds the streams of one HTTP/2 connection. A load balancer
@@ -36,16 +34,15 @@ const (
 // There is no time limit for a response: that would end every stream.
 func newServer(logger *slog.Logger) *http.Server {
 	return &http.Server{
-		MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: listener.HeadTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: log.New(logWriter{logger}, "", 0),
 	}
 }
 
 // newPublicServer adds HTTP/2: with TLS if there is a certificate, else
 // without, as load balancers speak it.
-func newPublicServer(cfg *config, certs *certificates, logger *slog.Logger) *http.Server {
+func newPublicServer(cfg *config, certs *listener.Certificates, logger *slog.Logger) *http.Server {
 	s := newServer(logger)
-	s.ConnContext = gateway.WithConn
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
 	s.HTTP2 = &http.HTTP2Config{
@@ -60,7 +57,7 @@ func newPublicServer(cfg *config, certs *certificates, logger *slog.Logger) *htt
 		return s
 	}
 	s.Protocols.SetHTTP2(true)
-	s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get}
+	s.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.Get}
 	return s
 }
 

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 )
 
 // oneConn is a listener with a single connection.
@@ -84,7 +86,7 @@ func TestUnfinishedRequest(t *testing.T) {
 		if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost:"); err != nil {
 			t.Fatal(err)
 		}
-		requireHangUp(t, c, headerTimeout)
+		requireHangUp(t, c, listener.HeadTimeout)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
@@ -107,7 +108,7 @@ func (c *config) validateTLS() (mistakes []error) {
 	case cert == "" && key != "":
 		mistakes = append(mistakes, &valueError{"SSE_TLS_KEY_FILE", key, "a key with its certificate, and SSE_TLS_CERT_FILE is not set: set both or none"})
 	case cert != "":
-		if err := checkCertificate(cert, key); err != nil {
+		if err := listener.CheckCertificate(cert, key); err != nil {
 			mistakes = append(mistakes, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package listener
 
 import (
 	"crypto/tls"
@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// certificates is a certificate that is read again when its files change, so
+// Certificates is a certificate that is read again when its files change, so
 // that a renewal needs no restart.
-type certificates struct {
+type Certificates struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
 	// mu guards the rest. Invariant: pair is the newest that could be read.
-	mu      sync.Mutex
-	pair    *tls.Certificate
-	stamps  stamps // of the files when they were tried last
-	checked time.Time
+	mu       sync.Mutex
+	pair     *tls.Certificate
+	versions fileVersions // of the files when they were tried last
+	checked  time.Time
 }
 
-// stamps tell whether the two files are what they were.
-type stamps [2]struct {
+// fileVersions tell whether the two files are what they were.
+type fileVersions [2]struct {
 	modified time.Time
 	size     int64
 }
@@ -32,16 +32,17 @@ type stamps [2]struct {
 // must not become a flood of system calls.
 const checkEvery = time.Second
 
-func newCertificates(certFile, keyFile string, log *slog.Logger) (*certificates, error) {
-	c := &certificates{certFile: certFile, keyFile: keyFile, log: log}
+// NewCertificates reads the two files. log has each later change.
+func NewCertificates(certFile, keyFile string, log *slog.Logger) (*Certificates, error) {
+	c := &Certificates{certFile: certFile, keyFile: keyFile, log: log}
 	if _, err := c.refresh(); err != nil {
 		return nil, certificateError(certFile, keyFile, err)
 	}
 	return c, nil
 }
 
-// checkCertificate reports whether two files are a certificate and its key.
-func checkCertificate(certFile, keyFile string) error {
+// CheckCertificate reports whether two files are a certificate and its key.
+func CheckCertificate(certFile, keyFile string) error {
 	if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
 		return certificateError(certFile, keyFile, err)
 	}
@@ -52,9 +53,9 @@ func certificateError(certFile, keyFile string, err error) error {
 	return fmt.Errorf("SSE_TLS_CERT_FILE=%q, SSE_TLS_KEY_FILE=%q: %w; accepted are a PEM certificate chain and its PEM key", certFile, keyFile, err)
 }
 
-// get is a tls.Config.GetCertificate. It looks at the files first, unless they
+// Get is a tls.Config.GetCertificate. It looks at the files first, unless they
 // were looked at less than checkEvery ago.
-func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (c *Certificates) Get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.checked) >= checkEvery {
@@ -63,18 +64,18 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// reload reads the files at once, whether or not they seem to have changed.
-func (c *certificates) reload() {
+// Reload reads the files at once, whether or not they seem to have changed.
+func (c *Certificates) Reload() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stamps = stamps{}
+	c.versions = fileVersions{}
 	c.check()
 }
 
 // check reads the files if they changed. Files that cannot be read, or do not
 // fit together while they are being replaced, leave the certificate as it was.
 // The caller holds mu.
-func (c *certificates) check() {
+func (c *Certificates) check() {
 	c.checked = time.Now()
 	switch changed, err := c.refresh(); {
 	case err != nil && changed:
@@ -84,15 +85,15 @@ func (c *certificates) check() {
 	}
 }
 
-// refresh reads the files if they changed since it last did. Their stamps are
+// refresh reads the files if they changed since it last did. Their versions are
 // taken first, so that a change during the reading is seen the next time. Files
 // that are missing count as a change once.
-func (c *certificates) refresh() (changed bool, err error) {
+func (c *Certificates) refresh() (changed bool, err error) {
 	now, statErr := c.stat()
-	if now == c.stamps && c.pair != nil {
+	if now == c.versions && c.pair != nil {
 		return false, statErr
 	}
-	c.stamps = now
+	c.versions = now
 	if statErr != nil {
 		return true, statErr
 	}
@@ -104,13 +105,13 @@ func (c *certificates) refresh() (changed bool, err error) {
 	return true, nil
 }
 
-// stat returns the zero stamps with an error.
-func (c *certificates) stat() (stamps, error) {
-	var s stamps
+// stat returns the zero fileVersions with an error.
+func (c *Certificates) stat() (fileVersions, error) {
+	var s fileVersions
 	for i, name := range []string{c.certFile, c.keyFile} {
 		info, err := os.Stat(name)
 		if err != nil {
-			return stamps{}, err
+			return fileVersions{}, err
 		}
 		s[i].modified, s[i].size = info.ModTime(), info.Size()
 	}

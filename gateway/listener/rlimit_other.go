@@ -1,0 +1,9 @@
+//go:build !unix
+
+package listener
+
+// ConnectionLimit returns how many connections the limit of open files allows.
+func ConnectionLimit() int { return UnknownConnectionLimit }
+
+// MaxFDs returns how many descriptors clients may have in all.
+func MaxFDs() int { return 2 * UnknownConnectionLimit }
