@@ -29,9 +29,8 @@ func (s *stream) appendIDLine(b []byte, i int, id store.ID) []byte {
 	}, s.names)
 }
 
-// appendReady appends the first frame.
+// appendReady appends the frame that tells where the stream starts.
 func (s *stream) appendReady(b []byte) []byte {
-	b = appendRetry(b, s.g.cfg.Retry)
 	b = s.appendIDLine(b, 0, s.delivered(0))
 	return sse.AppendReady(b, len(s.channels), func(i int) (string, store.ID) {
 		return s.channels[i].cursor.Sub().Channel(), s.delivered(i)
@@ -39,11 +38,16 @@ func (s *stream) appendReady(b []byte) []byte {
 }
 
 // appendUnknown appends a gap for every channel of a client whose position
-// could not be understood.
+// could not be understood. It comes before the ready frame, and only the last one
+// has an id: a client that loses the connection in between must not keep the new
+// position without having heard of every gap.
 func (s *stream) appendUnknown(b []byte) []byte {
+	last := len(s.channels) - 1
 	for i := range s.channels {
 		at := s.delivered(i)
-		b = s.appendIDLine(b, i, at)
+		if i == last {
+			b = s.appendIDLine(b, i, at)
+		}
 		b = sse.AppendGap(b, s.channels[i].cursor.Sub().Channel(), "", at, metrics.GapUnknownID)
 		s.out.gap(metrics.GapUnknownID)
 	}

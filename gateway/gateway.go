@@ -143,7 +143,7 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 		var s *stream
 		if s, err = g.open(r, a); err == nil {
 			if g.enter(s) {
-				g.start(w, r, s, a.req.start == startUnknown)
+				g.start(w, r, s, a.req.unknown)
 				return
 			}
 			s.close()
@@ -203,13 +203,13 @@ func (g *Gateway) open(r *http.Request, a *admission) (*stream, error) {
 func (s *stream) position(ctx context.Context, i int, req *request) (err error) {
 	c := &s.channels[i]
 	sub := c.topic.sub
-	switch req.start {
+	switch from := req.starts[i]; from.kind {
 	case startAfter:
-		c.cursor, c.resume = sub.After(req.after[i]), true
+		c.cursor, c.resume = sub.After(from.after), true
 	case startSince:
-		c.cursor = sub.Since(req.since)
+		c.cursor = sub.Since(from.since)
 	case startLast:
-		c.cursor, err = sub.Last(ctx, req.last)
+		c.cursor, err = sub.Last(ctx, from.last)
 	case startAll:
 		c.cursor, err = sub.All(ctx)
 	default:

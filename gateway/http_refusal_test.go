@@ -128,8 +128,12 @@ func checkPassing(t *testing.T, r *rig, reason string, protos ...string) {
 	asked := 0
 	seen := map[string]bool{}
 	for _, proto := range protos {
-		for _, accept := range []string{"text/event-stream", "text/html, Text/Event-Stream;q=0.5"} {
-			c := r.do(proto, r.request(query, "Accept", accept))
+		for query, header := range map[string][]string{
+			query:                  {"Accept", "text/event-stream"},
+			query + "&x=1":         {"Accept", "text/html, Text/Event-Stream;q=0.5"},
+			query + "&refusal=200": {"Accept", "*/*", "Authorization", "Basic dTpw"},
+		} {
+			c := r.do(proto, r.request(query, header...))
 			asked++
 			if c.resp.StatusCode != http.StatusOK {
 				t.Fatalf("%s: %s", proto, c.resp.Status)
@@ -148,8 +152,14 @@ func checkPassing(t *testing.T, r *rig, reason string, protos ...string) {
 			}
 			seen[c.retries()[0]] = true
 		}
-		for _, accept := range []string{"", "*/*"} {
-			c := r.do(proto, r.request(query, "Accept", accept))
+		// Authorization is what only a client on top of fetch can send.
+		for query, header := range map[string][]string{
+			query:                  {"Accept", ""},
+			query + "&x=1":         {"Accept", "*/*"},
+			query + "&x=2":         {"Accept", "text/event-stream", "Authorization", "Basic dTpw"},
+			query + "&refusal=503": {"Accept", "text/event-stream"},
+		} {
+			c := r.do(proto, r.request(query, header...))
 			asked++
 			checkProblem(t, c, http.StatusServiceUnavailable)
 			if s, err := strconv.Atoi(c.resp.Header.Get("Retry-After")); err != nil || s < 5 || s > 16 {
@@ -157,7 +167,7 @@ func checkPassing(t *testing.T, r *rig, reason string, protos ...string) {
 			}
 		}
 	}
-	if len(protos) > 1 && len(seen) < 4 { // of 6
+	if len(protos) > 1 && len(seen) < 4 { // of 9
 		t.Errorf("the retries are %v", seen)
 	}
 	if n := r.value("refusals_total", reason) - before; n != float64(asked) {

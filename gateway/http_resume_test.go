@@ -1,8 +1,12 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +80,101 @@ func TestResumeOneChannel(t *testing.T) {
 	r.nothingMore(append(clients, c), "a")
 }
 
+// TestPositionsInTheURL resumes by what clients put into the URL: the parameter of
+// event-source-polyfill, which keeps last_event_id and adds its own, positions of
+// single channels, and ids as Redis takes them.
+func TestPositionsInTheURL(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, small)
+	ids := r.publishN("a", 20)
+	other := r.publishN("b", 20)
+	ms, _, _ := strings.Cut(ids[0], "-")
+	afterMillisecond := numbered("a", 0, 20)
+	if ids[0] == ms+"-0" {
+		afterMillisecond = afterMillisecond[1:]
+	}
+	for query, want := range map[string][]string{
+		"channel=a&last_event_id=" + ids[2] + "&lastEventId=" + ids[17]: numbered("a", 18, 20),
+		"channel=a@" + ids[17]:                              numbered("a", 18, 20),
+		"channel=a&lastEventId=0":                           numbered("a", 0, 20),
+		"channel=a@0":                                       numbered("a", 0, 20),
+		"channel=a@" + ms:                                   afterMillisecond,
+		"channel=a&channel=b@" + other[17]:                  numbered("b", 18, 20),
+		"channel=a@" + ids[17] + "&channel=b&replay=1":      append(numbered("a", 18, 20), "b19"),
+		"channel=a&channel=b@" + other[18] + "&replay=0":    {"b19"},
+		"channel=a@" + ids[5] + "&last_event_id=" + ids[18]: {"a19"},
+	} {
+		c := r.subscribe(query)
+		got := make([]string, len(want))
+		for i := range got {
+			got[i] = c.next().Data
+		}
+		slices.Sort(got)
+		if slices.Sort(want); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", query, got, want)
+		}
+		c.nothingElse()
+		c.stop()
+	}
+	if n := r.value("gaps_total"); n != 0 {
+		t.Errorf("%v gaps", n)
+	}
+}
+
+// TestChangingChannels has a page change its channels again and again while events
+// flow: it opens a new stream with the positions that it has, and loses and
+// repeats nothing.
+func TestChangingChannels(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, small)
+	const events, changes = 300, 12
+	var publishing sync.WaitGroup
+	for _, channel := range []string{"a", "b", "c"} {
+		publishing.Go(func() {
+			for i := range events {
+				r.publish(channel, fmt.Sprint(channel, i))
+			}
+		})
+	}
+	got := map[string][]string{"a": nil, "b": nil, "c": nil}
+	positions := map[string]string{"a": "0", "b": "0", "c": "0"}
+	for i := 0; ; i++ {
+		set := [][]string{{"a", "b"}, {"b", "c"}, {"a", "b", "c"}, {"c", "a"}}[i%4]
+		if i >= changes {
+			set = []string{"a", "b", "c"}
+		}
+		q := url.Values{"envelope": {"json"}}
+		for _, channel := range set {
+			q.Add("channel", channel+"@"+positions[channel])
+		}
+		c := r.subscribe(q.Encode())
+		left := 0
+		for _, channel := range set {
+			left += events - len(got[channel])
+		}
+		if i < changes {
+			left = min(left, 40)
+		}
+		for range left {
+			var e struct{ Channel, ID, Data string }
+			if err := json.Unmarshal([]byte(c.next().Data), &e); err != nil {
+				t.Fatal(err)
+			}
+			got[e.Channel] = append(got[e.Channel], e.Data)
+			positions[e.Channel] = e.ID
+		}
+		if c.stop(); i >= changes {
+			break
+		}
+	}
+	publishing.Wait()
+	for channel, texts := range got {
+		if want := numbered(channel, 0, events); !slices.Equal(texts, want) {
+			t.Errorf("%s: %d events, want %d: %q", channel, len(texts), len(want), texts)
+		}
+	}
+}
+
 func TestResumeSeveralChannels(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, small)
@@ -102,12 +201,20 @@ func TestResumeSeveralChannels(t *testing.T) {
 	}
 	// A position of other channels is not one of these.
 	for _, foreign := range []string{ids[0][4], "1-1~2-2~3-3~" + sse.Signature([]string{"a", "b", "d"}), "1-1~2-2~" + names} {
-		c := r.subscribe("channel=a&channel=b&channel=c", "Last-Event-ID", foreign)
+		c := r.do(http11, r.request("channel=a&channel=b&channel=c", "Last-Event-ID", foreign))
+		now := ids[0][19] + "~" + ids[1][19] + "~" + ids[2][19] + "~" + names
 		for j, channel := range []string{"a", "b", "c"} {
-			e := c.expectGap(channel, "", ids[j][19], "unknown_id")
-			if e.ID != ids[0][19]+"~"+ids[1][19]+"~"+ids[2][19]+"~"+names {
-				t.Errorf("the gap's id is %s", e.ID)
+			// Whoever has the new position has heard of all gaps.
+			want := ""
+			if channel == "c" {
+				want = now
 			}
+			if e := c.expectGap(channel, "", ids[j][19], "unknown_id"); e.ID != want {
+				t.Errorf("the gap's id is %q, want %q", e.ID, want)
+			}
+		}
+		if e := c.next(); e.Name != "gateway.ready" || e.ID != now {
+			t.Errorf("after the gaps: %+v", e)
 		}
 		r.publish("b", "more")
 		c.expect("more")
@@ -125,18 +232,22 @@ func TestUnknownIDs(t *testing.T) {
 	r := newRig(t)
 	ids := r.publishN("a", 3)
 	var clients []*client
-	for _, id := range []string{"junk", "0", "1-1-1", "ü", strings.Repeat("1", 20_000), ids[1] + "~" + ids[1] + "~abcdef"} {
-		c := r.subscribe("channel=a&replay=all", "Last-Event-ID", id)
+	for _, id := range []string{"junk", "$", "1-1-1", "ü", strings.Repeat("1", 20_000), ids[1] + "~" + ids[1] + "~abcdef"} {
+		c := r.do(http11, r.request("channel=a&replay=all", "Last-Event-ID", id))
 		if e := c.expectGap("a", "", ids[2], "unknown_id"); e.ID != ids[2] {
 			t.Errorf("the gap's id is %s", e.ID)
+		}
+		if e := c.next(); e.Name != "gateway.ready" || e.ID != ids[2] {
+			t.Errorf("after the gap: %+v", e)
 		}
 		clients = append(clients, c)
 	}
 	if n := r.value("gaps_total", "unknown_id"); n != 6 {
 		t.Errorf("%v gaps are counted", n)
 	}
-	c := r.subscribe("channel=a&last_event_id=junk")
+	c := r.do(http11, r.request("channel=a&last_event_id=junk"))
 	c.expectGap("a", "", ids[2], "unknown_id")
+	c.next()
 	r.nothingMore(append(clients, c), "a")
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +18,7 @@ type problem struct {
 	detail string
 	reason string // metric label
 	cause  error
-	// passing means that the same request may succeed in a while. A browser
-	// gives an EventSource up for good on any status but 200, so it is not
-	// shown one.
+	// passing means that the same request may succeed in a while.
 	passing   bool
 	challenge string // WWW-Authenticate, "" for none
 }
@@ -44,7 +43,7 @@ const (
 func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	retry := minRefusalRetry + rand.N(maxRefusalRetry-minRefusalRetry)
 	h := w.Header()
-	if p.passing && acceptsEventStream(r) {
+	if status, _ := refusalStatus(r, r.URL.Query()); p.passing && status == http.StatusOK {
 		setStreamHeaders(h)
 		// HTTP/2 would take it for the end of a connection that other clients
 		// of a load balancer share.
@@ -76,8 +75,28 @@ func writeProblem(w http.ResponseWriter, status int, detail string) {
 	}{"about:blank", http.StatusText(status), status, detail})
 }
 
-// acceptsEventStream reports whether the client is an EventSource, or says
-// that it is as good as one.
+// refusalStatus returns the status of a refusal that passes. A native EventSource
+// gives up for good on any status but 200. For a client on top of fetch an orderly
+// end of a 200 may be final: it gets 503. Such a client is known by its
+// Authorization, which an EventSource cannot send, and may say what it wants by
+// the parameter refusal. The error is about that one.
+func refusalStatus(r *http.Request, q url.Values) (int, error) {
+	switch v := q.Get("refusal"); v {
+	case "":
+	case "200":
+		return http.StatusOK, nil
+	case "503":
+		return http.StatusServiceUnavailable, nil
+	default:
+		return http.StatusServiceUnavailable, fmt.Errorf("refusal %s: it is 200 or 503", excerpt(v))
+	}
+	if acceptsEventStream(r) && r.Header.Get("Authorization") == "" {
+		return http.StatusOK, nil
+	}
+	return http.StatusServiceUnavailable, nil
+}
+
+// acceptsEventStream reports whether the client says that it reads event streams.
 func acceptsEventStream(r *http.Request) bool {
 	for _, v := range r.Header.Values("Accept") {
 		for part := range strings.SplitSeq(v, ",") {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,7 +16,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
-// startKind is where a stream starts.
+// startKind is where a channel starts.
 type startKind uint8
 
 const (
@@ -24,18 +25,23 @@ const (
 	startSince
 	startLast
 	startAll
-	startUnknown // an id that cannot be understood: now, and a gap that says so
 )
+
+// start is where a channel starts.
+type start struct {
+	kind  startKind
+	after store.ID  // of startAfter
+	since time.Time // of startSince
+	last  int       // of startLast: how many events
+}
 
 // request is what a client asks for. It is the trust boundary for the query
 // and the Last-Event-ID.
 type request struct {
 	channels []string // sorted, without repeats
+	starts   []start  // of each channel
+	unknown  bool     // the client's position was not understood: it starts now, with a gap that says so
 	envelope bool
-	start    startKind
-	after    []store.ID // of startAfter, one per channel
-	since    time.Time
-	last     int
 }
 
 // parseRequest reads a request for a stream of at most maxChannels channels.
@@ -45,19 +51,10 @@ func parseRequest(r *http.Request, maxChannels int, now time.Time) (*request, er
 	if err != nil {
 		return nil, errors.New("the query string is malformed")
 	}
-	req := &request{channels: slices.Clone(q["channel"])}
-	slices.Sort(req.channels)
-	req.channels = slices.Compact(req.channels)
-	switch n := len(req.channels); {
-	case n == 0:
-		return nil, errors.New("no channel: name at least one, as in /events?channel=orders")
-	case n > maxChannels:
-		return nil, fmt.Errorf("%d channels: at most %d fit into one connection", n, maxChannels)
-	}
-	for _, c := range req.channels {
-		if !access.ValidChannel(c) {
-			return nil, fmt.Errorf("channel %s: a name is 1 to %d of A-Z a-z 0-9 _ . : / { } -", excerpt(c), access.MaxChannel)
-		}
+	req := &request{}
+	positions, err := req.parseChannels(q["channel"], maxChannels)
+	if err != nil {
+		return nil, err
 	}
 	switch v := q.Get("envelope"); v {
 	case "":
@@ -66,46 +63,95 @@ func parseRequest(r *http.Request, maxChannels int, now time.Time) (*request, er
 	default:
 		return nil, fmt.Errorf("envelope %s: the only one is json", excerpt(v))
 	}
-	if err := req.parseStart(r, q, now); err != nil {
+	if _, err := refusalStatus(r, q); err != nil {
+		return nil, err
+	}
+	if err := req.parseStart(r, q, positions, now); err != nil {
 		return nil, err
 	}
 	return req, nil
 }
 
-// parseStart decides where the stream starts: the first of these that is given
+// parseChannels reads the channels, each with or without a position of its own:
+// name or name@id. positions has those that were given.
+func (req *request) parseChannels(values []string, maxChannels int) (positions map[string]store.ID, err error) {
+	for _, v := range values {
+		name, text, positioned := strings.Cut(v, "@")
+		if !access.ValidChannel(name) {
+			return nil, fmt.Errorf("channel %s: a name is 1 to %d of A-Z a-z 0-9 _ . : / { } -", excerpt(name), access.MaxChannel)
+		}
+		req.channels = append(req.channels, name)
+		if !positioned {
+			continue
+		}
+		ids, ok := sse.ParsePosition(text, []string{name})
+		if !ok {
+			return nil, fmt.Errorf("channel %s: what follows the @ is the id of an entry, as in orders@1700000000000-0", excerpt(v))
+		}
+		if other, twice := positions[name]; twice && other != ids[0] {
+			return nil, fmt.Errorf("channel %s has two positions, %s and %s", excerpt(name), other, ids[0])
+		}
+		if positions == nil {
+			positions = make(map[string]store.ID)
+		}
+		positions[name] = ids[0]
+	}
+	slices.Sort(req.channels)
+	req.channels = slices.Compact(req.channels)
+	switch n := len(req.channels); {
+	case n == 0:
+		return nil, errors.New("no channel: name at least one, as in /events?channel=orders")
+	case n > maxChannels:
+		return nil, fmt.Errorf("%d channels: at most %d fit into one connection", n, maxChannels)
+	}
+	return positions, nil
+}
+
+// parseStart decides where each channel starts: the first of these that is given
 // wins. All of them are checked, so that a wrong URL fails at its first use
 // and not when a browser comes back without a Last-Event-ID.
-func (req *request) parseStart(r *http.Request, q url.Values, now time.Time) error {
+func (req *request) parseStart(r *http.Request, q url.Values, positions map[string]store.ID, now time.Time) error {
+	var general start
 	if v := q.Get("replay"); v == "all" {
-		req.start = startAll
+		general.kind = startAll
 	} else if v != "" {
 		n, err := strconv.ParseUint(v, 10, 31)
 		if err != nil {
 			return fmt.Errorf("replay %s: it is a number of events, or all", excerpt(v))
 		}
-		req.start, req.last = startLast, int(n)
+		general = start{kind: startLast, last: int(n)}
 	}
 	if v := q.Get("since"); v != "" {
 		t, err := parseSince(v, now)
 		if err != nil {
 			return err
 		}
-		req.start, req.since = startSince, t
+		general = start{kind: startSince, since: t}
 	}
-	id := r.Header.Get("Last-Event-ID")
-	if id == "" {
-		id = q.Get("last_event_id")
-	}
-	if id == "" {
+	req.starts = make([]start, len(req.channels))
+	if id := clientPosition(r, q); id != "" {
+		after, ok := sse.ParsePosition(id, req.channels)
+		req.unknown = !ok
+		for i := range after {
+			req.starts[i] = start{kind: startAfter, after: after[i]}
+		}
 		return nil
 	}
-	var ok bool
-	if req.after, ok = sse.ParsePosition(id, req.channels); ok {
-		req.start = startAfter
-	} else {
-		req.start = startUnknown
+	for i, channel := range req.channels {
+		req.starts[i] = general
+		if id, ok := positions[channel]; ok {
+			req.starts[i] = start{kind: startAfter, after: id}
+		}
 	}
 	return nil
+}
+
+// clientPosition returns the position that the client says it has, "" if it says
+// none. A browser keeps the URL when it reconnects, so what it adds wins over
+// what the URL had from the beginning: the header, or lastEventId, which
+// event-source-polyfill adds instead.
+func clientPosition(r *http.Request, q url.Values) string {
+	return cmp.Or(r.Header.Get("Last-Event-ID"), q.Get("lastEventId"), q.Get("last_event_id"))
 }
 
 // parseSince reads a moment: RFC 3339, Unix milliseconds, or how long ago.

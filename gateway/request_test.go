@@ -42,7 +42,7 @@ func TestChannels(t *testing.T) {
 		"channel=a&channel=b&channel=c&token=x": {"a", "b", "c"},
 	} {
 		req, err := ask(query, "")
-		if err != nil || !slices.Equal(req.channels, want) || req.start != startNow {
+		if err != nil || !slices.Equal(req.channels, want) || slices.ContainsFunc(req.starts, func(s start) bool { return s != start{} }) {
 			t.Errorf("%.100s: %+v, %v; want %q", query, req, err, want)
 		}
 	}
@@ -93,6 +93,15 @@ func TestBadRequests(t *testing.T) {
 		"channel=a&since=2026-01-01T00:00:00":                    {`since "2026-01-01T00:00:00"`},
 		"channel=a&since=10000000h":                              {`since "10000000h"`},
 		"channel=a&since=" + strings.Repeat("%F0%9F%98%80", 100): {`since "\U0001f600\U0001f600`, `"...: it is`},
+		"channel=a@":                                             {`channel "a@"`, "orders@1700000000000-0"},
+		"channel=a@junk":                                         {`channel "a@junk"`, "the id of an entry"},
+		"channel=a@-1":                                           {`channel "a@-1"`},
+		"channel=a@$":                                            {`channel "a@$"`},
+		"channel=a@1-1@2-2":                                      {`channel "a@1-1@2-2"`},
+		"channel=a@1-1~2-2~abcdef":                               {`channel "a@1-1~2-2~abcdef"`},
+		"channel=@1-1":                                           {`channel ""`},
+		"channel=a@1-1&channel=a@1-2":                            {`channel "a" has two positions, 1-1 and 1-2`},
+		"channel=a&refusal=404":                                  {`refusal "404"`, "200 or 503"},
 		"channel=" + strings.Repeat("%00", 100_000):              {`channel "\x00\x00`},
 	} {
 		req, err := ask(query, "")
@@ -147,51 +156,61 @@ func TestSince(t *testing.T) {
 		"2026-02-28T23:59:59Z&since=broken": time.Date(2026, 2, 28, 23, 59, 59, 0, time.UTC),
 	} {
 		req, err := ask("channel=a&since="+text, "")
-		if err != nil || req.start != startSince || !req.since.Equal(want) {
+		if err != nil || req.starts[0].kind != startSince || !req.starts[0].since.Equal(want) {
 			t.Errorf("%s: %+v, %v; want %v", text, req, err, want)
 		}
 	}
 }
 
 func TestWhereAStreamStarts(t *testing.T) {
-	at := []store.ID{{Ms: 5, Seq: 1}}
-	all := request{start: startAll, channels: []string{"a"}}
+	after := func(ms, seq uint64) start { return start{kind: startAfter, after: store.ID{Ms: ms, Seq: seq}} }
+	at := after(5, 1)
+	all := start{kind: startAll}
+	const unknown = true
 	for _, tc := range []struct {
 		query, header string
-		want          request
+		want          start
+		unknown       bool
 	}{
-		{"", "", request{}},
-		{"replay=all", "", all},
-		{"replay=0", "", request{start: startLast}},
-		{"replay=7", "", request{start: startLast, last: 7}},
-		{"replay=2147483647", "", request{start: startLast, last: 2147483647}},
-		{"replay=7&replay=all", "", request{start: startLast, last: 7}},
-		{"replay=all&since=5", "", request{start: startSince, since: time.UnixMilli(5)}},
-		{"since=5&last_event_id=5-1", "", request{start: startAfter, after: at}},
-		{"last_event_id=5-1", "", request{start: startAfter, after: at}},
-		{"last_event_id=9-9&replay=3&since=5", "5-1", request{start: startAfter, after: at}},
-		{"", "5-1", request{start: startAfter, after: at}},
-		{"last_event_id=5-1", "junk", request{start: startUnknown}},
-		{"last_event_id=junk&replay=all&since=5", "", request{start: startUnknown}},
-		{"last_event_id=", "", request{}},
-		{"last_event_id=&replay=all", "", all},
-		{"", "5-1~6-1~abcdef", request{start: startUnknown}},
-		{"", strings.Repeat("9", 1<<20), request{start: startUnknown}},
-		{"", "\x00\xff", request{start: startUnknown}},
+		{"", "", start{}, false},
+		{"replay=all", "", all, false},
+		{"replay=0", "", start{kind: startLast}, false},
+		{"replay=7", "", start{kind: startLast, last: 7}, false},
+		{"replay=2147483647", "", start{kind: startLast, last: 2147483647}, false},
+		{"replay=7&replay=all", "", start{kind: startLast, last: 7}, false},
+		{"replay=all&since=5", "", start{kind: startSince, since: time.UnixMilli(5)}, false},
+		{"since=5&last_event_id=5-1", "", at, false},
+		{"last_event_id=5-1", "", at, false},
+		{"last_event_id=9-9&replay=3&since=5", "5-1", at, false},
+		{"", "5-1", at, false},
+		{"last_event_id=5-1", "junk", start{}, unknown},
+		{"last_event_id=junk&replay=all&since=5", "", start{}, unknown},
+		{"last_event_id=", "", start{}, false},
+		{"last_event_id=&replay=all", "", all, false},
+		{"", "5-1~6-1~abcdef", start{}, unknown},
+		{"", strings.Repeat("9", 1<<20), start{}, unknown},
+		{"", "\x00\xff", start{}, unknown},
+		// What a client adds wins over what the page put into the URL.
+		{"lastEventId=5-1&last_event_id=9-9&replay=all", "", at, false},
+		{"lastEventId=9-9", "5-1", at, false},
+		{"lastEventId=junk", "", start{}, unknown},
+		{"lastEventId=&last_event_id=5-1", "", at, false},
+		// As other systems write positions.
+		{"", "0", after(0, 0), false},
+		{"", "1700000000000", after(1700000000000, 0), false},
+		{"last_event_id=18446744073709551615", "", after(1<<64-1, 0), false},
+		{"", "-1", start{}, unknown},
+		{"", "$", start{}, unknown},
+		{"", "00", start{}, unknown},
+		{"", "18446744073709551616", start{}, unknown},
 	} {
 		got, err := ask("channel=a&"+tc.query, tc.header)
 		if err != nil {
 			t.Errorf("%s, %.40q: %v", tc.query, tc.header, err)
 			continue
 		}
-		same := got.start == tc.want.start && slices.Equal(got.after, tc.want.after)
-		if tc.want.start == startSince {
-			same = same && got.since.Equal(tc.want.since)
-		}
-		if tc.want.start == startLast {
-			same = same && got.last == tc.want.last
-		}
-		if !same {
+		if s := got.starts[0]; got.unknown != tc.unknown || !s.since.Equal(tc.want.since) ||
+			s.kind != tc.want.kind || s.after != tc.want.after || s.last != tc.want.last {
 			t.Errorf("%s, %.40q: %+v, want %+v", tc.query, tc.header, got, tc.want)
 		}
 	}
@@ -203,10 +222,36 @@ func TestWhereAStreamStarts(t *testing.T) {
 	}
 }
 
+// TestPositionsOfChannels has channels with positions of their own beside others.
+func TestPositionsOfChannels(t *testing.T) {
+	after := func(ms, seq uint64) start { return start{kind: startAfter, after: store.ID{Ms: ms, Seq: seq}} }
+	names := sse.Signature([]string{"a", "b"})
+	for _, tc := range []struct {
+		query, header string
+		want          []start
+	}{
+		{"channel=a@5-1", "", []start{after(5, 1)}},
+		{"channel=a@5", "", []start{after(5, 0)}},
+		{"channel=a@0", "", []start{after(0, 0)}},
+		{"channel=a%405-1", "", []start{after(5, 1)}},
+		{"channel=b@7-1&channel=a@5-1", "", []start{after(5, 1), after(7, 1)}},
+		{"channel=b@7-1&channel=a", "", []start{{}, after(7, 1)}},
+		{"channel=b@7-1&channel=a&replay=all", "", []start{{kind: startAll}, after(7, 1)}},
+		{"channel=b@7-1&channel=a&replay=all&last_event_id=1-1~2-2~" + names, "", []start{after(1, 1), after(2, 2)}},
+		{"channel=b@7-1&channel=a", "1-1~2-2~" + names, []start{after(1, 1), after(2, 2)}},
+		{"channel=b@7-1&channel=a", "junk", []start{{}, {}}},
+		{"channel=a&channel=a@5-1&channel=a@5-1", "", []start{after(5, 1)}},
+	} {
+		if got, err := ask(tc.query, tc.header); err != nil || !slices.Equal(got.starts, tc.want) || got.unknown != (tc.header == "junk") {
+			t.Errorf("%s, %q: %+v, %v, want %+v", tc.query, tc.header, got, err, tc.want)
+		}
+	}
+}
+
 // FuzzRequest: whatever is asked for, it is understood within its limits or
 // refused with a message that can be shown.
 func FuzzRequest(f *testing.F) {
-	for _, q := range []string{"channel=a", "channel=a&since=10m&replay=3", "channel=%zz", "channel=a&since=2026-01-01T00:00:00+01:00", "a=b;c", "last_event_id=1-1&channel=x"} {
+	for _, q := range []string{"channel=a", "channel=a&since=10m&replay=3", "channel=%zz", "channel=a&since=2026-01-01T00:00:00+01:00", "a=b;c", "last_event_id=1-1&channel=x", "channel=a@1-1&channel=b@5", "channel=a&lastEventId=5&refusal=503"} {
 		f.Add(q, "1-1")
 		f.Add(q+"&channel=b", "1-1~2-2~"+sse.Signature([]string{"a", "b"}))
 	}
@@ -219,7 +264,7 @@ func FuzzRequest(f *testing.F) {
 		if n := len(req.channels); n < 1 || n > 3 || !slices.IsSorted(req.channels) || n != len(slices.Compact(slices.Clone(req.channels))) {
 			t.Errorf("%q gives the channels %q", query, req.channels)
 		}
-		if req.start == startAfter && len(req.after) != len(req.channels) || req.last < 0 {
+		if len(req.starts) != len(req.channels) || slices.ContainsFunc(req.starts, func(s start) bool { return s.last < 0 }) {
 			t.Errorf("%q gives %+v", query, req)
 		}
 		for _, c := range req.channels {

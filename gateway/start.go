@@ -57,10 +57,11 @@ func (s *stream) opening(head []byte, unknown bool) []byte {
 	// Not one of the pool: it is small, and a storm of clients would make the
 	// pool allocate large ones for all of them at once.
 	s.out = &batch{b: make([]byte, 0, len(head)+readySize)}
-	b := s.appendReady(append(s.out.b, head...))
+	b := appendRetry(append(s.out.b, head...), s.g.cfg.Retry)
 	if unknown {
 		b = s.appendUnknown(b)
 	}
+	b = s.appendReady(b)
 	s.out.count(s.g.metrics, len(b), 1, time.Now())
 	s.out = nil
 	return b

@@ -21,7 +21,7 @@ func AppendRetry(b []byte, d time.Duration) []byte {
 	return append(b, '\n')
 }
 
-// AppendReady appends the first frame of a stream of n channels, after its id
+// AppendReady appends the frame that begins a stream of n channels, after its id
 // line. channel returns the name of the i-th and where the client starts in it.
 // The frame has data because browsers drop an id without data: a client that
 // loses the connection before the first event resumes from this one.

@@ -56,8 +56,10 @@ func AppendPosition(b []byte, n int, position func(i int) store.ID, signature st
 	return append(append(b, signature...), '\n')
 }
 
-// ParsePosition reads a position in the channels, which must be sorted. ok is
-// false if s is not a position in these channels.
+// ParsePosition reads a position in the channels, which must be sorted. The
+// position in one channel may be written as Redis itself allows, without its
+// sequence number: 1700000000000 is 1700000000000-0. ok is false if s is not a
+// position in these channels.
 func ParsePosition(s string, channels []string) (ids []store.ID, ok bool) {
 	if len(s) > maxPosition(len(channels)) {
 		return nil, false
@@ -68,6 +70,9 @@ func ParsePosition(s string, channels []string) (ids []store.ID, ok bool) {
 			return nil, false
 		}
 		s = rest
+	}
+	if len(channels) == 1 && !strings.Contains(s, "-") {
+		s += "-0"
 	}
 	parts := strings.Split(s, "~")
 	if len(parts) != len(channels) {

@@ -111,7 +111,9 @@ func TestBrokenPositions(t *testing.T) {
 		text     string
 	}{
 		"empty":                            {one, ""},
-		"no dash":                          {one, "1700000000000"},
+		"short for several channels":       {two, "5~6-0~" + names},
+		"short with a leading zero":        {one, "00"},
+		"minus one":                        {one, "-1"},
 		"no sequence":                      {one, "1700000000000-"},
 		"no time":                          {one, "-0"},
 		"only a dash":                      {one, "-"},
