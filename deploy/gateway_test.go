@@ -1,38 +1,15 @@
 package deploy_test
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
 )
 
-// builds is where programs are built for the tests.
-var builds string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "deploy")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	builds = dir
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
 // buildGateway builds the program that is deployed, once.
-var buildGateway = sync.OnceValues(func() (path string, err error) {
-	path = filepath.Join(builds, "sse-gateway")
-	if out, err := exec.Command("go", "build", "-o", path, "../cmd/sse-gateway").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
-	}
-	return path, nil
-})
+var buildGateway = sync.OnceValues(func() (path string, err error) { return gatewaytest.Build("cmd/sse-gateway", false) })
 
 // gatewayProgram returns the path of the gateway's program.
 func gatewayProgram(t *testing.T) string {

@@ -46,11 +46,7 @@ import (
 
 // Config is what Open needs. All durations and sizes must be positive.
 type Config struct {
-	RedisURL string // see redisurl.Parse
-	// RedisUsername and RedisPasswordFile may stand in for what RedisURL lacks;
-	// see redisurl.Address.SetCredentials.
-	RedisUsername, RedisPasswordFile string
-
+	RedisURL      string // see redisurl.Parse
 	KeyPrefix     string // a channel's key is KeyPrefix + channel
 	MaxEventBytes int    // names and values of an entry; a larger entry becomes a gap
 	WindowEvents  int    // kept per channel
@@ -109,9 +105,6 @@ var errOneServer = errors.New("the URL names one server, whose replicas are not 
 func Open(cfg Config) (*Store, error) {
 	addr, err := redisurl.Parse(cfg.RedisURL)
 	if err != nil {
-		return nil, err
-	}
-	if err := addr.SetCredentials(cfg.RedisUsername, cfg.RedisPasswordFile); err != nil {
 		return nil, err
 	}
 	if cfg.ReadReplicas && addr.Topology == redisurl.Single {

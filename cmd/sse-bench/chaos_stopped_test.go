@@ -19,6 +19,7 @@ import (
 // gets everything too, in order, once, without a gap, from Redis. It costs the
 // gateway no memory that grows with the time.
 func TestChaosStopped(t *testing.T) {
+	t.Parallel()
 	const stopped, window, channel = 60, 64, "chaos:stopped"
 	s := newStage(t)
 	others, rate, size, events := 250, 100, 4000, int64(500) // 2 MB

@@ -30,6 +30,7 @@ const (
 // the window does not hold is read again for those who come more than a second
 // later, and is no more for more of them.
 func TestChaosStormReads(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ channels, positions, missed int }{
 		{1, 1, stormMissed}, {5, 1, stormMissed}, {5, 10, stormMissed}, {1, 1, stormFar},
 	} {

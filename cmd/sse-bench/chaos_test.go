@@ -20,6 +20,7 @@ const chaosLong = 4 * time.Minute
 // as Redis keeps its data every subscriber gets every event once and in order,
 // is told of no gap, and is never turned away for good.
 func TestChaosRolling(t *testing.T) {
+	t.Parallel()
 	s := newStage(t)
 	subscribers, rate := 300, 300
 	if s.long {

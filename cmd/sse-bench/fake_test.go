@@ -28,11 +28,8 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	logging.Disable() // as main does
-	code := m.Run()
-	if gatewayDir != "" {
-		_ = os.RemoveAll(gatewayDir)
-	}
-	os.Exit(code)
+	// Most tests wait most of the time.
+	redistest.Main(m, 6)
 }
 
 // fakeServer serves streams from Redis in the gateway's words, one blocking read

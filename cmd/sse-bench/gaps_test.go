@@ -118,6 +118,7 @@ func gapFrame(frame, reason string) string {
 
 // A gap excuses what Redis does not have any more, and no more than it speaks of.
 func TestGapsAreComparedWithRedis(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	const (
 		dropped = 1 << iota
@@ -185,6 +186,7 @@ func TestGapsAreComparedWithRedis(t *testing.T) {
 // A storm is over when everybody has everything: what a gap stands for, or
 // nothing, was not brought fast.
 func TestStormWithHoles(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	for _, tt := range []struct {
 		name         string
@@ -215,6 +217,7 @@ func TestStormWithHoles(t *testing.T) {
 		}, exitFail, 10, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			f := startFake(t, r, func(f *fakeServer) {
 				f.mangle = func(conn int64, n int, frame string) []string {
 					if conn <= 10 {
@@ -234,6 +237,7 @@ func TestStormWithHoles(t *testing.T) {
 
 // When Redis does not tell what it has, no gap is taken on trust.
 func TestGapsThatCannotBeCompared(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t, redistest.WithUser("publisher on >secret ~* &* +@all -xrange"))
 	f := startFake(t, r, func(f *fakeServer) {
 		f.mangle = func(_ int64, n int, frame string) []string {
@@ -253,6 +257,7 @@ func TestGapsThatCannotBeCompared(t *testing.T) {
 // A stream of several pages, with entries of others in it, and one that has lost
 // its beginning.
 func TestRetained(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	s, err := newRedisSink(r.URL(), 1)
 	if err != nil {

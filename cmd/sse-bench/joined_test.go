@@ -103,6 +103,7 @@ const joinEvents = 100
 // none before, however late they notice that they are ready: here each stream's
 // position is fixed 20 events before the subscriber hears of it.
 func TestJoin(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	notice := func(ctx context.Context, c *redis.Client, key string) {
 		from, err := c.XLen(ctx, key).Result()
@@ -110,52 +111,61 @@ func TestJoin(t *testing.T) {
 			n, err = c.XLen(ctx, key).Result()
 		}
 	}
-	for _, args := range [][]string{nil, {"-processes", "2"}} {
-		var sent, dropped, hurt atomic.Int64
-		var drop, early atomic.Bool
-		f := startFake(t, r, func(f *fakeServer) {
-			f.late = notice
-			f.mangle = func(conn int64, n int, frame string) []string {
-				if drop.Load() && n <= 30 {
-					dropped.Add(1)
-					if n == 1 {
-						hurt.Add(1)
-					}
-					return []string{}
-				}
-				sent.Add(1)
-				return []string{frame}
-			}
-			f.before = func() bool { return early.Load() }
-		})
-		t.Run("whole "+strconv.Itoa(len(args)), func(t *testing.T) {
-			code, rep := bench1(t, joinArgs(r, f.URL, args...)...)
-			if code != exitOK || rep.Deliver.Events == 0 || rep.Deliver.Events != sent.Load() || rep.Deliver.Events >= 12*joinEvents {
-				t.Errorf("exit %d, %d sent, %+v, %+v", code, sent.Load(), rep.Deliver, rep.Integrity)
-			}
-		})
-		t.Run("dropped "+strconv.Itoa(len(args)), func(t *testing.T) {
-			drop.Store(true)
-			defer drop.Store(false)
-			code, rep := bench1(t, joinArgs(r, f.URL, args...)...)
-			i := &rep.Integrity
-			if code != exitFail || dropped.Load() == 0 || i.Lost != dropped.Load() || i.Affected != hurt.Load() || i.Repeated != 0 || i.OutOfOrder != 0 {
-				t.Errorf("exit %d, dropped %d of %d subscribers, %+v", code, dropped.Load(), hurt.Load(), i)
-			}
-		})
-		t.Run("early "+strconv.Itoa(len(args)), func(t *testing.T) {
-			early.Store(true)
-			code, rep := bench1(t, joinArgs(r, f.URL, args...)...)
-			i := &rep.Integrity
-			if n := f.earlier.Load(); code != exitFail || n == 0 || i.Repeated != n || i.Affected != n || i.Lost != 0 || i.OutOfOrder != 0 {
-				t.Errorf("exit %d, %d events sent early, %+v", code, n, i)
-			}
+	for name, args := range map[string][]string{"one process": nil, "two processes": {"-processes", "2"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testJoin(t, r, notice, args)
 		})
 	}
 }
 
+func testJoin(t *testing.T, r *redistest.Server, notice func(context.Context, *redis.Client, string), args []string) {
+	t.Helper()
+	var sent, dropped, hurt atomic.Int64
+	var drop, early atomic.Bool
+	f := startFake(t, r, func(f *fakeServer) {
+		f.late = notice
+		f.mangle = func(conn int64, n int, frame string) []string {
+			if drop.Load() && n <= 30 {
+				dropped.Add(1)
+				if n == 1 {
+					hurt.Add(1)
+				}
+				return []string{}
+			}
+			sent.Add(1)
+			return []string{frame}
+		}
+		f.before = func() bool { return early.Load() }
+	})
+	t.Run("whole", func(t *testing.T) {
+		code, rep := bench1(t, joinArgs(r, f.URL, args...)...)
+		if code != exitOK || rep.Deliver.Events == 0 || rep.Deliver.Events != sent.Load() || rep.Deliver.Events >= 12*joinEvents {
+			t.Errorf("exit %d, %d sent, %+v, %+v", code, sent.Load(), rep.Deliver, rep.Integrity)
+		}
+	})
+	t.Run("dropped", func(t *testing.T) {
+		drop.Store(true)
+		defer drop.Store(false)
+		code, rep := bench1(t, joinArgs(r, f.URL, args...)...)
+		i := &rep.Integrity
+		if code != exitFail || dropped.Load() == 0 || i.Lost != dropped.Load() || i.Affected != hurt.Load() || i.Repeated != 0 || i.OutOfOrder != 0 {
+			t.Errorf("exit %d, dropped %d of %d subscribers, %+v", code, dropped.Load(), hurt.Load(), i)
+		}
+	})
+	t.Run("early", func(t *testing.T) {
+		early.Store(true)
+		code, rep := bench1(t, joinArgs(r, f.URL, args...)...)
+		i := &rep.Integrity
+		if n := f.earlier.Load(); code != exitFail || n == 0 || i.Repeated != n || i.Affected != n || i.Lost != 0 || i.OutOfOrder != 0 {
+			t.Errorf("exit %d, %d events sent early, %+v", code, n, i)
+		}
+	})
+}
+
 // The gateway's own words for where a stream starts, of one channel and of two.
 func TestJoinGateway(t *testing.T) {
+	t.Parallel()
 	r := redistest.Start(t)
 	s := newStage(t)
 	s.startReplicas(1, r.URL())

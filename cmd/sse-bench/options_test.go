@@ -146,7 +146,7 @@ func TestNothingPublished(t *testing.T) {
 func TestPasswordsAreNotPrinted(t *testing.T) {
 	for _, url := range []string{
 		"redis://u:s3cret@127.0.0.1:x/0", "redis://u:s3cret@127.0.0.1:1/s3cret", "redis://u:s3cret@127.0.0.1:1?ca=/nowhere",
-		"rediss://u:s3cret@127.0.0.1:1?server_name=x", "u:s3cret@127.0.0.1:1", "s3cret", "u:s3cret@h://127.0.0.1",
+		"redis://u:s3cret@127.0.0.1:1?server_name=x", "u:s3cret@127.0.0.1:1", "s3cret", "u:s3cret@h://127.0.0.1",
 		"redis://:s3cret/s3cret@127.0.0.1:1", "redis://:%s3cret@127.0.0.1:1", "redis://s3cret@127.0.0.1:1", "unix://:s3cret@x",
 		"redis+sentinel://u:s3cret@127.0.0.1:1", "redis+sentinel://:pw/s3cret@127.0.0.1:1?master=m",
 		"redis+sentinel://u:s3cret@127.0.0.1:1/s3cret?master=m", "redis+cluster://:s3cret/x@127.0.0.1:1", "redis+cluster://u:%s3cret@127.0.0.1:1",

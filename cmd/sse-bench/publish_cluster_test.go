@@ -108,6 +108,7 @@ func readLength(in *bufio.Reader) (int, error) {
 // An event whose fate is unknown is never written again before the stream was
 // asked whether it has it, in a cluster neither.
 func TestClusterWritesOnce(t *testing.T) {
+	t.Parallel()
 	n := startFakeNode(t, 2)
 	s, err := newRedisSink("redis+cluster://"+n.Addr().String(), 1)
 	if err != nil {

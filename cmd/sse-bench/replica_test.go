@@ -9,47 +9,18 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // gatewayBinary builds sse-gateway once, with the race detector if this test has
-// it. TestMain removes the directory.
-var gatewayBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sse-bench-gateway")
-	if err != nil {
-		return "", err
-	}
-	gatewayDir = dir
-	args := []string{"build", "-o", filepath.Join(dir, "sse-gateway")}
-	if raceDetector() {
-		args = append(args, "-race")
-	}
-	if out, err := exec.Command("go", append(args, "../sse-gateway")...).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return filepath.Join(dir, "sse-gateway"), nil
-})
-
-var gatewayDir string
-
-func raceDetector() bool {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "-race" {
-				return s.Value == "true"
-			}
-		}
-	}
-	return false
-}
+// it.
+var gatewayBinary = sync.OnceValues(func() (string, error) { return gatewaytest.Build("cmd/sse-gateway", gatewaytest.Race()) })
 
 // The drain of the replicas. HAProxy takes one out of its pool within 2 s.
 const (

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,18 +17,13 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // buildPlain builds the program without the race detector, which would be what
-// is measured otherwise, beside the one that has it.
-var buildPlain = sync.OnceValues(func() (path string, err error) {
-	path = filepath.Join(filepath.Dir(gatewayBinary), "sse-gateway-plain")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+// is measured otherwise.
+var buildPlain = sync.OnceValues(func() (path string, err error) { return gatewaytest.Build("cmd/sse-gateway", false) })
 
 // startPlain starts a gateway without the race detector that may have this many
 // files open; 0 is as many as the test.

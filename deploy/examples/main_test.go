@@ -6,11 +6,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -23,23 +23,15 @@ const patience = 20 * time.Second
 // Programs that TestMain builds.
 var gatewayProgram, publishProgram string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "examples")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	gatewayProgram, publishProgram = filepath.Join(dir, "sse-gateway"), filepath.Join(dir, "publish")
-	for program, source := range map[string]string{gatewayProgram: "../../cmd/sse-gateway", publishProgram: "./publish"} {
-		if out, err := exec.Command("go", "build", "-o", program, source).CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "building %s: %v\n%s", source, err, out)
-			return 1
+func TestMain(m *testing.M) {
+	for pkg, program := range map[string]*string{"cmd/sse-gateway": &gatewayProgram, "deploy/examples/publish": &publishProgram} {
+		var err error
+		if *program, err = gatewaytest.Build(pkg, false); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
 		}
 	}
-	return m.Run()
+	os.Exit(m.Run())
 }
 
 // gateway is a gateway process on addresses that stay the same over a restart.
