@@ -90,7 +90,7 @@ bench: build ## Go benchmarks, then the gateway under load, beside nchan if ngin
 
 .PHONY: chaos
 chaos: deps ## the long form of the fault tests: rolls, kills, failovers under load
-	$(call run-tests,-timeout 30m -v,TestChaos,./cmd/sse-bench/...)
+	$(call run-tests,-timeout 30m -v,TestChaos,./cmd/sse-bench/... ./cmd/sse-gateway/...)
 
 .PHONY: soak
 soak: deps ## 30 minutes of connects, disconnects and events; memory must stay flat

@@ -40,6 +40,7 @@ func demoUser(t *testing.T, user string) (name, password string) {
 	pattern := map[string]string{
 		"gateway":   `redis://(gateway):([^@]+)@redis:6379`,
 		"publisher": `--user (publisher) \S*\s*#?\s*--pass (\S+)`,
+		"revoker":   `--user (revoker) \S*\s*#?\s*--pass (\S+)`,
 		"probe":     `"--user", "(probe)", "--pass", "(\w+)"`,
 	}[user]
 	m := regexp.MustCompile(pattern).FindStringSubmatch(file)
@@ -91,6 +92,10 @@ func TestRedisUsers(t *testing.T) {
 		"publisher": {
 			may:    []string{"PING", "XADD sse:orders * data x", "XADD sse:orders MINID ~ 5 * data x"},
 			mayNot: []string{"XADD other * data x", "XRANGE sse:orders - +", "DEL sse:orders", "XTRIM sse:orders MAXLEN 0", "FLUSHALL", "CONFIG GET *", "SUBSCRIBE __redis__:invalidate"},
+		},
+		"revoker": {
+			may:    []string{"PING", "XADD sse:gateway.revocations MINID ~ 5 * sub user-17"},
+			mayNot: []string{"XADD sse:orders * data x", "XRANGE sse:gateway.revocations - +", "DEL sse:gateway.revocations", "FLUSHALL"},
 		},
 		"probe": {
 			may:    []string{"PING"},
@@ -192,7 +197,7 @@ func TestRedisUsersFile(t *testing.T) {
 	if regexp.MustCompile(`\s>`).MatchString(acl) {
 		t.Error("users.acl holds a password in clear")
 	}
-	for _, user := range []string{"gateway", "publisher"} {
+	for _, user := range []string{"gateway", "publisher", "revoker"} {
 		_, password := demoUser(t, user)
 		sum := sha256.Sum256([]byte(password))
 		if !strings.Contains(acl, "user "+user+" on #"+hex.EncodeToString(sum[:])+" ") {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -44,6 +45,16 @@ type Authorizer interface {
 	Authorize(r *http.Request, channels []string) (access.Grant, error)
 }
 
+// Revocations tells which grants were withdrawn. Its methods may be called
+// concurrently.
+type Revocations interface {
+	// Watch has the stream ended when its grant is withdrawn, until the watch is
+	// stopped; false if it has been already.
+	Watch(id revocation.Identity, s revocation.Stream) (*revocation.Watch, bool)
+	// Ready tells whether all that were withdrawn are known, and if not, why.
+	Ready() (ok bool, reason string)
+}
+
 // Config is what New needs. Durations are as the variables of the same name
 // have them.
 type Config struct {
@@ -62,6 +73,7 @@ type Config struct {
 
 	Store   Store
 	Access  Authorizer
+	Revoked Revocations  // nil: no grant is ever withdrawn
 	CORS    *access.CORS // nil: no cross-origin requests
 	Console http.Handler // nil: none
 	Metrics *metrics.Gateway
@@ -142,12 +154,15 @@ func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		var s *stream
 		if s, err = g.open(r, a); err == nil {
-			if g.enter(s) {
-				g.start(w, r, s, a.req.unknown)
-				return
+			if err = g.watch(s, a.grant); err == nil {
+				if g.enter(s) {
+					g.start(w, r, s, a.req.unknown)
+					return
+				}
+				s.watch.Stop()
+				err = drainingProblem()
 			}
 			s.close()
-			err = drainingProblem()
 		}
 		a.release()
 	}

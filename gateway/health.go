@@ -29,6 +29,9 @@ func (g *Gateway) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 // serveReady says whether new connections are welcome here.
 func (g *Gateway) serveReady(w http.ResponseWriter, _ *http.Request) {
 	ok, reason := g.cfg.Store.Health()
+	if ok && g.cfg.Revoked != nil {
+		ok, reason = g.cfg.Revoked.Ready()
+	}
 	if g.draining.Load() {
 		ok, reason = false, "draining"
 	}

@@ -135,6 +135,7 @@ func (g *Gateway) endFD(s *stream, reason string) {
 func (g *Gateway) finish(s *stream, reason string) {
 	s.driver.Store(nil)
 	s.shard.remove(s)
+	s.watch.Stop()
 	s.close()
 	g.metrics.Disconnects.WithLabelValues(reason).Inc()
 	if s.taken {

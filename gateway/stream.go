@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -41,8 +42,9 @@ type stream struct {
 	// Fixed once the stream is open.
 	channels []channelState // in the order of the sorted names
 	one      [1]channelState
-	names    string // signature of the channels; "" for a single one
-	grantEnd int64  // when it has to end because the grant does, by the wall clock, in Unix nanoseconds; 0: never
+	names    string            // signature of the channels; "" for a single one
+	watch    *revocation.Watch // nil: nothing can revoke its grant
+	grantEnd int64             // when it has to end because the grant does, by the wall clock, in Unix nanoseconds; 0: never
 	held     held
 	envelope bool
 	taken    bool   // the connection was taken over from net/http

@@ -11,6 +11,7 @@ const (
 	EndMaxAge       = "max_age"
 	EndExpired      = "expired" // the token's or grant's lifetime is over
 	EndShutdown     = "shutdown"
+	EndRevoked      = "revoked" // the token's subject or id was revoked
 )
 
 // Reasons of a refused request.
@@ -64,7 +65,7 @@ func newGateway(f factory) Gateway {
 		ConnectionsParked:    f.gauge("connections_parked", "Open event streams that wait in the poller, without a goroutine."),
 		ConnectionsOpened:    f.counter("connections_opened_total", "Event streams that were opened."),
 		ConnectionsThrottled: f.counter("connections_throttled_total", "Connections of clients that sent more than a subscriber has reason to, and were read from slowly."),
-		Disconnects:          f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown),
+		Disconnects:          f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown, EndRevoked),
 		Refusals: f.counterVec("refusals_total", "Requests for a stream that were refused, by reason.", "reason",
 			RefusedBadRequest, RefusedUnauthorized, RefusedForbidden, RefusedWrongType, RefusedMaxConnections, RefusedPerIP, RefusedDraining, RefusedRedis, RefusedAuth),
 		Deliveries:      f.counter("deliveries_total", "Events written to clients."),

@@ -17,8 +17,9 @@ const namespace = "sse_gateway"
 // Metrics holds the series. All methods of its members may be called
 // concurrently.
 type Metrics struct {
-	Store   Store
-	Gateway Gateway
+	Store       Store
+	Gateway     Gateway
+	Revocations Revocations
 }
 
 // New declares all series and registers them, with the Go and process
@@ -26,7 +27,7 @@ type Metrics struct {
 // which is a programming error.
 func New(reg prometheus.Registerer, build Build) *Metrics {
 	f := factory{reg}
-	m := &Metrics{Store: newStore(f), Gateway: newGateway(f)}
+	m := &Metrics{Store: newStore(f), Gateway: newGateway(f), Revocations: newRevocations(f)}
 	f.gaugeVec("build_info", "Always 1; the labels tell the build.", "version", "revision", "goversion").
 		WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
 	reg.MustRegister(

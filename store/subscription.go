@@ -238,6 +238,13 @@ func (sub *Subscription) Last(ctx context.Context, n int) (Cursor, error) {
 	return c, nil
 }
 
+// Newest asks Redis for the last id that the stream had, which the window may not
+// have yet. Errors are those of Subscribe.
+func (sub *Subscription) Newest(ctx context.Context) (ID, error) {
+	info, err := sub.store.history.info(ctx, sub.w.key)
+	return info.last, err
+}
+
 // All returns a cursor before the oldest entry that the stream has. Errors are
 // those of Subscribe.
 func (sub *Subscription) All(ctx context.Context) (Cursor, error) {

@@ -47,6 +47,8 @@ type config struct {
 	AuthConcurrency  int           `env:"SSE_AUTH_CONCURRENCY" default:"64" desc:"how many such questions are under way at once"`
 	AuthCacheTTL     time.Duration `env:"SSE_AUTH_CACHE_TTL" default:"0s" desc:"how long an allowing answer is kept, at most 5m; 0 is off"`
 
+	Revocations bool `env:"SSE_REVOCATIONS" default:"false" desc:"follow the stream <prefix>gateway.revocations: end the streams of subjects (sub) and tokens (jti) that are revoked, and refuse them"`
+
 	MaxConnections      int           `group:"Limits" env:"SSE_MAX_CONNECTIONS" default:"0" shown:"from the file limit" desc:"connections per replica; 0 is about nine tenths of the limit of open files (ulimit -n)"`
 	MaxConnectionsPerIP int           `env:"SSE_MAX_CONNECTIONS_PER_IP" default:"0" desc:"connections per client address (IPv6: per /64); 0 is off"`
 	MaxChannels         int           `env:"SSE_MAX_CHANNELS" default:"32" desc:"channels per connection"`

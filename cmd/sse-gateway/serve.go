@@ -18,6 +18,8 @@ import (
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
+	"github.com/sse-gateway/sse-gateway/gateway/revocation/feed"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -57,13 +59,17 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		RedisURL: string(cfg.RedisURL), ReadReplicas: cfg.RedisRead == readReplica, KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
 		WindowEvents: cfg.WindowEvents, WindowMemory: int(cfg.WindowMemory), WindowLinger: cfg.WindowLinger,
 		PollInterval: cfg.PollInterval, SweepInterval: cfg.SweepInterval,
-		Encoder: sse.Encoder{}, Metrics: &m.Store, Log: log,
+		Encoder: feed.Encoder{Encoder: sse.Encoder{}}, Metrics: &m.Store, Log: log,
 	})
 	if err != nil {
 		return usageError{fmt.Errorf("%s: %w", redisVariable(), err)}
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
-	gc, authorizer, err := gatewayConfig(cfg, st, m, log)
+	var revocations *feed.Follower // nil: off
+	if cfg.Revocations {
+		revocations = feed.NewFollower(revocation.NewList(&m.Revocations), st, &m.Revocations, log)
+	}
+	gc, authorizer, err := gatewayConfig(cfg, st, revocations, m, log)
 	if err != nil {
 		return usageError{err}
 	}
@@ -91,7 +97,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	public = guard(cfg, gc, g, public, publicServer)
 	adminServer := newServer(log)
 	adminServer.Handler = g.AdminHandler(registry)
-	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
+	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, revocations: revocations, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
 	log.Info("serving", "addr", public.Addr().String(), "admin", admin.Addr().String(),
 		"redis", redisurl.Redact(string(cfg.RedisURL)), "version", build().Version)
 	if p.started != nil {
@@ -107,6 +113,7 @@ type running struct {
 	store         *store.Store
 	gateway       *gateway.Gateway
 	authorizer    *access.Authorizer
+	revocations   *feed.Follower         // nil: off
 	certs         *listener.Certificates // nil: no TLS
 	hangups       <-chan os.Signal       // each reads keys and certificates again; may be nil
 	public, admin *http.Server
@@ -122,6 +129,9 @@ func (r *running) serve(ctx, force context.Context, public, admin net.Listener) 
 	feeds.Go(func() error { return r.store.Run(feedsCtx) })
 	feeds.Go(func() error { return r.gateway.Run(feedsCtx) })
 	feeds.Go(func() error { r.authorizer.Run(feedsCtx); return nil })
+	if r.revocations != nil {
+		feeds.Go(func() error { r.revocations.Run(feedsCtx); return nil })
+	}
 	feeds.Go(func() error { r.reloadOnHangup(feedsCtx); return nil })
 	feeds.Go(func() error { trimMemory(feedsCtx, r.gateway.Connections); return nil })
 
@@ -197,10 +207,13 @@ func (r *running) drain(force context.Context) {
 
 // gatewayConfig is all that the gateway needs but its console, and who decides
 // about access.
-func gatewayConfig(cfg *config, st *store.Store, m *metrics.Metrics, log *slog.Logger) (gc gateway.Config, authorizer *access.Authorizer, err error) {
+func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *metrics.Metrics, log *slog.Logger) (gc gateway.Config, authorizer *access.Authorizer, err error) {
 	accessConfig, err := cfg.access()
 	if err != nil {
 		return gc, nil, err
+	}
+	if revocations != nil {
+		accessConfig.Revocations, gc.Revoked = revocations.List, revocations
 	}
 	if authorizer, err = access.New(accessConfig, log); err != nil {
 		return gc, nil, err
@@ -218,7 +231,7 @@ func gatewayConfig(cfg *config, st *store.Store, m *metrics.Metrics, log *slog.L
 		MaxChannels: cfg.MaxChannels, MaxConnections: limit, MaxConnectionsPerIP: cfg.MaxConnectionsPerIP,
 		TrustedProxies: accessConfig.TrustedProxies, MaxConnectionAge: cfg.MaxConnectionAge,
 		DrainDelay: cfg.DrainDelay, DrainWindow: cfg.DrainWindow,
-		Store: st, Access: authorizer, CORS: cors, Metrics: &m.Gateway, Log: log,
+		Store: st, Access: authorizer, Revoked: gc.Revoked, CORS: cors, Metrics: &m.Gateway, Log: log,
 	}, authorizer, nil
 }
 

@@ -132,6 +132,9 @@ func (c *config) validateAccess() (mistakes []error) {
 	if err := cfg.Validate(); err != nil {
 		mistakes = append(mistakes, err)
 	}
+	if c.Revocations && !cfg.Identifies() {
+		mistakes = append(mistakes, &valueError{"SSE_REVOCATIONS", "true", "true only with a key for tokens or SSE_AUTH_URL: nobody else has a subject that could be revoked"})
+	}
 	return mistakes
 }
 

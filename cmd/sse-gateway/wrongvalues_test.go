@@ -124,6 +124,7 @@ func TestWrongCombinations(t *testing.T) {
 		"half of TLS":         {with("SSE_TLS_CERT_FILE=/x"), []string{`SSE_TLS_CERT_FILE="/x"`, "SSE_TLS_KEY_FILE is not set", "both or none"}},
 		"other half of TLS":   {with("SSE_TLS_KEY_FILE=/x"), []string{`SSE_TLS_KEY_FILE="/x"`, "SSE_TLS_CERT_FILE is not set", "both or none"}},
 		"no certificate":      {with("SSE_TLS_CERT_FILE=/nonexistent/c", "SSE_TLS_KEY_FILE=/nonexistent/k"), []string{"SSE_TLS_CERT_FILE", "/nonexistent/c", "PEM"}},
+		"revoked nobody":      {with("SSE_REVOCATIONS=true"), []string{"SSE_REVOCATIONS", "true", "SSE_AUTH_URL"}},
 		"headers of nobody":   {with("SSE_PROXY_PROTOCOL=true"), []string{"SSE_PROXY_PROTOCOL", "true", "SSE_TRUSTED_PROXIES"}},
 		"two keys":            {with(secret, "SSE_JWKS_URL=https://k.example/"), []string{"SSE_JWT_SECRET", "SSE_JWKS_URL"}},
 		"own parameter":       {with(secret, "SSE_JWT_QUERY_PARAM=channel"), []string{"SSE_JWT_QUERY_PARAM", "channel", "accepted is"}},

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"strings"
+
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
 // Authorizer decides who may subscribe to which channel. It may be used
@@ -17,6 +20,7 @@ type Authorizer struct {
 	file    *keyFile    // nil: no key file
 	forward *forward    // nil: off
 	trusted []netip.Prefix
+	revoked *revocation.List // nil: off
 }
 
 // New checks the configuration, see [Config.Validate], and returns an
@@ -31,7 +35,7 @@ func New(cfg Config, log *slog.Logger) (*Authorizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Authorizer{public: public, trusted: cfg.TrustedProxies}
+	a := &Authorizer{public: public, trusted: cfg.TrustedProxies, revoked: cfg.Revocations}
 	switch {
 	case cfg.JWKSURL != "":
 		if a.remote, err = newRemoteKeys(cfg.JWKSURL, log); err != nil {
@@ -84,6 +88,9 @@ func (a *Authorizer) Reload() {
 	}
 }
 
+// reserved begins the names of channels that are the gateway's own.
+const reserved = "gateway."
+
 // Authorize decides whether the client of r may subscribe to all of channels;
 // see the package documentation for the rules. It waits for the key server and
 // the application, each bounded in time, and no longer than r's context. The
@@ -94,6 +101,9 @@ func (a *Authorizer) Authorize(r *http.Request, channels []string) (Grant, error
 	for _, ch := range channels {
 		if !ValidChannel(ch) {
 			return Grant{}, badRequest("a channel name is 1 to 200 of A-Z a-z 0-9 _ . : / { } -")
+		}
+		if strings.HasPrefix(ch, reserved) {
+			return Grant{}, badRequest("channel names that begin with " + reserved + " are the gateway's own")
 		}
 	}
 	if len(channels) == 0 {
@@ -121,16 +131,22 @@ func (a *Authorizer) Authorize(r *http.Request, channels []string) (Grant, error
 }
 
 func (a *Authorizer) byToken(ctx context.Context, token string, channels []string) (Grant, error) {
-	allowed, expires, refusal := a.tokens.verify(ctx, token)
+	if a.revoked != nil && !a.revoked.Known() {
+		return Grant{}, revocationsUnknown()
+	}
+	v, refusal := a.tokens.verify(ctx, token)
 	if refusal != nil {
 		return Grant{}, refusal
 	}
+	if a.revoked != nil && a.revoked.Revoked(v.identity) {
+		return Grant{}, badToken(errRevoked.Error(), errRevoked)
+	}
 	for _, ch := range channels {
-		if !a.public.Match(ch) && !allowed.Match(ch) {
+		if !a.public.Match(ch) && !v.allowed.Match(ch) {
 			return Grant{}, forbidden(fmt.Sprintf("the token does not allow channel %q", ch))
 		}
 	}
-	return Grant{Expires: expires}, nil
+	return Grant{Expires: v.expires, Identity: v.identity}, nil
 }
 
 // private returns the channels that are not public; nil, without allocation, if

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// cacheSize bounds the answers that are kept. At about 150 bytes each that is
-// 1.5 MB.
+// cacheSize bounds the answers that are kept. At about 200 bytes each that is
+// 2 MB.
 const cacheSize = 10000
 
 // cache keeps allowing answers for a short time. It has two generations: when
@@ -23,8 +23,8 @@ type cache struct {
 }
 
 type cached struct {
-	until   time.Time // of the answer
-	expires time.Time // of the grant; zero: never
+	until time.Time // of the answer
+	grant Grant
 }
 
 func newCache(ttl time.Duration, size int) *cache {
@@ -43,7 +43,7 @@ func (c *cache) get(key digest) (Grant, bool) {
 	if !ok || !now.Before(a.until) {
 		return Grant{}, false
 	}
-	return Grant{Expires: a.expires}, true
+	return a.grant, true
 }
 
 // put keeps a grant for the TTL from asked on, or until it expires.
@@ -58,7 +58,7 @@ func (c *cache) put(key digest, asked time.Time, g Grant) {
 	if len(c.young) >= c.half || now.Sub(c.born) >= c.ttl {
 		c.old, c.young, c.born = c.young, make(map[digest]cached), now
 	}
-	c.young[key] = cached{until: until, expires: g.Expires}
+	c.young[key] = cached{until: until, grant: g}
 }
 
 // size returns how many answers are held.

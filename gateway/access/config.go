@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
 // Defaults of the variables of forward authentication and tokens.
@@ -60,6 +62,10 @@ type Config struct {
 	// (SSE_AUTH_CACHE_TTL); 0 means that none is.
 	AuthCacheTTL time.Duration
 
+	// Revocations are the grants that were withdrawn (SSE_REVOCATIONS); nil: none
+	// ever is.
+	Revocations *revocation.List
+
 	// TrustedProxies are those whose X-Forwarded-For counts
 	// (SSE_TRUSTED_PROXIES), see ParsePrefixes. Here they decide which address
 	// the application is told.
@@ -82,6 +88,10 @@ func (c Config) withDefaults() Config {
 
 // tokensOn reports whether a key for tokens is configured.
 func (c Config) tokensOn() bool { return len(c.keySources()) > 0 }
+
+// Identifies reports whether clients can be told apart: by tokens or by the
+// application.
+func (c Config) Identifies() bool { return c.tokensOn() || c.AuthURL != "" }
 
 // keySources returns the variables that name a key.
 func (c Config) keySources() []string {

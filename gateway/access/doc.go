@@ -45,6 +45,12 @@
 // only if there is no such key does a dot lead into objects ("app.channels").
 // What is not a valid pattern is skipped: it never widens access.
 //
+// # Revocation
+//
+// With SSE_REVOCATIONS a token is 401 if its sub or jti was revoked; package
+// revocation has the rules. Until the revocations have been read, tokens and
+// forward authentication get a passing refusal.
+//
 // # The question to the application
 //
 // GET SSE_AUTH_URL with the client's Cookie, Authorization, Origin and
@@ -59,6 +65,8 @@
 //   - 401 and 403 are passed on with WWW-Authenticate, without body.
 //   - Anything else, a header that cannot be understood, and a time-out are a
 //     passing refusal: the client is to come again.
+//
+// X-Sse-Subject names the subject of the client, so that it can be revoked.
 //
 // Questions that are equal in everything that is sent and asked at once share
 // one answer. A question that nobody waits for any more is dropped.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
 const (
@@ -31,8 +33,9 @@ type forward struct {
 	url     string
 	client  *http.Client
 	timeout time.Duration
-	slots   chan struct{} // one element per question that is under way
-	cache   *cache        // nil: off
+	slots   chan struct{}    // one element per question that is under way
+	cache   *cache           // nil: off
+	revoked *revocation.List // nil: off
 	log     *slog.Logger
 
 	flights flights
@@ -51,6 +54,7 @@ func newForward(c Config, log *slog.Logger) *forward {
 		client:  &http.Client{Transport: newTransport(c.AuthConcurrency), CheckRedirect: noRedirect},
 		timeout: c.AuthTimeout,
 		slots:   make(chan struct{}, c.AuthConcurrency),
+		revoked: c.Revocations,
 		log:     log,
 	}
 	if c.AuthCacheTTL > 0 {
@@ -62,9 +66,12 @@ func newForward(c Config, log *slog.Logger) *forward {
 // authorize asks whether the client of r may have channels, none of which is
 // public.
 func (f *forward) authorize(r *http.Request, channels []string, client netip.Addr) (Grant, error) {
+	if f.revoked != nil && !f.revoked.Known() {
+		return Grant{}, revocationsUnknown()
+	}
 	q := newQuestion(r, channels, client)
 	if f.cache != nil {
-		if g, ok := f.cache.get(q.who); ok {
+		if g, ok := f.cache.get(q.who); ok && !f.isRevoked(g) {
 			return g, nil
 		}
 	}
@@ -72,11 +79,17 @@ func (f *forward) authorize(r *http.Request, channels []string, client netip.Add
 	if err != nil {
 		return Grant{}, unavailable("the request was cancelled", err)
 	}
-	if v.refusal != nil {
+	switch {
+	case v.refusal != nil:
 		return Grant{}, v.refusal
+	case f.isRevoked(v.grant):
+		// The answer is older than the revocation. The next one may allow again.
+		return Grant{}, unavailable("the permission was revoked while it was asked for", nil)
 	}
 	return v.grant, nil
 }
+
+func (f *forward) isRevoked(g Grant) bool { return f.revoked != nil && f.revoked.Revoked(g.Identity) }
 
 // ask puts one question, once there is a free slot.
 func (f *forward) ask(ctx context.Context, q question) verdict {
@@ -88,7 +101,10 @@ func (f *forward) ask(ctx context.Context, q question) verdict {
 	case <-ctx.Done():
 		return f.failed(fmt.Errorf("waiting for one of %d slots: %w", cap(f.slots), ctx.Err()))
 	}
-	asked := time.Now()
+	asked, known := time.Now(), int64(0)
+	if f.revoked != nil {
+		known = f.revoked.Count()
+	}
 	res, err := f.send(ctx, q)
 	if err != nil {
 		return f.failed(withoutURL(err))
@@ -96,6 +112,9 @@ func (f *forward) ask(ctx context.Context, q question) verdict {
 	v, err := judge(res, q.channels, asked)
 	if err != nil {
 		return f.failed(err)
+	}
+	if subject := res.Header.Get(headerSubject); subject != "" {
+		v.grant.Identity = revocation.OfAnswer(subject, known)
 	}
 	if f.down.CompareAndSwap(true, false) {
 		f.log.Info("forward authentication answers again", "url", maskURL(f.url))

@@ -3,6 +3,8 @@ package access
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
 // maxEarlier bounds how much earlier than its expiry a stream is ended, so that
@@ -13,6 +15,8 @@ const maxEarlier = 30 * time.Second
 type Grant struct {
 	// Expires is when the permission ends; zero means never.
 	Expires time.Time
+	// Identity is what the permission can be revoked by.
+	Identity revocation.Identity
 }
 
 // End returns when to end a stream that begins now: at a random moment up to a

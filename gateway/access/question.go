@@ -16,6 +16,7 @@ const (
 	headerMethod   = "X-Original-Method"
 	headerAllowed  = "X-Sse-Channels-Allowed"
 	headerLifetime = "X-Sse-Lifetime"
+	headerSubject  = "X-Sse-Subject"
 )
 
 // question is what the application is asked about one request.

@@ -62,3 +62,9 @@ func forbidden(message string) *Refusal {
 func unavailable(message string, cause error) *Refusal {
 	return &Refusal{Status: http.StatusServiceUnavailable, Reason: metrics.RefusedAuth, Message: message, Passing: true, Err: cause}
 }
+
+// revocationsUnknown is the refusal of a replica that has not read the stream of
+// revocations yet.
+func revocationsUnknown() *Refusal {
+	return unavailable("this replica does not know the revocations yet", nil)
+}

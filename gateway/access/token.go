@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
 const (
@@ -26,6 +28,7 @@ const (
 var (
 	errExpired = errors.New("the token has expired")
 	errDates   = errors.New("the dates of the token are out of range")
+	errRevoked = errors.New("the token was revoked")
 	errCrit    = errors.New("the token has a critical header that is not understood")
 )
 
@@ -114,8 +117,15 @@ func addCookies(f *found, lines []string, name string) {
 	}
 }
 
-// verify checks a token and returns which channels it opens and until when.
-func (t *tokens) verify(ctx context.Context, raw string) (Patterns, time.Time, *Refusal) {
+// verified is what a good token says.
+type verified struct {
+	allowed  Patterns  // the channels that it opens
+	expires  time.Time // exp
+	identity revocation.Identity
+}
+
+// verify checks a token.
+func (t *tokens) verify(ctx context.Context, raw string) (verified, *Refusal) {
 	claims := jwt.MapClaims{}
 	_, err := t.parser.ParseWithClaims(raw, claims, func(token *jwt.Token) (any, error) {
 		if _, ok := token.Header["crit"]; ok {
@@ -127,17 +137,26 @@ func (t *tokens) verify(ctx context.Context, raw string) (Patterns, time.Time, *
 		err = checkDates(claims)
 	}
 	if err != nil {
-		return Patterns{}, time.Time{}, tokenRefusal(err)
+		return verified{}, tokenRefusal(err)
 	}
 	exp, err := claims.GetExpirationTime()
 	if err != nil {
-		return Patterns{}, time.Time{}, tokenRefusal(err)
+		return verified{}, tokenRefusal(err)
 	}
 	// The parser gave exp the leeway too, but the stream ends at exp.
 	if !time.Now().Before(exp.Time) {
-		return Patterns{}, time.Time{}, tokenRefusal(errExpired)
+		return verified{}, tokenRefusal(errExpired)
 	}
-	return parseValid(claimStrings(findClaim(claims, t.claim))), exp.Time, nil
+	return verified{parseValid(claimStrings(findClaim(claims, t.claim))), exp.Time, identityOf(claims)}, nil
+}
+
+// identityOf returns what a token can be revoked by. The library has checked the
+// types of the claims; its dates have no fractions of a second.
+func identityOf(claims jwt.MapClaims) revocation.Identity {
+	sub, _ := claims["sub"].(string)
+	jti, _ := claims["jti"].(string)
+	iat, ok := claims["iat"].(float64)
+	return revocation.OfToken(sub, jti, iat, ok)
 }
 
 func checkDates(claims jwt.MapClaims) error {

@@ -28,7 +28,7 @@ func (c Config) Validate() error {
 	}
 	faults = append(faults, c.validateTokens()...)
 	faults = append(faults, c.validateForward()...)
-	if len(c.PublicChannels) == 0 && !c.tokensOn() && c.AuthURL == "" {
+	if len(c.PublicChannels) == 0 && !c.Identifies() {
 		faults = append(faults, ErrNoAccess)
 	}
 	return errors.Join(faults...)

@@ -1,0 +1,225 @@
+// Package feed keeps a list of revocations as their Redis stream has it.
+package feed
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/revocation"
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+// Store is what the follower needs of package store.
+type Store interface {
+	// Subscribe is store.Store.Subscribe.
+	Subscribe(ctx context.Context, channel string, w store.Waker) (*store.Subscription, error)
+}
+
+const (
+	// retryEvery is how long the follower waits after an error of Redis, and how
+	// often it looks whether Redis is back; up to half as long again, so that
+	// replicas do not act in step.
+	retryEvery = 200 * time.Millisecond
+	// batchBytes is how much of the stream is taken at once.
+	batchBytes = 256 << 10
+)
+
+// Follower keeps its list as the stream of revocations has it. Ready may be called
+// concurrently.
+type Follower struct {
+	*revocation.List
+	store   Store
+	metrics *metrics.Revocations
+	log     *slog.Logger
+
+	signal chan struct{} // capacity 1: there may be something new
+	fresh  atomic.Bool   // see Ready
+
+	// Owned by Run.
+	sub    *store.Subscription
+	cursor store.Cursor
+	fault  string // the last error that was logged
+}
+
+// NewFollower returns a follower that keeps list once Run is called.
+func NewFollower(list *revocation.List, s Store, m *metrics.Revocations, log *slog.Logger) *Follower {
+	return &Follower{List: list, store: s, metrics: m, log: log, signal: make(chan struct{}, 1)}
+}
+
+// Ready reports whether the list has all that the stream had at some time since
+// Redis was last known to be away.
+func (f *Follower) Ready() (ok bool, reason string) {
+	if f.fresh.Load() {
+		return true, ""
+	}
+	return false, "the revocations have not been read yet"
+}
+
+// Wake implements store.Waker.
+func (f *Follower) Wake(bool) {
+	select {
+	case f.signal <- struct{}{}:
+	default:
+	}
+}
+
+// Run follows the stream until ctx ends. It must be called once. What Redis does
+// is never a reason to return.
+func (f *Follower) Run(ctx context.Context) {
+	defer func() {
+		if f.sub != nil {
+			f.sub.Close()
+		}
+	}()
+	for ctx.Err() == nil {
+		err := f.advance(ctx)
+		f.report(ctx, err)
+		var retry <-chan time.Time
+		if err != nil {
+			retry = time.After(retryEvery + rand.N(retryEvery/2))
+		}
+		select {
+		case <-ctx.Done():
+		case <-f.signal:
+		case <-retry:
+		}
+	}
+}
+
+// errAway means that Redis counts as away, so that nothing new can be known.
+var errAway = errors.New("redis is unreachable")
+
+// advance reads the stream to its end. Without an error the list is fresh, until
+// the waker is called.
+func (f *Follower) advance(ctx context.Context) error {
+	if f.sub == nil {
+		if err := f.open(ctx); err != nil {
+			return err
+		}
+	}
+	if _, stalled := f.sub.Stalled(); stalled {
+		f.fresh.Store(false)
+		return errAway
+	}
+	if err := f.read(ctx); err != nil {
+		return err
+	}
+	if f.fresh.Load() {
+		return nil
+	}
+	// The tail may not have compared what it has with the stream since Redis came
+	// back, or since the subscription began: ask Redis how far the stream is.
+	newest, err := f.sub.Newest(ctx)
+	if err != nil {
+		return err
+	}
+	if err := f.read(ctx); err != nil {
+		return err
+	}
+	if f.cursor.Pos().Less(newest) {
+		return errBehind
+	}
+	if _, stalled := f.sub.Stalled(); stalled {
+		return errAway
+	}
+	f.SetKnown()
+	f.fresh.Store(true)
+	return nil
+}
+
+// errBehind means that the tail has not read up to the end of the stream.
+var errBehind = errors.New("not all revocations have been read")
+
+// open subscribes, with the cursor at the beginning of the stream.
+func (f *Follower) open(ctx context.Context) error {
+	sub, err := f.store.Subscribe(ctx, Channel, f)
+	if err != nil {
+		return err
+	}
+	cursor, err := sub.All(ctx)
+	if err != nil {
+		sub.Close()
+		return err
+	}
+	f.sub, f.cursor = sub, cursor
+	return nil
+}
+
+// read applies what there is after the cursor.
+func (f *Follower) read(ctx context.Context) error {
+	for {
+		batch, state := f.cursor.Next(batchBytes)
+		if state == store.Behind {
+			var err error
+			if batch, err = f.cursor.Fetch(ctx); err != nil {
+				return err
+			}
+		}
+		f.apply(batch)
+		if state == store.UpToDate {
+			return nil
+		}
+	}
+}
+
+// apply adds the revocations of a batch. What is no use is counted, and logged in
+// one line for all of them.
+func (f *Follower) apply(batch store.Batch) {
+	if gap := batch.Gap; gap != nil && gap.Reason == metrics.GapTrimmed {
+		f.missed(gap.Resumed)
+	}
+	useless, dropped := 0, 0
+	var first store.ID
+	var fault error
+	for i := range batch.Entries {
+		e := &batch.Entries[i]
+		if e.Kind == store.KindTrimmed {
+			f.missed(e.ID)
+			continue
+		}
+		r, err := parse(e)
+		if err != nil {
+			if useless++; useless == 1 {
+				first, fault = e.ID, err
+			}
+			continue
+		}
+		dropped += f.Add(r)
+	}
+	if useless > 0 {
+		f.metrics.Lost.WithLabelValues(metrics.RevocationUseless).Add(float64(useless))
+		f.log.Warn("revocations that are no use are ignored", "count", useless, "first", first.String(), "error", fault)
+	}
+	if dropped > 0 {
+		f.metrics.Lost.WithLabelValues(metrics.RevocationDropped).Add(float64(dropped))
+		f.log.Error("there are more revocations than a replica keeps, those with the earliest until were dropped", "dropped", dropped, "max", revocation.MaxRevocations)
+	}
+}
+
+// missed tells of entries up to an id that retention has removed unread. What was
+// known stays.
+func (f *Follower) missed(upTo store.ID) {
+	f.metrics.Lost.WithLabelValues(metrics.RevocationMissed).Inc()
+	f.log.Error("revocations were trimmed from the stream before this replica read them: the stream has to keep each until its until", "up_to", upTo.String())
+}
+
+// report logs an error that is not the last one.
+func (f *Follower) report(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil:
+	case err == nil:
+		if f.fault != "" {
+			f.log.Info("the revocations are read again")
+		}
+		f.fault = ""
+	case errors.Is(err, errBehind), errors.Is(err, store.ErrStale): // for a moment
+	case f.fault != err.Error():
+		f.fault = err.Error()
+		f.log.Warn("the revocations cannot be read", "error", err)
+	}
+}
