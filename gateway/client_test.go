@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type client struct {
 	t    testing.TB
 	resp *http.Response
 	stop func()
+	conn *countedConn // nil for HTTP/2
 
 	// mu guards what the reading goroutine writes.
 	mu      sync.Mutex
@@ -78,7 +80,8 @@ func (r *rig) do(proto string, req *http.Request) *client {
 		var conn net.Conn
 		if conn, err = net.Dial("tcp", r.addr); err == nil {
 			c.stop = func() { conn.Close() }
-			c.resp, err = exchange(conn, proto, req)
+			c.conn = &countedConn{Conn: conn}
+			c.resp, err = exchange(c.conn, proto, req)
 		}
 	}
 	if err != nil {
@@ -121,6 +124,28 @@ func (r *rig) subscribe(query string, headers ...string) *client {
 		r.t.Fatalf("%s: the first event is %+v", query, e)
 	}
 	return c
+}
+
+// countedConn counts what is read.
+type countedConn struct {
+	net.Conn
+	n atomic.Int64
+}
+
+func (c *countedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// size returns how many bytes the server has sent, without the frames of HTTP/2.
+func (c *client) size() int {
+	if c.conn != nil {
+		return int(c.conn.n.Load())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.raw)
 }
 
 func (c *client) read() {

@@ -3,11 +3,13 @@ package gateway
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -22,11 +24,12 @@ import (
 // to, so that a test decides how slow it is.
 type engineClient struct {
 	t         testing.TB
-	published *atomic.Int64 // the engine's
+	published *atomic.Int64 // the harness's
 	conn      *net.TCPConn
 	ssetest.Parser
-	size  int  // of what was read of the stream, in bytes
-	ended bool // the server ended the stream
+	chunks chunkDecoder
+	size   int  // of what was read of the body, in bytes
+	ended  bool // the server ended the stream
 }
 
 // clientSetup is how a client connects.
@@ -42,7 +45,7 @@ type errRefused struct{ status int }
 func (e errRefused) Error() string { return "status " + strconv.Itoa(e.status) }
 
 // connect opens a stream and reads its first event.
-func (e *engine) connect(channels string, setup clientSetup) *engineClient {
+func (e *harness) connect(channels string, setup clientSetup) *engineClient {
 	e.t.Helper()
 	c, err := e.tryConnect(channels, setup)
 	if err != nil {
@@ -53,7 +56,7 @@ func (e *engine) connect(channels string, setup clientSetup) *engineClient {
 }
 
 // connectMany is connect, n times.
-func (e *engine) connectMany(n int, channels string) []*engineClient {
+func (e *harness) connectMany(n int, channels string) []*engineClient {
 	e.t.Helper()
 	clients := make([]*engineClient, n)
 	for i := range clients {
@@ -65,7 +68,7 @@ func (e *engine) connectMany(n int, channels string) []*engineClient {
 
 // tryConnect is connect for goroutines: it leaves errors, and the closing of
 // the connection, to the caller. Channels are separated by commas.
-func (e *engine) tryConnect(channels string, setup clientSetup) (*engineClient, error) {
+func (e *harness) tryConnect(channels string, setup clientSetup) (*engineClient, error) {
 	conn, err := redistest.SmallDialer(setup.recvBuf).Dial("tcp", e.addr)
 	if err != nil {
 		return nil, err
@@ -97,8 +100,12 @@ func (c *engineClient) begin(channels string, setup clientSetup) error {
 		return errRefused{response.StatusCode}
 	}
 	rest, _ := r.Peek(r.Buffered())
-	c.size = len(rest)
-	c.Feed(rest)
+	if !slices.Equal(response.TransferEncoding, []string{"chunked"}) {
+		return fmt.Errorf("the body has the transfer encoding %q", response.TransferEncoding)
+	}
+	if err := c.take(rest); err != nil {
+		return err
+	}
 	return c.readUntil(time.Now().Add(enginePatience), func() bool { return len(c.Events) > 0 })
 }
 
@@ -106,12 +113,20 @@ func (c *engineClient) begin(channels string, setup clientSetup) error {
 func (c *engineClient) readSome(b []byte, deadline time.Time) error {
 	_ = c.conn.SetReadDeadline(deadline)
 	n, err := c.conn.Read(b)
-	c.size += n
-	c.Feed(b[:n])
+	if err := c.take(b[:n]); err != nil {
+		return err
+	}
 	if errors.Is(err, io.EOF) {
 		c.ended = true
 	}
 	return err
+}
+
+// take takes in bytes of the body.
+func (c *engineClient) take(b []byte) error {
+	c.size += len(b)
+	c.Feed(c.chunks.decode(b))
+	return c.chunks.err
 }
 
 // readUntil reads until cond is true; an error says why it has not become so.
@@ -133,8 +148,16 @@ func (c *engineClient) await(what string, cond func() bool) {
 	}
 }
 
-// awaitEnd reads until the server ends the stream.
+// awaitEnd reads until the server ends the stream, properly.
 func (c *engineClient) awaitEnd() {
+	c.t.Helper()
+	if c.awaitClosed(); !c.chunks.ended {
+		c.t.Fatal("the connection ended without the last chunk")
+	}
+}
+
+// awaitClosed reads until the server closes the connection.
+func (c *engineClient) awaitClosed() {
 	c.t.Helper()
 	err := c.readUntil(time.Now().Add(enginePatience), func() bool { return false })
 	if !errors.Is(err, io.EOF) {

@@ -11,7 +11,7 @@ import (
 // Envelopes that are written in parts are whole, for a client that takes its
 // time, one that does not, and one that comes back; and what is written is
 // counted.
-func testLargeEnvelopes(t *testing.T, e *engine, recvBuf int) {
+func testLargeEnvelopes(t *testing.T, e *harness, recvBuf int) {
 	ch := channelOf(t)
 	clients := []*engineClient{
 		e.connect(ch, clientSetup{query: "&envelope=json", recvBuf: recvBuf}),

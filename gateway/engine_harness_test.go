@@ -50,9 +50,9 @@ type engineSetup struct {
 	sendBuf int // SO_SNDBUF of the server's sockets; 0: what the system gives
 }
 
-// engine is a gateway with a store and a server, over a Redis that may serve
+// harness is a gateway with a store and a server, over a Redis that may serve
 // others as well. It ends with the test.
-type engine struct {
+type harness struct {
 	t     testing.TB
 	g     *Gateway
 	m     *metrics.Metrics
@@ -64,9 +64,9 @@ type engine struct {
 	published atomic.Int64 // events so far, of all channels
 }
 
-func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *engine {
+func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *harness {
 	t.Helper()
-	e := &engine{t: t, redis: redis, m: metrics.New(prometheus.NewRegistry(), metrics.Build{})}
+	e := &harness{t: t, redis: redis, m: metrics.New(prometheus.NewRegistry(), metrics.Build{})}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	sc := store.Config{
 		RedisURL: redis.URL(), KeyPrefix: "sse:", MaxEventBytes: 1 << 20,
@@ -97,7 +97,7 @@ func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *engi
 }
 
 // serve runs the store, the gateway and a server for it.
-func (e *engine) serve(sendBuf int) {
+func (e *harness) serve(sendBuf int) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		if sendBuf > 0 {
 			cerr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuf) })
@@ -135,7 +135,7 @@ func (e *engine) serve(sendBuf int) {
 }
 
 // publish appends events to a channel.
-func (e *engine) publish(channel string, data ...string) {
+func (e *harness) publish(channel string, data ...string) {
 	e.t.Helper()
 	pipe := e.redis.Client().Pipeline()
 	for _, d := range data {
@@ -148,7 +148,7 @@ func (e *engine) publish(channel string, data ...string) {
 }
 
 // publishNumbers appends events that say from, from+1, … with padding behind.
-func (e *engine) publishNumbers(channel string, from, n int, padding string) {
+func (e *harness) publishNumbers(channel string, from, n int, padding string) {
 	e.t.Helper()
 	for n > 0 {
 		data := make([]string, min(n, 50))
@@ -170,23 +170,23 @@ func valueOfMetric(m prometheus.Metric) int {
 }
 
 // latencies returns how many deliveries have had their latency measured.
-func (e *engine) latencies() int {
+func (e *harness) latencies() int {
 	_, _, n := e.m.Gateway.DeliveryLatency.Cumulative()
 	return int(n)
 }
 
-func (e *engine) connections() int { return valueOfMetric(e.m.Gateway.Connections) }
-func (e *engine) parked() int      { return valueOfMetric(e.m.Gateway.ConnectionsParked) }
-func (e *engine) ended(reason string) int {
+func (e *harness) connections() int { return valueOfMetric(e.m.Gateway.Connections) }
+func (e *harness) parked() int      { return valueOfMetric(e.m.Gateway.ConnectionsParked) }
+func (e *harness) ended(reason string) int {
 	return valueOfMetric(e.m.Gateway.Disconnects.WithLabelValues(reason))
 }
 
 // parks reports whether streams are parked here.
-func (e *engine) parks() bool { return runtime.GOOS == "linux" && !e.g.cfg.NoParking }
+func (e *harness) parks() bool { return runtime.GOOS == "linux" && !e.g.cfg.noParking }
 
 // awaitConnections waits until n streams are open, and parked if they are to
 // be.
-func (e *engine) awaitConnections(n int) {
+func (e *harness) awaitConnections(n int) {
 	e.t.Helper()
 	redistest.Eventually(e.t, enginePatience, strconv.Itoa(n)+" connections", func() bool {
 		return e.connections() == n && (!e.parks() || e.parked() == n)
@@ -194,7 +194,7 @@ func (e *engine) awaitConnections(n int) {
 }
 
 // awaitEnded waits until as many streams have ended for the reason.
-func (e *engine) awaitEnded(reason string, n int) {
+func (e *harness) awaitEnded(reason string, n int) {
 	e.t.Helper()
 	redistest.Eventually(e.t, enginePatience, strconv.Itoa(n)+" streams to end: "+reason, func() bool { return e.ended(reason) >= n })
 	if got := e.ended(reason); got != n {

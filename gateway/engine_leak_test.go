@@ -56,7 +56,7 @@ func TestNewWithoutRun(t *testing.T) {
 
 // Clients that come to a new channel all at once, and leave, leave nothing of
 // it behind.
-func testComeAtOnce(t *testing.T, e *engine) {
+func testComeAtOnce(t *testing.T, e *harness) {
 	for round := range 20 {
 		ch := channelOf(t) + ":" + strconv.Itoa(round)
 		e.publish(ch, "x")

@@ -57,7 +57,7 @@ func awaitGoroutines(t *testing.T, most int) {
 }
 
 // connectMany opens n streams, several at a time.
-func connectMany(e *engine, channel string, n int) []*engineClient {
+func connectMany(e *harness, channel string, n int) []*engineClient {
 	e.t.Helper()
 	clients := make([]*engineClient, n)
 	errs := make([]error, n)

@@ -14,7 +14,7 @@ import (
 
 // fill publishes until the only client, which does not read, takes no more.
 // It returns how many events there are; their padding is fillPadding.
-func (e *engine) fill(channel string) (n int) {
+func (e *harness) fill(channel string) (n int) {
 	e.t.Helper()
 	full := func() bool {
 		// A socket that is full gives a parked stream a goroutine; a stream
@@ -35,7 +35,7 @@ var fillPadding = strings.Repeat("f", 1000)
 
 // A client that takes nothing for the time-out is cut, and the others are not
 // held up by it.
-func testWriteTimeout(t *testing.T, e *engine) {
+func testWriteTimeout(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	e.connect(ch, clientSetup{recvBuf: smallBuffer})
 	e.awaitConnections(1)
@@ -50,7 +50,7 @@ func testWriteTimeout(t *testing.T, e *engine) {
 // A client that does not read for a while and then does gets everything, in
 // order, once, although most of it has left the window by then; and it is
 // parked again.
-func testPausingReader(t *testing.T, e *engine) {
+func testPausingReader(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	c := e.connect(ch, clientSetup{recvBuf: smallBuffer})
 	total := 0
@@ -78,7 +78,7 @@ func testPausingReader(t *testing.T, e *engine) {
 }
 
 // fillFrom is fill with numbers that go on at from.
-func (e *engine) fillFrom(channel string, from int) (n int) {
+func (e *harness) fillFrom(channel string, from int) (n int) {
 	e.t.Helper()
 	const size = 600
 	e.publishNumbers(channel, from, size, fillPadding)
@@ -91,7 +91,7 @@ func (e *engine) fillFrom(channel string, from int) (n int) {
 // Clients that read in pieces of any size, with pauses, and so are parked and
 // taken out again at any byte, get exactly what was published, while those
 // that are quick get it at once.
-func testSlowReaders(t *testing.T, e *engine) {
+func testSlowReaders(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))

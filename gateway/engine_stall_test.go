@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -24,7 +23,7 @@ func TestEngineStalledAndLive(t *testing.T) {
 	})
 }
 
-func testStalledAndLive(t *testing.T, e *engine) {
+func testStalledAndLive(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	clients := []*engineClient{
 		e.connect(ch, clientSetup{}), e.connect(ch, clientSetup{}),
@@ -61,30 +60,4 @@ func testStalledAndLive(t *testing.T, e *engine) {
 		}
 	}
 	e.awaitConnections(len(clients) + 1)
-}
-
-type noWaker struct{}
-
-func (noWaker) Wake(bool) {}
-
-// A stream that finds events after it has looked whether Redis is away says
-// first that it is back.
-func TestLiveComesBeforeEvents(t *testing.T) {
-	e := startEngine(t, redistest.Start(t), engineSetup{})
-	defer e.stop()
-	sub, err := e.store.Subscribe(t.Context(), "a", noWaker{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sub.Close()
-	s := &stream{g: e.g, out: &batch{}, stalled: true} // it has looked, and Redis was away
-	s.channels = s.one[:]
-	s.channels[0].cursor = sub.Now()
-	e.publishNumbers("a", 0, 1, "x")
-	redistest.Eventually(t, enginePatience, "the event", func() bool { return !s.channels[0].cursor.Idle() })
-	b, _ := s.fillChannel(nil, 0, maxBatch)
-	live, event := strings.Index(string(b), "event: gateway.live\n"), strings.Index(string(b), "data: 0 x\n")
-	if live < 0 || event < live || s.stalled {
-		t.Errorf("the client gets %q", b)
-	}
 }

@@ -37,7 +37,7 @@ const (
 	stressTime     = 2500 * time.Millisecond
 )
 
-func testStress(t *testing.T, e *engine) {
+func testStress(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	seed := rand.Uint64()
 	stop := make(chan struct{})
@@ -79,7 +79,7 @@ func testStress(t *testing.T, e *engine) {
 
 // stressClient connects again and again until the end, and returns how many
 // events it got and what was wrong with them.
-func (e *engine) stressClient(channel string, random *rand.Rand, end time.Time) (received int, err error) {
+func (e *harness) stressClient(channel string, random *rand.Rand, end time.Time) (received int, err error) {
 	next, lastID := -1, ""
 	for time.Now().Before(end) {
 		setup := clientSetup{lastID: lastID}

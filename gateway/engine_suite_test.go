@@ -17,7 +17,7 @@ import (
 // engineTest is something that every driver promises.
 type engineTest struct {
 	setup engineSetup
-	run   func(*testing.T, *engine)
+	run   func(*testing.T, *harness)
 }
 
 var engineSuite = map[string]engineTest{
@@ -26,8 +26,8 @@ var engineSuite = map[string]engineTest{
 	"large among small":               {run: testLargeAmongSmall},
 	"several channels":                {run: testSeveralChannels},
 	"envelope":                        {run: testEnvelope},
-	"large envelopes":                 {run: func(t *testing.T, e *engine) { testLargeEnvelopes(t, e, 0) }},
-	"large envelopes, slow readers":   {setup: engineSetup{sendBuf: smallBuffer}, run: func(t *testing.T, e *engine) { testLargeEnvelopes(t, e, smallBuffer) }},
+	"large envelopes":                 {run: func(t *testing.T, e *harness) { testLargeEnvelopes(t, e, 0) }},
+	"large envelopes, slow readers":   {setup: engineSetup{sendBuf: smallBuffer}, run: func(t *testing.T, e *harness) { testLargeEnvelopes(t, e, smallBuffer) }},
 	"flush interval":                  {setup: engineSetup{gateway: func(c *Config) { c.FlushInterval = 200 * time.Millisecond }}, run: testFlushInterval},
 	"latency":                         {run: testLatency},
 	"max connections":                 {setup: engineSetup{gateway: func(c *Config) { c.MaxConnections = 3 }}, run: testMaxConnections},
@@ -78,7 +78,7 @@ func driverName(noParking bool) string {
 func (s engineSetup) withDriver(noParking bool) engineSetup {
 	change := s.gateway
 	s.gateway = func(c *Config) {
-		c.NoParking = noParking
+		c.noParking = noParking
 		if change != nil {
 			change(c)
 		}
@@ -97,7 +97,7 @@ func channelOf(t *testing.T) string {
 	}, t.Name())
 }
 
-func testOrder(t *testing.T, e *engine) {
+func testOrder(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	e.publish(ch, "before")
 	clients := e.connectMany(20, ch)
@@ -117,9 +117,9 @@ func testOrder(t *testing.T, e *engine) {
 
 // An append of more than is written at once is delivered to its end, although
 // nothing comes after it that would wake anybody.
-func testBatchOverLimit(t *testing.T, e *engine) {
+func testBatchOverLimit(t *testing.T, e *harness) {
 	ch := channelOf(t)
-	padding := strings.Repeat("y", maxBatch*3/4)
+	padding := strings.Repeat("y", 48<<10)
 	a, b := e.connect(ch, clientSetup{}), e.connect(ch, clientSetup{query: "&envelope=json"})
 	e.awaitConnections(2)
 	data := make([]string, 12)
@@ -135,10 +135,11 @@ func testBatchOverLimit(t *testing.T, e *engine) {
 
 // Large events, which are not part of the batch, keep their place among small
 // ones, which are.
-func testLargeAmongSmall(t *testing.T, e *engine) {
+func testLargeAmongSmall(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	clients := []*engineClient{e.connect(ch, clientSetup{}), e.connect(ch+","+ch+":2", clientSetup{})}
 	e.awaitConnections(2)
+	const largeFrame = 16 << 10 // is not copied for each stream
 	sizes := []int{10, largeFrame, 20, 3, largeFrame + 7, 1, largeFrame * 2, 5}
 	const n = 40
 	pipe := e.redis.Client().TxPipeline() // the tail finds all of them at once
@@ -158,7 +159,7 @@ func testLargeAmongSmall(t *testing.T, e *engine) {
 	}
 }
 
-func testSeveralChannels(t *testing.T, e *engine) {
+func testSeveralChannels(t *testing.T, e *harness) {
 	x, y := channelOf(t)+":x", channelOf(t)+":y"
 	c, only := e.connect(x+","+y, clientSetup{}), e.connect(y, clientSetup{})
 	e.awaitConnections(2)
@@ -195,7 +196,7 @@ func checkInterleaved(t *testing.T, messages []ssetest.Event) {
 	}
 }
 
-func testEnvelope(t *testing.T, e *engine) {
+func testEnvelope(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	c := e.connect(ch, clientSetup{query: "&envelope=json"})
 	e.awaitConnections(1)
@@ -208,7 +209,7 @@ func testEnvelope(t *testing.T, e *engine) {
 }
 
 // Events of one interval are sent together, whatever the driver.
-func testFlushInterval(t *testing.T, e *engine) {
+func testFlushInterval(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	c := e.connect(ch, clientSetup{})
 	e.awaitConnections(1)
@@ -232,7 +233,7 @@ func testFlushInterval(t *testing.T, e *engine) {
 
 // The latency of every event is measured, but not of those that a client has
 // missed and gets when it comes.
-func testLatency(t *testing.T, e *engine) {
+func testLatency(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	const before, live = 30, 10
 	e.publishNumbers(ch, 0, before, "x")
@@ -256,7 +257,7 @@ func testLatency(t *testing.T, e *engine) {
 	redistest.Eventually(t, enginePatience, "the latencies", func() bool { return e.latencies() == live*len(clients) })
 }
 
-func testMaxConnections(t *testing.T, e *engine) {
+func testMaxConnections(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	first := e.connect(ch, clientSetup{})
 	e.connect(ch, clientSetup{})

@@ -12,7 +12,7 @@ import (
 
 // Heartbeats come when the connection was idle for the period, ±20 %, and not in
 // bursts.
-func testHeartbeat(t *testing.T, e *engine) {
+func testHeartbeat(t *testing.T, e *harness) {
 	start := time.Now()
 	c := e.connect(channelOf(t), clientSetup{})
 	e.awaitConnections(1)
@@ -30,7 +30,7 @@ func testHeartbeat(t *testing.T, e *engine) {
 }
 
 // A connection on which events flow gets no heartbeats.
-func testNoHeartbeatWhenBusy(t *testing.T, e *engine) {
+func testNoHeartbeatWhenBusy(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	c := e.connect(ch, clientSetup{})
 	e.awaitConnections(1)
@@ -50,7 +50,7 @@ func testNoHeartbeatWhenBusy(t *testing.T, e *engine) {
 
 // Nothing that was published after the end of the grant is delivered, however
 // busy the channel, and the client is told to come back.
-func testGrantExpires(t *testing.T, e *engine) {
+func testGrantExpires(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	over := make(chan struct{})
 	var publisher, readers sync.WaitGroup
@@ -92,7 +92,7 @@ func testGrantExpires(t *testing.T, e *engine) {
 	}
 }
 
-func testMaxAge(t *testing.T, e *engine) {
+func testMaxAge(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	e.publishNumbers(ch, 0, 10, "x")
 	start := time.Now()

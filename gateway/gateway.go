@@ -1,38 +1,24 @@
-// Package gateway serves Redis Streams to browsers as Server-Sent Events.
 package gateway
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"math"
+	"net"
 	"net/http"
 	"net/netip"
-	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
-	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
-	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
-	"github.com/sse-gateway/sse-gateway/store"
 )
 
 // Store is what the gateway needs of package store. Its methods may be called
 // concurrently.
 type Store interface {
-	// Subscribe starts an interest in a channel. It blocks, on the first
-	// subscription of a channel, until Redis has answered or ctx ends; errors
-	// are store.ErrWrongType, store.ErrUnavailable, which is passing, and
-	// store.ErrClosed.
-	Subscribe(ctx context.Context, channel string, w store.Waker) (*store.Subscription, error)
-	// OnRound has f called by the goroutine that has called wakers with deferred
-	// set, after the last of them.
-	OnRound(f func())
+	engine.Store
 	// Health tells whether Redis is there, and if not, why.
 	Health() (ok bool, reason string)
 }
@@ -55,8 +41,7 @@ type Revocations interface {
 	Ready() (ok bool, reason string)
 }
 
-// Config is what New needs. Durations are as the variables of the same name
-// have them.
+// Config is what New needs. Durations are those of the variables of the same name.
 type Config struct {
 	Heartbeat           time.Duration // positive
 	Retry               time.Duration // positive
@@ -68,7 +53,6 @@ type Config struct {
 	TrustedProxies      []netip.Prefix // whose X-Forwarded-For counts
 	MaxConnectionAge    time.Duration  // 0: no limit
 	DrainDelay          time.Duration
-	NoParking           bool // give every stream a goroutine, as where there is no poller
 	DrainWindow         time.Duration
 
 	Store   Store
@@ -78,6 +62,8 @@ type Config struct {
 	Console http.Handler // nil: none
 	Metrics *metrics.Gateway
 	Log     *slog.Logger
+
+	noParking bool // for tests: give every stream a goroutine, as where there is no epoll
 }
 
 // Gateway serves event streams. Its methods may be called concurrently.
@@ -85,46 +71,40 @@ type Gateway struct {
 	cfg     Config
 	metrics *metrics.Gateway
 	log     *slog.Logger
-	hub     *hub
-	perIP   *access.Limiter
+	engine  *engine.Engine
+	limits  *limits
 
-	// ctx ends with the last stream's chance to write; reads of history that
-	// streams wait for hang on it.
-	ctx    context.Context
-	cancel context.CancelFunc
-
-	connections atomic.Int64
-	takenOver   atomic.Int64
-	draining    atomic.Bool
-
-	// Invariant: stopping is set before streams is waited for, and no stream
-	// is added afterwards.
-	starting sync.RWMutex
-	stopping bool
-	streams  sync.WaitGroup // the streams that are open: hub.all
+	draining atomic.Bool // the replica is not ready
+	refusing atomic.Bool // new streams are refused
 }
 
 // New makes a gateway. Run must be called for its streams to get events.
 func New(cfg Config) *Gateway {
 	g := &Gateway{
 		cfg: cfg, metrics: cfg.Metrics, log: cfg.Log,
-		perIP: access.NewLimiter(cfg.MaxConnectionsPerIP),
+		limits: newLimits(cfg.MaxConnections, cfg.MaxConnectionsPerIP, cfg.TrustedProxies, cfg.Metrics),
+		engine: engine.New(engine.Config{
+			Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,
+			MaxConnectionAge: cfg.MaxConnectionAge, NoParking: cfg.noParking,
+			Store: cfg.Store, Metrics: cfg.Metrics, Log: cfg.Log,
+		}),
 	}
-	g.hub = newHub(g, runtime.GOMAXPROCS(0))
-	g.ctx, g.cancel = context.WithCancel(context.Background())
 	g.metrics.ConnectionsMax.Set(float64(cfg.MaxConnections))
 	return g
 }
 
-// Run wakes the streams until ctx ends. It is called once.
+// Run delivers events until ctx ends. It is called once.
 func (g *Gateway) Run(ctx context.Context) error {
-	g.cfg.Store.OnRound(g.hub.serveFew)
-	g.hub.run(ctx)
+	g.engine.Run(ctx)
 	return nil
 }
 
-// Handler returns the handler of the public listener: /events, the console if
-// there is one, and nothing else.
+// WithConn is the ConnContext of the public http.Server. Without it a client of
+// HTTP/2 that is only slow may be taken for one that has gone.
+func WithConn(ctx context.Context, c net.Conn) context.Context { return engine.WithConn(ctx, c) }
+
+// Handler returns the handler of the public listener: /events, the console if there
+// is one, and nothing else.
 func (g *Gateway) Handler() http.Handler {
 	var events http.Handler = http.HandlerFunc(g.serveEvents)
 	if g.cfg.CORS != nil {
@@ -143,124 +123,18 @@ func (g *Gateway) Handler() http.Handler {
 	})
 }
 
-// serveEvents answers GET /events: with a stream, or with a refusal.
-func (g *Gateway) serveEvents(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", g.allowed())
-		writeProblem(w, http.StatusMethodNotAllowed, "event streams are read with GET")
-		return
-	}
-	a, err := g.admit(r)
-	if err == nil {
-		var s *stream
-		if s, err = g.open(r, a); err == nil {
-			if err = g.watch(s, a.grant); err == nil {
-				if g.enter(s) {
-					g.start(w, r, s, a.req.unknown)
-					return
-				}
-				s.watch.Stop()
-				err = drainingProblem()
-			}
-			s.close()
-		}
-		a.release()
-	}
-	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // nobody is there to read why
-	}
-	var p *problem
-	if !errors.As(err, &p) {
-		p = &problem{status: http.StatusInternalServerError, detail: "internal error", cause: err, reason: metrics.RefusedBadRequest}
-	}
-	g.metrics.Refusals.WithLabelValues(p.reason).Inc()
-	g.log.Debug("refused", "status", p.status, "reason", p.reason, "error", p)
-	p.write(w, r)
-}
+// Connections returns how many streams are open or being opened.
+func (g *Gateway) Connections() int64 { return g.limits.connections.Load() }
 
-// allowed are the methods of /events. Preflights are answered before a request
-// comes here, if there is somebody to answer them.
-func (g *Gateway) allowed() string {
-	if g.cfg.CORS == nil {
-		return "GET"
-	}
-	return "GET, OPTIONS"
-}
+// Hijacked returns how many streams have a connection that was hijacked from
+// net/http.
+func (g *Gateway) Hijacked() int64 { return g.engine.Hijacked() }
 
-// openTimeout bounds how long a client waits for its first byte.
-const openTimeout = 10 * time.Second
+// Channel is a channel that has subscribers on this replica.
+type Channel = engine.Channel
 
-// open subscribes to what an admitted client asks for.
-func (g *Gateway) open(r *http.Request, a *admission) (*stream, error) {
-	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
-	defer cancel()
-	req := a.req
-	s := &stream{g: g, shard: g.hub.pick(), envelope: req.envelope, held: a.held}
-	if s.channels = s.one[:]; len(req.channels) > 1 {
-		s.channels = make([]channelState, len(req.channels))
-		s.names = sse.Signature(req.channels)
-	}
-	s.grantEnd, s.oldAt = g.lifetime(a.grant)
-	for i, channel := range req.channels {
-		err := s.shard.join(ctx, channel, s, i)
-		if err == nil {
-			err = s.position(ctx, i, req)
-		}
-		if err != nil {
-			s.close()
-			return nil, storeProblem(channel, err)
-		}
-	}
-	return s, nil
-}
-
-// position places the cursor of the i-th channel where the client starts.
-func (s *stream) position(ctx context.Context, i int, req *request) (err error) {
-	c := &s.channels[i]
-	sub := c.topic.sub
-	switch from := req.starts[i]; from.kind {
-	case startAfter:
-		c.cursor, c.resume = sub.After(from.after), true
-	case startSince:
-		c.cursor = sub.Since(from.since)
-	case startLast:
-		c.cursor, err = sub.Last(ctx, from.last)
-	case startAll:
-		c.cursor, err = sub.All(ctx)
-	default:
-		c.cursor, c.live = sub.Now(), true
-	}
-	return err
-}
-
-// storeProblem says what an error of the store about a channel means to a client.
-func storeProblem(channel string, err error) *problem {
-	if errors.Is(err, store.ErrWrongType) {
-		return &problem{status: http.StatusConflict, reason: metrics.RefusedWrongType, cause: err,
-			detail: fmt.Sprintf("channel %q: its key in Redis is of another type than a stream", channel)}
-	}
-	return &problem{status: http.StatusServiceUnavailable, reason: metrics.RefusedRedis, passing: true, cause: err,
-		detail: "the channel cannot be read at the moment"}
-}
-
-// lifetime returns when a stream that begins now has to end: see stream.grantEnd
-// and stream.oldAt.
-func (g *Gateway) lifetime(grant access.Grant) (grantEnd int64, oldAt uint32) {
-	now := time.Now()
-	if end := grant.End(now); !end.IsZero() {
-		grantEnd = wall(end.Add(-reactor.MaxLate)) // never after the grant's end, parked or not
-	}
-	if age := g.cfg.MaxConnectionAge; age > 0 {
-		// What is not within thirteen years never is.
-		if tick := reactor.Nanos(now.Add(jitter(age)))/int64(reactor.Tick) + 1; tick > 0 && tick <= math.MaxUint32 {
-			oldAt = uint32(tick)
-		}
-	}
-	return grantEnd, oldAt
-}
-
-// countWrite counts a write that has no events.
-func (g *Gateway) countWrite(n int) {
-	g.metrics.Writes.Inc()
-	g.metrics.DeliveryBytes.Add(float64(n))
+// Channels returns the channels that have subscribers and for which visible is true,
+// in no order. It walks all of them, so its caller should not ask often.
+func (g *Gateway) Channels(visible func(channel string) bool) []Channel {
+	return g.engine.Channels(visible)
 }

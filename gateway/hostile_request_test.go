@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -66,6 +67,9 @@ func checkAnswer(t *testing.T, raw, got []byte) (status int) {
 		t.Fatalf("%.300q is answered with %.300q: %v", raw, got, err)
 	}
 	body, err := io.ReadAll(resp.Body)
+	if resp.StatusCode == http.StatusOK && errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // the client left in the middle of the stream
+	}
 	if err != nil || resp.StatusCode < 200 || resp.StatusCode > 599 {
 		t.Fatalf("%.300q is answered with %s and %.100q: %v", raw, resp.Status, body, err)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -182,4 +183,42 @@ func TestNoCORS(t *testing.T) {
 	r := newRig(t)
 	c := r.do(http11, r.request("channel=a", "Origin", appPage))
 	checkHeaders(t, c.resp.Header, streamHeaders())
+}
+
+// The token ends while a read of history is waited for.
+func TestStreamEndsWithItsTokenWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, withTokens, small)
+	ids := r.publishN("a", 20)
+	auth := []string{"Authorization", "Bearer " + token(t, time.Now().Add(time.Hour), "a")}
+	r.subscribe("channel=a", auth...)
+	r.redis.Pause()
+	t.Cleanup(r.redis.Resume)
+	expires := time.Now().Truncate(time.Second).Add(2 * time.Second)
+	auth[1] = "Bearer " + token(t, expires, "a")
+	query := []*client{
+		r.do(http11, r.request("channel=a", append(auth, "Last-Event-ID", ids[0])...)),
+		r.do(h2c, r.request("channel=a", append(auth, "Last-Event-ID", ids[0])...)),
+	}
+	for _, c := range query {
+		c.next()
+		if at := c.end(); at.After(expires.Add(lateMachine)) {
+			t.Errorf("%s: it ended %v after the token did", c.resp.Proto, at.Sub(expires))
+		}
+	}
+}
+
+// A token also ends for a client that does not read.
+func TestStreamOfASlowClientEndsWithItsToken(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, withTokens)
+	for i := range 10 {
+		r.publish("a", fmt.Sprint(i)+string(make([]byte, 1_000_000)))
+	}
+	expires := time.Now().Truncate(time.Second).Add(2 * time.Second)
+	r.send("GET /events?channel=a&replay=all HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token(t, expires, "a") + "\r\n\r\n")
+	r.await(1, "disconnects_total", metrics.EndExpired)
+	if late := time.Since(expires); late > 2*time.Second+lateMachine {
+		t.Errorf("it ended %v after the token did", late)
+	}
 }

@@ -10,23 +10,6 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-func TestJitter(t *testing.T) {
-	seen := map[time.Duration]bool{}
-	least, most := time.Hour, time.Duration(0)
-	for range 2000 {
-		d := jitter(time.Second)
-		seen[d], least, most = true, min(least, d), max(most, d)
-	}
-	if least < 800*time.Millisecond || most > 1200*time.Millisecond || most-least < 300*time.Millisecond || len(seen) < 1000 {
-		t.Errorf("from %v to %v, %d different", least, most, len(seen))
-	}
-	for _, d := range []time.Duration{0, 5, 50} {
-		if j := jitter(d); j < d-d/5 || j > d+d/5 {
-			t.Errorf("%d becomes %d", d, j)
-		}
-	}
-}
-
 // heartbeats returns how many heartbeats a client got, and that they are
 // nothing but the comment.
 func (c *client) heartbeats() int {

@@ -40,15 +40,7 @@ func TestClientsLeave(t *testing.T) {
 	r.await(30, "disconnects_total", metrics.EndClient)
 	r.await(0, "channels_active")
 	redistest.Eventually(t, patience, "the topics to be dropped", func() bool {
-		for _, s := range r.g.hub.shards {
-			s.mu.Lock()
-			n := len(s.topics) + len(s.streams)
-			s.mu.Unlock()
-			if n > 0 {
-				return false
-			}
-		}
-		return true
+		return len(r.g.Channels(func(string) bool { return true })) == 0
 	})
 	if n := r.value("disconnects_total"); n != 30 {
 		t.Errorf("%v disconnects", n)
@@ -88,11 +80,12 @@ func TestConnectionsGauge(t *testing.T) {
 		for range 8 {
 			busy.Go(func() {
 				for range 10 {
-					var h held
-					if err := r.g.take(&http.Request{RemoteAddr: "192.0.2.1:1"}, &h); err != nil {
+					slot, err := r.g.limits.acquire(&http.Request{RemoteAddr: "192.0.2.1:1"})
+					if err != nil {
 						t.Error(err)
+						return
 					}
-					h.release(r.g)
+					slot.Release()
 				}
 			})
 		}

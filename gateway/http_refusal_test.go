@@ -213,7 +213,13 @@ func TestRefusedWhileDraining(t *testing.T) {
 	var drain sync.WaitGroup
 	drain.Go(func() { r.g.Drain(ctx) })
 	redistest.Eventually(t, patience, "the drain to begin", r.g.Draining)
-	checkPassing(t, r, "draining", http10, http11, h2c) // while the streams go on
+	// The balancer does not know yet, and still sends clients.
+	for _, proto := range []string{http10, http11, h2c} {
+		c := r.do(proto, r.request("channel=a"))
+		if e := c.next(); e.Name != "gateway.ready" {
+			t.Errorf("%s: a client during the delay got %+v", proto, e)
+		}
+	}
 	r.publish("a", "x")
 	open.expect("x")
 	cutShort()

@@ -3,10 +3,11 @@ package gateway
 import (
 	"net/http"
 	"regexp"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
@@ -60,9 +61,10 @@ func TestStreamBegins(t *testing.T) {
 				t.Fatal(c.resp.Status)
 			}
 			checkHeaders(t, c.resp.Header, streamHeaders())
-			// Of a connection that is taken over, net/http has only the word
-			// of the header that it ends with the stream.
-			if c.resp.Close != (proto != h2c) || len(c.resp.TransferEncoding) > 0 || c.resp.ContentLength >= 0 {
+			// The body is chunked, so that the client can tell its end from a
+			// connection that breaks. HTTP/1.0 has no such body.
+			chunked := slices.Equal(c.resp.TransferEncoding, []string{"chunked"})
+			if c.resp.Close != (proto != h2c) || chunked != (proto == http11) || c.resp.ContentLength >= 0 {
 				t.Errorf("close %v, framing %q, length %d", c.resp.Close, c.resp.TransferEncoding, c.resp.ContentLength)
 			}
 			if !c.until(patience, func() bool { return len(c.parser.Events) == 1 }) {
@@ -92,16 +94,14 @@ func TestDeliveryBytes(t *testing.T) {
 	r := newRig(t)
 	clients := []*client{r.do(h2c, r.request("channel=a")), r.subscribe("channel=a&channel=b")}
 	clients[0].next()
-	for range 2 * len(r.g.hub.shards) { // so that some share what is written
+	for range 2 * runtime.GOMAXPROCS(0) { // so that some share what is written
 		clients = append(clients, r.subscribe("channel=a"))
 	}
 	n := float64(len(clients))
 	r.await(n, "connections_opened_total")
 	sum := func() (n int) {
 		for _, c := range clients {
-			c.mu.Lock()
-			n += len(c.raw)
-			c.mu.Unlock()
+			n += c.size()
 		}
 		return n
 	}
@@ -112,9 +112,9 @@ func TestDeliveryBytes(t *testing.T) {
 	r.await(n, "deliveries_total")
 	got, counted := sum(), r.value("delivery_bytes_total")
 	r.publish("a", strings.Repeat("small ", 10))
-	r.publish("a", strings.Repeat("large ", largeFrame))
+	r.publish("a", strings.Repeat("large ", 16<<10))
 	for _, c := range clients {
-		c.expect(strings.Repeat("small ", 10), strings.Repeat("large ", largeFrame))
+		c.expect(strings.Repeat("small ", 10), strings.Repeat("large ", 16<<10))
 	}
 	r.await(counted+float64(sum()-got), "delivery_bytes_total")
 }
@@ -150,12 +150,6 @@ func TestRetryIsSpread(t *testing.T) {
 	}
 	if len(seen) < 20 {
 		t.Errorf("only %d different among 30", len(seen))
-	}
-	within := regexp.MustCompile(`^retry: [345]\n$`)
-	for range 1000 {
-		if line := appendRetry(nil, 3*time.Millisecond); !within.Match(line) {
-			t.Fatalf("%q is not within [3, 6)", line)
-		}
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 )
 
 // problem is a refusal: a status, a message that anybody may read, and a cause
@@ -18,8 +20,8 @@ type problem struct {
 	detail string
 	reason string // metric label
 	cause  error
-	// passing means that the same request may succeed in a while.
-	passing   bool
+	// temporary means that the same request may succeed in a while.
+	temporary bool
 	challenge string // WWW-Authenticate, "" for none
 }
 
@@ -32,7 +34,7 @@ func (p *problem) Error() string {
 
 func (p *problem) Unwrap() error { return p.cause }
 
-// The range of the retry: of a passing refusal. Clients that are turned away
+// The range of the retry: of a temporary refusal. Clients that are turned away
 // together do not come back together.
 const (
 	minRefusalRetry = 5 * time.Second
@@ -43,8 +45,8 @@ const (
 func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	retry := minRefusalRetry + rand.N(maxRefusalRetry-minRefusalRetry)
 	h := w.Header()
-	if status, _ := refusalStatus(r, r.URL.Query()); p.passing && status == http.StatusOK {
-		setStreamHeaders(h)
+	if status, _ := refusalStatus(r, r.URL.Query()); p.temporary && status == http.StatusOK {
+		engine.SetStreamHeaders(h)
 		// HTTP/2 would take it for the end of a connection that other clients
 		// of a load balancer share.
 		if r.ProtoMajor == 1 {
@@ -56,7 +58,7 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	if p.challenge != "" {
 		h.Set("WWW-Authenticate", p.challenge)
 	}
-	if p.passing {
+	if p.temporary {
 		h.Set("Retry-After", strconv.Itoa(int(retry.Seconds()+1)))
 	}
 	writeProblem(w, p.status, p.detail)
@@ -75,7 +77,7 @@ func writeProblem(w http.ResponseWriter, status int, detail string) {
 	}{"about:blank", http.StatusText(status), status, detail})
 }
 
-// refusalStatus returns the status of a refusal that passes. A native EventSource
+// refusalStatus returns the status of a temporary refusal. A native EventSource
 // gives up for good on any status but 200. For a client on top of fetch an orderly
 // end of a 200 may be final: it gets 503. Such a client is known by its
 // Authorization, which an EventSource cannot send, and may say what it wants by
@@ -106,12 +108,4 @@ func acceptsEventStream(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-// setStreamHeaders sets what every event stream is answered with. No proxy may
-// keep it, change it or hold it back.
-func setStreamHeaders(h http.Header) {
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
-	h.Set("Cache-Control", "no-cache, no-transform")
-	h.Set("X-Accel-Buffering", "no")
 }

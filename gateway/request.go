@@ -12,35 +12,17 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
-// startKind is where a channel starts.
-type startKind uint8
-
-const (
-	startNow startKind = iota
-	startAfter
-	startSince
-	startLast
-	startAll
-)
-
-// start is where a channel starts.
-type start struct {
-	kind  startKind
-	after store.ID  // of startAfter
-	since time.Time // of startSince
-	last  int       // of startLast: how many events
-}
-
 // request is what a client asks for. It is the trust boundary for the query
 // and the Last-Event-ID.
 type request struct {
-	channels []string // sorted, without repeats
-	starts   []start  // of each channel
-	unknown  bool     // the client's position was not understood: it starts now, with a gap that says so
+	channels []string       // sorted, without repeats
+	starts   []engine.Start // of each channel
+	unknown  bool           // the client's position was not understood: it starts now, with a gap that says so
 	envelope bool
 }
 
@@ -111,36 +93,36 @@ func (req *request) parseChannels(values []string, maxChannels int) (positions m
 // wins. All of them are checked, so that a wrong URL fails at its first use
 // and not when a browser comes back without a Last-Event-ID.
 func (req *request) parseStart(r *http.Request, q url.Values, positions map[string]store.ID, now time.Time) error {
-	var general start
+	var general engine.Start
 	if v := q.Get("replay"); v == "all" {
-		general.kind = startAll
+		general.Kind = engine.StartAll
 	} else if v != "" {
 		n, err := strconv.ParseUint(v, 10, 31)
 		if err != nil {
 			return fmt.Errorf("replay %s: it is a number of events, or all", excerpt(v))
 		}
-		general = start{kind: startLast, last: int(n)}
+		general = engine.Start{Kind: engine.StartLast, Last: int(n)}
 	}
 	if v := q.Get("since"); v != "" {
 		t, err := parseSince(v, now)
 		if err != nil {
 			return err
 		}
-		general = start{kind: startSince, since: t}
+		general = engine.Start{Kind: engine.StartSince, Since: t}
 	}
-	req.starts = make([]start, len(req.channels))
+	req.starts = make([]engine.Start, len(req.channels))
 	if id := clientPosition(r, q); id != "" {
 		after, ok := sse.ParsePosition(id, req.channels)
 		req.unknown = !ok
 		for i := range after {
-			req.starts[i] = start{kind: startAfter, after: after[i]}
+			req.starts[i] = engine.Start{Kind: engine.StartAfter, After: after[i]}
 		}
 		return nil
 	}
 	for i, channel := range req.channels {
 		req.starts[i] = general
 		if id, ok := positions[channel]; ok {
-			req.starts[i] = start{kind: startAfter, after: id}
+			req.starts[i] = engine.Start{Kind: engine.StartAfter, After: id}
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -42,7 +43,7 @@ func TestChannels(t *testing.T) {
 		"channel=a&channel=b&channel=c&token=x": {"a", "b", "c"},
 	} {
 		req, err := ask(query, "")
-		if err != nil || !slices.Equal(req.channels, want) || slices.ContainsFunc(req.starts, func(s start) bool { return s != start{} }) {
+		if err != nil || !slices.Equal(req.channels, want) || slices.ContainsFunc(req.starts, func(s engine.Start) bool { return s != engine.Start{} }) {
 			t.Errorf("%.100s: %+v, %v; want %q", query, req, err, want)
 		}
 	}
@@ -156,61 +157,63 @@ func TestSince(t *testing.T) {
 		"2026-02-28T23:59:59Z&since=broken": time.Date(2026, 2, 28, 23, 59, 59, 0, time.UTC),
 	} {
 		req, err := ask("channel=a&since="+text, "")
-		if err != nil || req.starts[0].kind != startSince || !req.starts[0].since.Equal(want) {
+		if err != nil || req.starts[0].Kind != engine.StartSince || !req.starts[0].Since.Equal(want) {
 			t.Errorf("%s: %+v, %v; want %v", text, req, err, want)
 		}
 	}
 }
 
 func TestWhereAStreamStarts(t *testing.T) {
-	after := func(ms, seq uint64) start { return start{kind: startAfter, after: store.ID{Ms: ms, Seq: seq}} }
+	after := func(ms, seq uint64) engine.Start {
+		return engine.Start{Kind: engine.StartAfter, After: store.ID{Ms: ms, Seq: seq}}
+	}
 	at := after(5, 1)
-	all := start{kind: startAll}
+	all := engine.Start{Kind: engine.StartAll}
 	const unknown = true
 	for _, tc := range []struct {
 		query, header string
-		want          start
+		want          engine.Start
 		unknown       bool
 	}{
-		{"", "", start{}, false},
+		{"", "", engine.Start{}, false},
 		{"replay=all", "", all, false},
-		{"replay=0", "", start{kind: startLast}, false},
-		{"replay=7", "", start{kind: startLast, last: 7}, false},
-		{"replay=2147483647", "", start{kind: startLast, last: 2147483647}, false},
-		{"replay=7&replay=all", "", start{kind: startLast, last: 7}, false},
-		{"replay=all&since=5", "", start{kind: startSince, since: time.UnixMilli(5)}, false},
+		{"replay=0", "", engine.Start{Kind: engine.StartLast}, false},
+		{"replay=7", "", engine.Start{Kind: engine.StartLast, Last: 7}, false},
+		{"replay=2147483647", "", engine.Start{Kind: engine.StartLast, Last: 2147483647}, false},
+		{"replay=7&replay=all", "", engine.Start{Kind: engine.StartLast, Last: 7}, false},
+		{"replay=all&since=5", "", engine.Start{Kind: engine.StartSince, Since: time.UnixMilli(5)}, false},
 		{"since=5&last_event_id=5-1", "", at, false},
 		{"last_event_id=5-1", "", at, false},
 		{"last_event_id=9-9&replay=3&since=5", "5-1", at, false},
 		{"", "5-1", at, false},
-		{"last_event_id=5-1", "junk", start{}, unknown},
-		{"last_event_id=junk&replay=all&since=5", "", start{}, unknown},
-		{"last_event_id=", "", start{}, false},
+		{"last_event_id=5-1", "junk", engine.Start{}, unknown},
+		{"last_event_id=junk&replay=all&since=5", "", engine.Start{}, unknown},
+		{"last_event_id=", "", engine.Start{}, false},
 		{"last_event_id=&replay=all", "", all, false},
-		{"", "5-1~6-1~abcdef", start{}, unknown},
-		{"", strings.Repeat("9", 1<<20), start{}, unknown},
-		{"", "\x00\xff", start{}, unknown},
+		{"", "5-1~6-1~abcdef", engine.Start{}, unknown},
+		{"", strings.Repeat("9", 1<<20), engine.Start{}, unknown},
+		{"", "\x00\xff", engine.Start{}, unknown},
 		// What a client adds wins over what the page put into the URL.
 		{"lastEventId=5-1&last_event_id=9-9&replay=all", "", at, false},
 		{"lastEventId=9-9", "5-1", at, false},
-		{"lastEventId=junk", "", start{}, unknown},
+		{"lastEventId=junk", "", engine.Start{}, unknown},
 		{"lastEventId=&last_event_id=5-1", "", at, false},
 		// As other systems write positions.
 		{"", "0", after(0, 0), false},
 		{"", "1700000000000", after(1700000000000, 0), false},
 		{"last_event_id=18446744073709551615", "", after(1<<64-1, 0), false},
-		{"", "-1", start{}, unknown},
-		{"", "$", start{}, unknown},
-		{"", "00", start{}, unknown},
-		{"", "18446744073709551616", start{}, unknown},
+		{"", "-1", engine.Start{}, unknown},
+		{"", "$", engine.Start{}, unknown},
+		{"", "00", engine.Start{}, unknown},
+		{"", "18446744073709551616", engine.Start{}, unknown},
 	} {
 		got, err := ask("channel=a&"+tc.query, tc.header)
 		if err != nil {
 			t.Errorf("%s, %.40q: %v", tc.query, tc.header, err)
 			continue
 		}
-		if s := got.starts[0]; got.unknown != tc.unknown || !s.since.Equal(tc.want.since) ||
-			s.kind != tc.want.kind || s.after != tc.want.after || s.last != tc.want.last {
+		if s := got.starts[0]; got.unknown != tc.unknown || !s.Since.Equal(tc.want.Since) ||
+			s.Kind != tc.want.Kind || s.After != tc.want.After || s.Last != tc.want.Last {
 			t.Errorf("%s, %.40q: %+v, want %+v", tc.query, tc.header, got, tc.want)
 		}
 	}
@@ -224,23 +227,25 @@ func TestWhereAStreamStarts(t *testing.T) {
 
 // TestPositionsOfChannels has channels with positions of their own beside others.
 func TestPositionsOfChannels(t *testing.T) {
-	after := func(ms, seq uint64) start { return start{kind: startAfter, after: store.ID{Ms: ms, Seq: seq}} }
+	after := func(ms, seq uint64) engine.Start {
+		return engine.Start{Kind: engine.StartAfter, After: store.ID{Ms: ms, Seq: seq}}
+	}
 	names := sse.Signature([]string{"a", "b"})
 	for _, tc := range []struct {
 		query, header string
-		want          []start
+		want          []engine.Start
 	}{
-		{"channel=a@5-1", "", []start{after(5, 1)}},
-		{"channel=a@5", "", []start{after(5, 0)}},
-		{"channel=a@0", "", []start{after(0, 0)}},
-		{"channel=a%405-1", "", []start{after(5, 1)}},
-		{"channel=b@7-1&channel=a@5-1", "", []start{after(5, 1), after(7, 1)}},
-		{"channel=b@7-1&channel=a", "", []start{{}, after(7, 1)}},
-		{"channel=b@7-1&channel=a&replay=all", "", []start{{kind: startAll}, after(7, 1)}},
-		{"channel=b@7-1&channel=a&replay=all&last_event_id=1-1~2-2~" + names, "", []start{after(1, 1), after(2, 2)}},
-		{"channel=b@7-1&channel=a", "1-1~2-2~" + names, []start{after(1, 1), after(2, 2)}},
-		{"channel=b@7-1&channel=a", "junk", []start{{}, {}}},
-		{"channel=a&channel=a@5-1&channel=a@5-1", "", []start{after(5, 1)}},
+		{"channel=a@5-1", "", []engine.Start{after(5, 1)}},
+		{"channel=a@5", "", []engine.Start{after(5, 0)}},
+		{"channel=a@0", "", []engine.Start{after(0, 0)}},
+		{"channel=a%405-1", "", []engine.Start{after(5, 1)}},
+		{"channel=b@7-1&channel=a@5-1", "", []engine.Start{after(5, 1), after(7, 1)}},
+		{"channel=b@7-1&channel=a", "", []engine.Start{{}, after(7, 1)}},
+		{"channel=b@7-1&channel=a&replay=all", "", []engine.Start{{Kind: engine.StartAll}, after(7, 1)}},
+		{"channel=b@7-1&channel=a&replay=all&last_event_id=1-1~2-2~" + names, "", []engine.Start{after(1, 1), after(2, 2)}},
+		{"channel=b@7-1&channel=a", "1-1~2-2~" + names, []engine.Start{after(1, 1), after(2, 2)}},
+		{"channel=b@7-1&channel=a", "junk", []engine.Start{{}, {}}},
+		{"channel=a&channel=a@5-1&channel=a@5-1", "", []engine.Start{after(5, 1)}},
 	} {
 		if got, err := ask(tc.query, tc.header); err != nil || !slices.Equal(got.starts, tc.want) || got.unknown != (tc.header == "junk") {
 			t.Errorf("%s, %q: %+v, %v, want %+v", tc.query, tc.header, got, err, tc.want)
@@ -264,7 +269,7 @@ func FuzzRequest(f *testing.F) {
 		if n := len(req.channels); n < 1 || n > 3 || !slices.IsSorted(req.channels) || n != len(slices.Compact(slices.Clone(req.channels))) {
 			t.Errorf("%q gives the channels %q", query, req.channels)
 		}
-		if len(req.starts) != len(req.channels) || slices.ContainsFunc(req.starts, func(s start) bool { return s.last < 0 }) {
+		if len(req.starts) != len(req.channels) || slices.ContainsFunc(req.starts, func(s engine.Start) bool { return s.Last < 0 }) {
 			t.Errorf("%q gives %+v", query, req)
 		}
 		for _, c := range req.channels {

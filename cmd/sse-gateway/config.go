@@ -53,7 +53,7 @@ type config struct {
 	MaxConnectionsPerIP int           `env:"SSE_MAX_CONNECTIONS_PER_IP" default:"0" desc:"connections per client address (IPv6: per /64); 0 is off"`
 	MaxChannels         int           `env:"SSE_MAX_CHANNELS" default:"32" desc:"channels per connection"`
 	MaxEventBytes       size          `env:"SSE_MAX_EVENT_BYTES" default:"1048576" desc:"a larger entry becomes a gap (too_large)"`
-	WriteTimeout        time.Duration `env:"SSE_WRITE_TIMEOUT" default:"30s" desc:"a client that takes no byte for that long is cut; it resumes by id"`
+	WriteTimeout        time.Duration `env:"SSE_WRITE_TIMEOUT" default:"30s" desc:"a client that takes no byte of what waits for it for that long is cut; it resumes by id"`
 	WindowEvents        int           `env:"SSE_WINDOW_EVENTS" default:"256" desc:"recent events kept in memory per channel"`
 	WindowMemory        size          `env:"SSE_WINDOW_MEMORY" default:"256MiB" desc:"memory for recent events over all channels"`
 	WindowLinger        time.Duration `env:"SSE_WINDOW_LINGER" default:"60s" desc:"a channel is followed for that long after its last subscriber left"`

@@ -71,14 +71,19 @@ func TestDrain(t *testing.T) {
 		status, reason := p.ready()
 		return status == http.StatusServiceUnavailable && reason == "draining"
 	})
-	requirePassingRefusal(t, http1, p.eventsURL("channel=a"))
-	requirePassingRefusal(t, http2, p.eventsURL("channel=a"))
+	// The load balancer does not know yet, and still sends clients.
+	for _, rt := range []http.RoundTripper{http1, http2} {
+		clients = append(clients, subscribe(t, rt, p.eventsURL("channel=a")).ready(t))
+	}
 	if status, _ := fetch(t, "http://"+p.admin+"/healthz", nil); status != http.StatusOK {
 		t.Errorf("/healthz answers %d while draining", status)
 	}
 	if v := p.metric("sse_gateway_draining"); v != 1 {
 		t.Errorf("sse_gateway_draining is %v", v)
 	}
+	redistest.Eventually(t, delay+window, "the window to begin", func() bool { return p.metric("sse_gateway_connections") < n+2 })
+	requirePassingRefusal(t, http1, p.eventsURL("channel=a"))
+	requirePassingRefusal(t, http2, p.eventsURL("channel=a"))
 	requireEvenEnds(t, clients, at.Add(delay), window)
 	p.requireExit(time.Until(at.Add(delay + window + drainReserve)))
 	requireFarewells(t, clients)

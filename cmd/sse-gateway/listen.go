@@ -44,7 +44,7 @@ func otherPort(addr string) string {
 func guard(cfg *config, gc gateway.Config, g *gateway.Gateway, public net.Listener, server *http.Server) *listener.Listener {
 	l := listener.New(public, listener.Config{
 		TrustedProxies: gc.TrustedProxies, ProxyProtocol: cfg.ProxyProtocol,
-		MaxFDs: listener.MaxFDs(), MaxPerIP: cfg.MaxConnectionsPerIP, Hijacked: g.TakenOver,
+		MaxFDs: listener.MaxFDs(), MaxPerIP: cfg.MaxConnectionsPerIP, Hijacked: g.Hijacked,
 		Throttled: gc.Metrics.ConnectionsThrottled, Log: gc.Log,
 	})
 	server.Handler = l.Handler(g.Handler())

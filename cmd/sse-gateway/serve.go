@@ -243,14 +243,14 @@ func newGateway(cfg *config, gc gateway.Config, m *metrics.Metrics, page console
 	if err != nil {
 		return nil, err
 	}
-	var g *gateway.Gateway
+	stats := &statsSource{metrics: m, visible: public.Match}
 	if cfg.Console {
 		page.Logger = gc.Log
-		page.Stats = func() console.Stats { return g.Stats(m.Store.EventsRead, public.Match) }
+		page.Stats = stats.get
 		gc.Console = console.Handler(page)
 	}
-	g = gateway.New(gc)
-	return g, nil
+	stats.gateway = gateway.New(gc)
+	return stats.gateway, nil
 }
 
 func newLogger(cfg *config, w io.Writer) *slog.Logger {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Listen opens a TCP listener. A client whose host is silent for peerTimeout is
-// gone, whether something was sent to it, which is then not acknowledged, or
-// not, which is what keep-alive probes are for. The error is that of
+// Listen opens a TCP listener. Keep-alive probes end a connection whose host has been
+// silent for about peerTimeout, unless something is on its way to it. Whoever writes
+// must look whether the peer takes it. The error is that of
 // net.ListenConfig.Listen.
 func Listen(addr string, peerTimeout time.Duration) (net.Listener, error) {
 	lc := net.ListenConfig{
 		// Accepted connections inherit what is set on the listener.
-		Control: func(_, _ string, c syscall.RawConn) error { return setSocketOptions(c, peerTimeout) },
+		Control: func(_, _ string, c syscall.RawConn) error { return setSocketOptions(c) },
 		KeepAliveConfig: net.KeepAliveConfig{
 			Enable:   true,
 			Idle:     min(max(peerTimeout/2, time.Second), 15*time.Second),
@@ -22,5 +22,8 @@ func Listen(addr string, peerTimeout time.Duration) (net.Listener, error) {
 			Count:    3,
 		},
 	}
+	// Connections of a listener of Multipath TCP, which is Go's default, do not inherit
+	// all options.
+	lc.SetMultipathTCP(false)
 	return lc.Listen(context.Background(), "tcp", addr)
 }

@@ -1,9 +1,7 @@
 package listener
 
 import (
-	"math"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,18 +13,14 @@ import (
 // to a quick client does not count.
 const notSentLowat = 16 << 10
 
-// setSocketOptions has a listener's connections end when peerTimeout has passed
-// since something was sent that the peer has not acknowledged, or since its
-// receive window closed (TCP_USER_TIMEOUT). Without it the kernel goes on for a
-// quarter of an hour, because keep-alive probes are not sent while data is on
-// its way.
-func setSocketOptions(c syscall.RawConn, peerTimeout time.Duration) error {
-	ms := min(max(peerTimeout.Milliseconds(), 1), math.MaxInt32)
+// setSocketOptions sets what a listener's connections inherit. TCP_USER_TIMEOUT is
+// not among it: it ends a connection that is only slow, because it counts from when
+// the receive window was too small for what waits, whatever the peer has acknowledged
+// since.
+func setSocketOptions(c syscall.RawConn) error {
 	var err error
 	if e := c.Control(func(fd uintptr) {
-		if err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(ms)); err == nil {
-			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat)
-		}
+		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat)
 	}); e != nil {
 		return e
 	}

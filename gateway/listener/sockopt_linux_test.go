@@ -23,7 +23,6 @@ func TestSocketOptionsAreInherited(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range []struct{ level, option, want int }{
-		{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 7000},
 		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat},
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 4}, // half, rounded up

@@ -2,11 +2,7 @@
 
 package listener
 
-import (
-	"syscall"
-	"time"
-)
+import "syscall"
 
-// setSocketOptions does nothing where there are no such options: write
-// deadlines and keep-alive probes have to do.
-func setSocketOptions(syscall.RawConn, time.Duration) error { return nil }
+// setSocketOptions does nothing where there are no such options.
+func setSocketOptions(syscall.RawConn) error { return nil }

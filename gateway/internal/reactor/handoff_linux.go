@@ -117,3 +117,10 @@ func ReadNonblock(fd int32, b []byte) (n int, err error) {
 
 // CloseFD closes a detached descriptor.
 func CloseFD(fd int32) { _ = unix.Close(int(fd)) }
+
+// DiscardFD closes a detached descriptor and throws away what the peer has not taken.
+// The kernel would hold it, and send it again, for minutes.
+func DiscardFD(fd int32) {
+	_ = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	CloseFD(fd)
+}

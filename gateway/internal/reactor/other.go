@@ -36,5 +36,11 @@ func ReadNonblock(int32, []byte) (int, error) { return 0, errors.ErrUnsupported 
 // CloseFD does nothing here.
 func CloseFD(int32) {}
 
+// DiscardFD does nothing here.
+func DiscardFD(int32) {}
+
+// SeesProgress tells that PeerProgress does not work here.
+const SeesProgress = false
+
 // PeerProgress is not supported here.
 func PeerProgress(int32) (queued int, acked uint64, ok bool) { return 0, 0, false }

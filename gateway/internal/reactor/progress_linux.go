@@ -2,6 +2,9 @@ package reactor
 
 import "golang.org/x/sys/unix"
 
+// SeesProgress tells that PeerProgress works on this system.
+const SeesProgress = true
+
 // PeerProgress returns how many bytes that were written to a TCP socket the peer
 // has not acknowledged yet (SIOCOUTQ), and how many it has acknowledged since the
 // connection began, which only grows (tcpi_bytes_acked). acked is read only if

@@ -1,0 +1,42 @@
+//go:build !race
+
+// The race detector has sync.Pool forget things on purpose, so the numbers mean
+// nothing with it.
+
+package engine
+
+import "testing"
+
+// TestDeliveriesAllocateNothing asserts that a wake-up allocates as much for a
+// thousand streams as for one: a little for the batch that they share.
+func TestDeliveriesAllocateNothing(t *testing.T) {
+	const perWake = 2
+	for _, n := range []int{1, 1000} {
+		k := newSinks(t, n, 3, 100)
+		if got := testing.AllocsPerRun(100, func() {
+			k.rewind()
+			k.shard.wake(k.topic)
+			if got := k.drain(); got != n*k.frames {
+				t.Fatalf("%d bytes were written, want %d", got, n*k.frames)
+			}
+		}); got > perWake {
+			t.Errorf("%v allocations for %d streams, want at most %d", got, n, perWake)
+		}
+		k.check()
+	}
+}
+
+// TestFlushAllocatesNothing is the same for streams that are served one by one.
+func TestFlushAllocatesNothing(t *testing.T) {
+	k := newSinks(t, 100, 3, 100)
+	if got := testing.AllocsPerRun(100, func() {
+		k.rewind()
+		for _, s := range k.streams {
+			k.shard.flush(s)
+		}
+		k.drain()
+	}); got > 0 {
+		t.Errorf("%v allocations for %d streams", got, len(k.streams))
+	}
+	k.check()
+}

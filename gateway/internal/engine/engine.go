@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+// Engine delivers to the streams that were opened with it. Its methods may be called
+// concurrently.
+type Engine struct {
+	env    *env
+	shards []*shard
+	next   atomic.Uint32 // counts the streams that were opened
+
+	// mu guards stopping. Invariant: stopping is set before the streams are waited
+	// for, and no stream is registered afterwards.
+	mu       sync.RWMutex
+	stopping bool
+}
+
+// env is what all shards and streams share. Its fields are fixed, or may be used
+// concurrently.
+type env struct {
+	cfg        Config
+	heartbeats [2][]byte // by whether the body is chunked
+
+	// ctx ends with the last stream's chance to write. Reads of history that
+	// streams wait for hang on it.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	streams  sync.WaitGroup // those that are registered
+	hijacked atomic.Int64   // of them, those whose connection was hijacked
+}
+
+// countWrite counts a write that has no events.
+func (e *env) countWrite(n int) {
+	e.cfg.Metrics.Writes.Inc()
+	e.cfg.Metrics.DeliveryBytes.Add(float64(n))
+}
+
+// New makes an engine. Run must be called for its streams to get events.
+func New(cfg Config) *Engine {
+	e := &Engine{env: &env{cfg: cfg, heartbeats: [2][]byte{[]byte(sse.Heartbeat), appendChunk(nil, []byte(sse.Heartbeat))}}}
+	e.env.ctx, e.env.cancel = context.WithCancel(context.Background())
+	for range runtime.GOMAXPROCS(0) {
+		e.shards = append(e.shards, newShard(e.env))
+	}
+	return e
+}
+
+// Run serves the streams until ctx ends, before which they must have ended. It is
+// called once.
+func (e *Engine) Run(ctx context.Context) {
+	e.env.cfg.Store.OnRound(e.deliverInline)
+	var wg sync.WaitGroup
+	for _, s := range e.shards {
+		wg.Go(func() { s.run(ctx) })
+	}
+	wg.Wait()
+}
+
+// deliverInline serves the streams that a round of the tail concerns, if they are
+// few, on the goroutine of the tail: to wake another would take longer than the
+// writes do. Where there are many, the shards serve them side by side, and the tail
+// reads on.
+func (e *Engine) deliverInline() {
+	for _, s := range e.shards {
+		s.deliverInline()
+	}
+}
+
+// nextShard returns the shard for a new stream.
+func (e *Engine) nextShard() *shard { return e.shards[e.next.Add(1)%uint32(len(e.shards))] }
+
+// Hijacked returns how many streams have a connection that was hijacked from
+// net/http.
+func (e *Engine) Hijacked() int64 { return e.env.hijacked.Load() }
+
+// openStreams returns the streams that are registered.
+func (e *Engine) openStreams() []*Stream {
+	var all []*Stream
+	for _, s := range e.shards {
+		s.mu.Lock()
+		for st := range s.streams {
+			all = append(all, st)
+		}
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// Channel is a channel that has subscribers.
+type Channel struct {
+	Name        string
+	Subscribers int
+	LastID      store.ID // of the newest entry that the replica knows of
+}
+
+// Channels returns the channels that have subscribers and for which visible is
+// true, in no order. It walks all topics.
+func (e *Engine) Channels(visible func(channel string) bool) []Channel {
+	index := make(map[string]int)
+	var all []Channel
+	for _, s := range e.shards {
+		s.mu.Lock()
+		for name, t := range s.topics {
+			if !visible(name) {
+				continue
+			}
+			i, ok := index[name]
+			if !ok {
+				i = len(all)
+				index[name] = i
+				all = append(all, Channel{Name: name})
+			}
+			now := t.sub.Now()
+			all[i].Subscribers += len(t.subscribers)
+			all[i].LastID = now.Pos()
+		}
+		s.mu.Unlock()
+	}
+	return all
+}
+
+// EndEvenly ends the streams in random order, at even distances over the window, so
+// that their clients do not reconnect all at once. It returns when all have been
+// asked to end, or when ctx ends. reason is one of metrics.
+func (e *Engine) EndEvenly(ctx context.Context, reason string, window time.Duration) {
+	endEvenly(ctx, e.openStreams(), reason, window)
+}
+
+func endEvenly(ctx context.Context, streams []*Stream, reason string, window time.Duration) {
+	rand.Shuffle(len(streams), func(i, j int) { streams[i], streams[j] = streams[j], streams[i] })
+	start := time.Now()
+	for i, s := range streams {
+		due := start.Add(window * time.Duration(i) / time.Duration(len(streams)))
+		// Sleeping for less than a few milliseconds is not worth it.
+		if d := time.Until(due); d > 5*time.Millisecond {
+			select {
+			case <-ctx.Done():
+			case <-time.After(d):
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.end(reason)
+	}
+}
+
+// Stop ends the streams that are left, for the reason, and waits for them: as long
+// as their clients may take for the last bytes, or until ctx ends, then they are
+// cut off. No stream can be served afterwards.
+func (e *Engine) Stop(ctx context.Context, reason string) {
+	defer e.env.cancel()
+	e.mu.Lock()
+	e.stopping = true
+	e.mu.Unlock()
+	for _, s := range e.openStreams() {
+		s.end(reason)
+	}
+	done := make(chan struct{})
+	go func() {
+		e.env.streams.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return
+	case <-time.After(closeGrace):
+	case <-ctx.Done():
+	}
+	e.env.cancel() // a read of history that a stream waits for
+	<-done
+}

@@ -1,0 +1,113 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
+
+// A client is slow as long as it takes something, and gone when it takes nothing.
+// One check tells the two apart, for parked streams and for those that have a
+// goroutine: the shard looks at each stream from time to time, by its timer wheel.
+// If bytes wait for the client, and it has taken none of them for WriteTimeout, the
+// stream is cut. A client that takes one byte in that time is kept.
+//
+// Neither a write deadline nor TCP_USER_TIMEOUT can tell. A write returns only when
+// the kernel has room, which for a client of a few hundred bytes a second takes
+// longer than the timeout. TCP_USER_TIMEOUT counts from when the receive window was
+// too small for what waits, whatever the client has acknowledged since.
+
+// progress is what the last look at a stream saw. It is guarded by loopMu.
+type progress struct {
+	taken uint64 // as of peerState
+	since int64  // when taken was seen to change, in reactor.Nanos; 0: nothing waited
+}
+
+// peerState is how far the client of a stream is.
+type peerState struct {
+	waiting bool   // something was written that it has not taken
+	taken   uint64 // changes when it takes something
+}
+
+// lookEvery is how often a stream that may be stuck is looked at, as a fraction of
+// the write timeout: one that is stuck is cut at most that much late.
+const lookEvery = 8
+
+// stuck reports whether the client has taken nothing for the write timeout,
+// although something waits for it.
+func (p *progress) stuck(state peerState, now int64, timeout time.Duration) bool {
+	switch {
+	case !state.waiting:
+		*p = progress{}
+	case p.since == 0 || p.taken != state.taken:
+		*p = progress{state.taken, now}
+	default:
+		return now-p.since >= int64(timeout)
+	}
+	return false
+}
+
+// peer returns how far the client of a parked stream is.
+func (s *Stream) peer() peerState {
+	queued, acked, _ := reactor.PeerProgress(s.fd)
+	return peerState{waiting: queued > 0, taken: acked}
+}
+
+// schedule puts the stream into the timer wheel for whatever comes first, as far as
+// the clock tells now: a grant ends by a clock that may be set, so the time is
+// computed again at each heartbeat. The caller holds loopMu.
+func (sh *shard) schedule(s *Stream, now time.Time) {
+	timeout := sh.env.cfg.WriteTimeout
+	due := reactor.Nanos(now.Add(timeout))
+	if !s.parked || s.progress.since != 0 {
+		due = reactor.Nanos(now.Add(timeout / lookEvery))
+	}
+	if s.parked {
+		due = min(due, s.heartbeatAt)
+		if end := s.life.deadline(now); !end.IsZero() {
+			due = min(due, reactor.Nanos(end))
+		}
+	}
+	sh.reactor.Schedule(s.place, due)
+}
+
+// advance looks at the streams that are due. The caller holds loopMu.
+func (sh *shard) advance(now time.Time) {
+	sh.reactor.Advance(reactor.Nanos(now), func(s *Stream) {
+		if s.parked {
+			sh.lookAtParked(s, now)
+		} else if w := s.writer.Load(); w != nil && s.progress.stuck((*w).peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout) {
+			s.cut(*w)
+		}
+		if !s.gone {
+			sh.schedule(s, now)
+		}
+	})
+}
+
+// lookAtParked ends a parked stream that must end, cuts one that is stuck, and
+// writes a heartbeat if that is due.
+func (sh *shard) lookAtParked(s *Stream, now time.Time) {
+	switch reason := s.endReason(now); {
+	case reason != "":
+		sh.endParked(s, reason)
+	case s.progress.stuck(s.peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout):
+		sh.endParked(s, metrics.EndWriteTimeout)
+	case s.heartbeatAt <= reactor.Nanos(now):
+		o, err := s.heartbeat((*nonblocking)(s))
+		if o == more {
+			o = upToDate
+		}
+		s.written(now)
+		sh.settle(s, o, err)
+	}
+}
+
+// cut ends a stream whose client takes nothing, without waiting for it. The owner
+// is the stream's goroutine.
+func (s *Stream) cut(w writer) {
+	reason := metrics.EndWriteTimeout
+	s.ending.CompareAndSwap(nil, &reason)
+	w.abort()
+}
