@@ -64,7 +64,7 @@ func TestStreamBegins(t *testing.T) {
 			// The body is chunked, so that the client can tell its end from a
 			// connection that breaks. HTTP/1.0 has no such body.
 			chunked := slices.Equal(c.resp.TransferEncoding, []string{"chunked"})
-			if c.resp.Close != (proto != h2c) || chunked != (proto == http11) || c.resp.ContentLength >= 0 {
+			if c.resp.Close != (proto == http10) || chunked != (proto == http11) || c.resp.ContentLength >= 0 {
 				t.Errorf("close %v, framing %q, length %d", c.resp.Close, c.resp.TransferEncoding, c.resp.ContentLength)
 			}
 			if !c.until(patience, func() bool { return len(c.parser.Events) == 1 }) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -54,5 +55,34 @@ func TestVanishedHost(t *testing.T) {
 				t.Logf("HTTP/%d: gone after %v", version, time.Since(start))
 			})
 		}
+	}
+}
+
+// A client that vanishes while it is taking a large event slowly is freed as soon. If it
+// happens to have acknowledged everything, keep-alive probes find out.
+func TestVanishedAfterASlowWrite(t *testing.T) {
+	t.Parallel()
+	const writeTimeout = 3 * time.Second
+	r := redistest.Start(t)
+	for _, heartbeat := range []string{"500ms", "1h"} {
+		t.Run("heartbeat "+heartbeat, func(t *testing.T) {
+			t.Parallel()
+			p := startGateway(t, gatewayEnv(r.URL(), "SSE_WRITE_TIMEOUT="+writeTimeout.String(), "SSE_HEARTBEAT="+heartbeat)...)
+			conn := dialSmall(t, p.public)
+			fmt.Fprintf(conn, "GET /events?channel=a HTTP/1.1\r\nHost: h\r\n\r\n")
+			p.awaitMetric(patience, 1, "sse_gateway_connections_parked")
+			r.XAdd("sse:a", "data", numbered(0, 200_000))
+			p.awaitMetric(patience, 0, "sse_gateway_connections_parked") // the write waits
+			// It reads a little at a time, until the write has returned and the rest is in
+			// the kernel's buffer.
+			redistest.Eventually(t, time.Minute, "the write to return", func() bool {
+				_, _ = conn.Read(make([]byte, 16<<10))
+				return p.metric("sse_gateway_connections_parked") == 1
+			})
+			vanish(t, conn)
+			start := time.Now()
+			redistest.Eventually(t, 4*writeTimeout, "the stream is gone", func() bool { return p.metric("sse_gateway_connections") == 0 })
+			t.Logf("gone after %v", time.Since(start))
+		})
 	}
 }

@@ -18,7 +18,7 @@ func SetStreamHeaders(h http.Header) {
 
 // fixedHeader is the part of the response header that is always the same.
 var fixedHeader = func() string {
-	h := http.Header{"Connection": {"close"}}
+	h := http.Header{}
 	SetStreamHeaders(h)
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 200 OK\r\n")
@@ -29,12 +29,18 @@ var fixedHeader = func() string {
 // responseHeader returns the header block of an event stream's response on a hijacked
 // connection, with the headers that handlers before this one have set. A body that is
 // not chunked, which is for clients of HTTP/1.0, ends with the connection.
+//
+// A chunked response does not say that the connection is closed after it, although it
+// is: undici, the fetch of Node, takes the end of such a connection for the end of the
+// body, with or without the last chunk.
 func responseHeader(set http.Header, chunked bool) []byte {
 	var b bytes.Buffer
 	b.Grow(preambleSize)
 	b.WriteString(fixedHeader)
 	if chunked {
 		b.WriteString("Transfer-Encoding: chunked\r\n")
+	} else {
+		b.WriteString("Connection: close\r\n")
 	}
 	b.WriteString("Date: ")
 	b.WriteString(httpDate(time.Now()))

@@ -28,7 +28,7 @@ func TestResponseHeader(t *testing.T) {
 		if err != nil || time.Since(at).Abs() > time.Minute {
 			t.Errorf("Date is %q", res.Header.Get("Date"))
 		}
-		if !res.Close || res.ContentLength != -1 || slices.Equal(res.TransferEncoding, []string{"chunked"}) != chunked {
+		if res.Close == chunked || res.ContentLength != -1 || slices.Equal(res.TransferEncoding, []string{"chunked"}) != chunked {
 			t.Errorf("close %v, length %d, encoding %v", res.Close, res.ContentLength, res.TransferEncoding)
 		}
 	}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// readScript reads a stream with fetch, and prints the events as they come and how
+// the body ended.
+const readScript = `
+const response = await fetch(process.argv[1]);
+const text = new TextDecoder();
+try {
+	for await (const chunk of response.body) process.stdout.write(text.decode(chunk, {stream: true}));
+	console.log("the body ended");
+} catch (error) {
+	console.log("the body failed:", error.message);
+}`
+
+// startFetch reads a stream in Node until its end.
+func startFetch(t *testing.T, url string) *redistest.Output {
+	t.Helper()
+	printed := &redistest.Output{}
+	cmd := exec.Command(redistest.Command(t, "node", "nodejs"), "--input-type=module", "-e", readScript, url)
+	cmd.Stdout, cmd.Stderr = printed, printed
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("node printed:\n%s", printed)
+		}
+	})
+	return printed
+}
+
+// A gateway that is killed is an error to fetch, and one that drains a clean end,
+// directly and behind proxies. Without chunks, or HTTP/2, both would look alike.
+func TestKillIsAnErrorToFetch(t *testing.T) {
+	t.Parallel()
+	for name, front := range map[string]func(t *testing.T, p *gatewayProcess) (base string){
+		"directly": func(_ *testing.T, p *gatewayProcess) string { return "http://" + p.public },
+		"HAProxy":  func(t *testing.T, p *gatewayProcess) string { return startHAProxy(t, time.Minute, p).http1 },
+		"nginx":    func(t *testing.T, p *gatewayProcess) string { return startNginx(t, time.Minute, p).http1 },
+	} {
+		for _, end := range []struct {
+			name, want string
+			stop       func(p *gatewayProcess)
+		}{
+			{"kill", "the body failed:", func(p *gatewayProcess) { _ = p.cmd.Process.Kill() }},
+			{"drain", "the body ended", func(p *gatewayProcess) { p.terminate() }},
+		} {
+			t.Run(name+", "+end.name, func(t *testing.T) {
+				t.Parallel()
+				r := redistest.Start(t)
+				p := startGateway(t, gatewayEnv(r.URL(), "SSE_TRUSTED_PROXIES=127.0.0.1", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=1s")...)
+				p.awaitReady()
+				base := front(t, p)
+				subscribeUntil(t, transport(t, 1, nil), base+"/events?channel=a").close()
+				printed := startFetch(t, base+"/events?channel=a")
+				redistest.Eventually(t, patience, "the ready frame", func() bool { return strings.Contains(printed.String(), "gateway.ready") })
+				r.XAdd("sse:a", "data", "before the end")
+				redistest.Eventually(t, patience, "the event", func() bool { return strings.Contains(printed.String(), "before the end") })
+				end.stop(p)
+				redistest.Eventually(t, patience, "the end of the body", func() bool { return strings.Contains(printed.String(), "the body ") })
+				if got := printed.String(); !strings.Contains(got, end.want) {
+					t.Errorf("want %q", end.want)
+				}
+			})
+		}
+	}
+}
