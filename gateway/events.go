@@ -118,8 +118,21 @@ func accessProblem(err error) *problem {
 		return &problem{status: http.StatusServiceUnavailable, reason: metrics.RefusedAuth, temporary: true, cause: err,
 			detail: "it cannot be decided at the moment who may subscribe"}
 	}
-	return &problem{status: refusal.Status, reason: refusal.Reason, temporary: refusal.Passing, detail: refusal.Message,
+	return &problem{status: refusal.Status, reason: accessReason(refusal.Status), temporary: refusal.Temporary, detail: refusal.Message,
 		cause: refusal.Err, challenge: refusal.Challenge}
+}
+
+// accessReason returns the metric label of a refusal by package access.
+func accessReason(status int) string {
+	switch status {
+	case http.StatusBadRequest:
+		return metrics.RefusedBadRequest
+	case http.StatusUnauthorized:
+		return metrics.RefusedUnauthorized
+	case http.StatusForbidden:
+		return metrics.RefusedForbidden
+	}
+	return metrics.RefusedAuth
 }
 
 func drainingProblem() *problem {

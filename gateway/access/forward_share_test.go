@@ -30,7 +30,7 @@ func TestForwardTimeout(t *testing.T) {
 		wg.Go(func() {
 			_, err := a.Authorize(withCookie(fmt.Sprint("s=", i)), []string{"a"})
 			var r *Refusal
-			if !errors.As(err, &r) || !r.Passing || !errors.Is(err, context.DeadlineExceeded) {
+			if !errors.As(err, &r) || !r.Temporary || !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v", err)
 			}
 		})
