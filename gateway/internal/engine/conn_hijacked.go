@@ -19,6 +19,7 @@ import (
 type hijackedConn struct {
 	net.Conn
 	plain    bool // it can be parked
+	failed   bool // a write has failed
 	woken    atomic.Bool
 	deadline writeDeadline
 	writes   blockingWrites
@@ -63,7 +64,9 @@ func (c *hijackedConn) write(p []byte) (n int, err error) {
 	if !reactor.SeesProgress {
 		chunk = fallbackChunk
 	}
-	return c.writes.each(p, chunk, c.Conn.Write)
+	n, err = c.writes.each(p, chunk, c.Conn.Write)
+	c.failed = c.failed || err != nil
+	return n, err
 }
 
 func (c *hijackedConn) wait(until time.Time) error {
@@ -94,38 +97,39 @@ func (c *hijackedConn) wait(until time.Time) error {
 func (c *hijackedConn) parkable() bool { return c.plain }
 
 func (c *hijackedConn) close() {
+	bare := bareConn(c.Conn)
 	aborted := c.deadline.leave()
-	t, secure := c.Conn.(*tls.Conn)
 	if aborted {
-		discardUnsent(c.Conn)
-		if secure {
-			// Its Close would wait for the client to take the end of the session.
-			_ = t.NetConn().Close()
-			return
-		}
-	} else if secure {
-		defer time.AfterFunc(closeGrace, func() { _ = t.NetConn().Close() }).Stop()
+		discardUnsent(bare)
 	}
-	_ = c.Conn.Close()
+	if bare != c.Conn && !aborted && !c.failed {
+		// The end of the TLS session is told to the client, if it takes that in time.
+		defer time.AfterFunc(closeGrace, func() { _ = bare.Close() }).Stop()
+		_ = c.Conn.Close()
+		return
+	}
+	_ = bare.Close()
+}
+
+// bareConn returns the connection below TLS.
+func bareConn(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c
 }
 
 // discardUnsent has Close throw away what the client has not taken. Otherwise the
 // kernel would hold it, and send it again, for minutes.
-func discardUnsent(c net.Conn) {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
-	if t, ok := c.(interface{ SetLinger(sec int) error }); ok {
+func discardUnsent(bare net.Conn) {
+	if t, ok := bare.(interface{ SetLinger(sec int) error }); ok {
 		_ = t.SetLinger(0)
 	}
 }
 
 // peerProgress is reactor.PeerProgress of a connection, TLS or not.
 func peerProgress(c net.Conn) (queued int, acked uint64, ok bool) {
-	if t, is := c.(*tls.Conn); is {
-		c = t.NetConn()
-	}
-	sc, is := c.(syscall.Conn)
+	sc, is := bareConn(c).(syscall.Conn)
 	if !is {
 		return 0, 0, false
 	}

@@ -56,8 +56,9 @@ func (c *responseConn) startClosing() {
 func (c *responseConn) abort() {
 	if c.under != nil {
 		if queued, _, ok := peerProgress(c.under); ok && queued > 0 {
-			discardUnsent(c.under)
-			_ = c.under.Close()
+			bare := bareConn(c.under) // TLS would wait for the client to take the end of the session
+			discardUnsent(bare)
+			_ = bare.Close()
 		}
 	}
 	c.deadline.abort()
