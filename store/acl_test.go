@@ -2,6 +2,8 @@ package store
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -128,6 +130,42 @@ func TestPasswordChanged(t *testing.T) {
 	srv.Do("CONFIG", "SET", "requirepass", "old")
 	r.awaitID(id)
 	s.awaitHealth(t, true)
+}
+
+// TestPasswordRotation changes the password of a user and then, with the user's
+// connections cut, the file that it is read from.
+func TestPasswordRotation(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t, redistest.WithUser("gateway on >old "+leastPrivilege))
+	file := filepath.Join(t.TempDir(), "redis-password")
+	write := func(password string) {
+		if err := os.WriteFile(file, []byte(password+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("old")
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.RedisUsername, c.RedisPasswordFile = "gateway", file })
+	r := s.subscribe(t, "a")
+	srv.Do("ACL", "SETUSER", "gateway", "resetpass", ">new")
+	r.awaitID(srv.XAdd("sse:a", "data", "with the old connections"))
+	cut := func() {
+		if srv.KillClients(func(c map[string]string) bool { return c["user"] == "gateway" }) == 0 {
+			t.Error("nobody was logged in as gateway")
+		}
+	}
+	cut()
+	s.awaitHealth(t, false)
+	if _, reason := s.Health(); !strings.Contains(reason, "refuses the gateway's user") {
+		t.Errorf("Health: %q", reason)
+	}
+	id := srv.XAdd("sse:a", "data", "meanwhile")
+	write("new")
+	r.awaitID(id)
+	s.awaitHealth(t, true)
+	s.subscribe(t, "b") // reads where the stream is, with a client of its own
+
+	cut() // with the file as it should be, clients notice nothing
+	r.awaitID(srv.XAdd("sse:a", "data", "with other connections"))
 }
 
 // TestTrackingDenied polls where the user may not have tracking.

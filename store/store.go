@@ -46,7 +46,11 @@ import (
 
 // Config is what Open needs. All durations and sizes must be positive.
 type Config struct {
-	RedisURL      string // see redisurl.Parse
+	RedisURL string // see redisurl.Parse
+	// RedisUsername and RedisPasswordFile may stand in for what RedisURL lacks;
+	// see redisurl.Address.SetCredentials.
+	RedisUsername, RedisPasswordFile string
+
 	KeyPrefix     string // a channel's key is KeyPrefix + channel
 	MaxEventBytes int    // names and values of an entry; a larger entry becomes a gap
 	WindowEvents  int    // kept per channel
@@ -105,6 +109,9 @@ var errOneServer = errors.New("the URL names one server, whose replicas are not 
 func Open(cfg Config) (*Store, error) {
 	addr, err := redisurl.Parse(cfg.RedisURL)
 	if err != nil {
+		return nil, err
+	}
+	if err := addr.SetCredentials(cfg.RedisUsername, cfg.RedisPasswordFile); err != nil {
 		return nil, err
 	}
 	if cfg.ReadReplicas && addr.Topology == redisurl.Single {

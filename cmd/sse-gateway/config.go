@@ -25,11 +25,13 @@ type config struct {
 	ProxyProtocol  bool   `env:"SSE_PROXY_PROTOCOL" default:"false" desc:"the trusted proxies begin each connection with a PROXY header (version 1 or 2), which names the client"`
 	Console        bool   `env:"SSE_CONSOLE" default:"false" dev:"true" desc:"the console page at /"`
 
-	RedisURL      access.Secret `group:"Redis" env:"SSE_REDIS_URL" desc:"redis://, rediss://, unix://, redis+sentinel://…?master=NAME or redis+cluster://h1:p,h2:p (each also as rediss+…) with user, password and database; ca=, cert= and key= name PEM files; REDIS_URL is read as well"`
-	RedisRead     role          `env:"SSE_REDIS_READ" default:"master" desc:"master or replica: which servers of redis+sentinel:// and redis+cluster:// are read from; replica falls back to the master while no replica is fit"`
-	KeyPrefix     string        `env:"SSE_KEY_PREFIX" default:"sse:" desc:"a channel's stream key is this prefix and its name; none: no prefix, so every stream of the database is a channel"`
-	PollInterval  time.Duration `env:"SSE_POLL_INTERVAL" default:"50ms" desc:"only for a Redis without CLIENT TRACKING"`
-	SweepInterval time.Duration `env:"SSE_SWEEP_INTERVAL" default:"30s" desc:"safety re-read of every active channel, jittered ±20 %"`
+	RedisURL          access.Secret `group:"Redis" env:"SSE_REDIS_URL" desc:"redis://, rediss://, unix://, redis+sentinel://…?master=NAME or redis+cluster://h1:p,h2:p (each also as rediss+…) with user, password and database; ca=, cert= and key= name PEM files; REDIS_URL is read as well"`
+	RedisUsername     string        `env:"SSE_REDIS_USERNAME" desc:"the user, instead of in the URL"`
+	RedisPasswordFile string        `env:"SSE_REDIS_PASSWORD_FILE" desc:"a file with the password, instead of in the URL; it is read for each new connection, so a renewed password or token needs no restart"`
+	RedisRead         role          `env:"SSE_REDIS_READ" default:"master" desc:"master or replica: which servers of redis+sentinel:// and redis+cluster:// are read from; replica falls back to the master while no replica is fit"`
+	KeyPrefix         string        `env:"SSE_KEY_PREFIX" default:"sse:" desc:"a channel's stream key is this prefix and its name; none: no prefix, so every stream of the database is a channel"`
+	PollInterval      time.Duration `env:"SSE_POLL_INTERVAL" default:"50ms" desc:"only for a Redis without CLIENT TRACKING"`
+	SweepInterval     time.Duration `env:"SSE_SWEEP_INTERVAL" default:"30s" desc:"safety re-read of every active channel, jittered ±20 %"`
 
 	PublicChannels   list          `group:"Access" env:"SSE_PUBLIC_CHANNELS" dev:"**" desc:"comma-separated globs (* within one segment between colons, ** anything) of channels that need no token"`
 	CORSOrigins      list          `env:"SSE_CORS_ORIGINS" desc:"comma-separated origins, https://*.example.com for all subdomains, or * (then without credentials)"`

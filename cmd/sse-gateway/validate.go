@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
@@ -89,15 +90,32 @@ func (c *config) validateRedis(dev bool) (mistakes []error) {
 			return []error{fmt.Errorf("%s=%q: %w", name, redisurl.Redact(string(c.RedisURL)), err)}
 		}
 		topology = addr.Topology
+		if err := addr.SetCredentials(c.RedisUsername, c.RedisPasswordFile); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", c.credentialVariables(), err))
+		}
 	case !dev:
 		mistakes = append(mistakes, errors.New("SSE_REDIS_URL is not set: set it (or REDIS_URL) to the Redis to read from, such as redis://127.0.0.1:6379, "+
 			"or try `sse-gateway dev`, which needs none"))
+	case c.credentialVariables() != "":
+		mistakes = append(mistakes, fmt.Errorf("%s: the embedded Redis has no users: set SSE_REDIS_URL as well", c.credentialVariables()))
 	}
 	if c.RedisRead == readReplica && topology == redisurl.Single {
 		mistakes = append(mistakes, &valueError{"SSE_REDIS_READ", string(c.RedisRead), "master, unless " + name + " is redis+sentinel:// or redis+cluster://; " +
 			"to read from one certain replica, make it the server in " + name})
 	}
 	return mistakes
+}
+
+// credentialVariables returns the credentials that are set outside the URL, for
+// errors. None is secret: the password is in the file.
+func (c *config) credentialVariables() string {
+	var set []string
+	for _, v := range [][2]string{{"SSE_REDIS_USERNAME", c.RedisUsername}, {"SSE_REDIS_PASSWORD_FILE", c.RedisPasswordFile}} {
+		if v[1] != "" {
+			set = append(set, v[0]+"="+quote(v[1]))
+		}
+	}
+	return strings.Join(set, ", ")
 }
 
 // validateTLS checks the public listener's certificate, and whom it believes.

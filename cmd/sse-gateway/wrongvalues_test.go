@@ -87,6 +87,8 @@ func TestWrongValues(t *testing.T) {
 		{"SSE_LOG_LEVEL", "verbose", "debug, info, warn or error"},
 		{"SSE_LOG_LEVEL", "INFO", "debug, info, warn or error"},
 		{"SSE_LOG_FORMAT", "xml", "text or json"},
+		{"SSE_REDIS_USERNAME", "bob", "needs a password"},
+		{"SSE_REDIS_PASSWORD_FILE", "/nonexistent/password", "no such file"},
 		{"SSE_REDIS_READ", "slave", "master or replica"},
 		{"SSE_REDIS_READ", "replica", "redis+sentinel:// or redis+cluster://"},
 	}

@@ -32,6 +32,7 @@ type Address struct {
 	TLS      *tls.Config // nil without TLS
 
 	username, password                 string // of the servers
+	passwordFile                       string // see SetCredentials
 	sentinelUsername, sentinelPassword string
 }
 

@@ -10,12 +10,13 @@ import (
 // redis.NewUniversalClient takes them. Times, pools and retries are go-redis's
 // defaults. The TLS configuration has no server name unless the URL has one:
 // go-redis dials with tls.DialWithDialer, which fills in the host it dials.
+// Each new connection to a server asks Credentials.
 func (a *Address) Universal() *redis.UniversalOptions {
 	return &redis.UniversalOptions{
 		Addrs: slices.Clone(a.Addrs), DB: a.DB, TLSConfig: a.TLS,
-		Username: a.username, Password: a.password,
-		IsClusterMode: a.Topology == Cluster,
-		MasterName:    a.Master, SentinelUsername: a.sentinelUsername, SentinelPassword: a.sentinelPassword,
+		CredentialsProviderContext: a.Credentials,
+		IsClusterMode:              a.Topology == Cluster,
+		MasterName:                 a.Master, SentinelUsername: a.sentinelUsername, SentinelPassword: a.sentinelPassword,
 	}
 }
 
@@ -30,7 +31,8 @@ func (a *Address) Options(addr string) *redis.Options {
 // SentinelOptions returns options for a client of the sentinel at addr.
 func (a *Address) SentinelOptions(addr string) *redis.Options {
 	o := a.Options(addr)
-	o.Username, o.Password, o.DB = a.sentinelUsername, a.sentinelPassword, 0
+	o.CredentialsProviderContext, o.DB = nil, 0
+	o.Username, o.Password = a.sentinelUsername, a.sentinelPassword
 	return o
 }
 
