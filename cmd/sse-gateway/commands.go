@@ -34,6 +34,15 @@ channels public, the console page, from which one can publish, and a demo channe
 			run: func(ctx, force context.Context, p program) error { return runServing(ctx, force, p, dev, true) },
 		},
 		{
+			name: "check", summary: "validate the configuration and look at Redis once: exit 0 or 2", variables: true,
+			about: `Validate the configuration with its key files and certificates, print it as it counts (secrets
+masked), and look at Redis once: product and version, CLIENT TRACKING, rights. Exit 0 if all is good, else 2
+with a line for each mistake. Nothing is listened on.`,
+			run: func(ctx, force context.Context, p program) error {
+				return runServing(ctx, force, p, func(ctx, _ context.Context, cfg *config, p program) error { return check(ctx, cfg, p) }, false)
+			},
+		},
+		{
 			name: "help", summary: "this text; sse-gateway help COMMAND is that of a command",
 			run: func(_, _ context.Context, p program) error { return printHelp(p.out) },
 		},

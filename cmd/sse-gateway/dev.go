@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -21,6 +22,8 @@ import (
 const (
 	// devRedisAddr is where the embedded Redis listens: where redis-cli looks.
 	devRedisAddr = "127.0.0.1:6379"
+	// embeddedPoll is SSE_POLL_INTERVAL for the embedded Redis, unless it is set.
+	embeddedPoll = 5 * time.Millisecond
 	// demoChannel is what the demo publisher writes to, and demoLength about
 	// how many of its events it keeps.
 	demoChannel = "demo"
@@ -39,6 +42,11 @@ func dev(ctx, force context.Context, cfg *config, p program) error {
 		defer embedded.Close()
 		cfg.RedisURL = access.Secret("redis://" + embedded.Addr())
 		w.embedded = embedded.Addr()
+		// It has no CLIENT TRACKING, and what the page shows as latency should be
+		// the gateway's. To ask it costs nothing.
+		if os.Getenv("SSE_POLL_INTERVAL") == "" {
+			cfg.PollInterval = embeddedPoll
+		}
 	}
 	log := newLogger(cfg, p.err)
 	page := console.Options{KeyPrefix: cfg.KeyPrefix, Dev: true, DefaultChannels: []string{demoChannel}}

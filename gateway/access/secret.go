@@ -50,3 +50,6 @@ func maskURL(raw string) string {
 	u.Fragment, u.RawFragment = "", ""
 	return u.String()
 }
+
+// MaskURL returns a URL as it may be shown: without user, password and query.
+func MaskURL(raw string) string { return maskURL(raw) }
