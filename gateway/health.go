@@ -10,7 +10,7 @@ import (
 )
 
 // AdminHandler returns the handler of the private listener: metrics, health,
-// readiness and profiles.
+// readiness, channels and profiles.
 func (g *Gateway) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
@@ -18,6 +18,7 @@ func (g *Gateway) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 		writeJSON(w, http.StatusOK, map[string]any{"healthy": true})
 	})
 	mux.HandleFunc("GET /readyz", g.serveReady)
+	mux.HandleFunc("GET /channels", g.serveChannels)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

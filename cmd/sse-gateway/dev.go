@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"sync"
 	"syscall"
@@ -73,6 +74,19 @@ func dev(ctx, force context.Context, cfg *config, p program) error {
 		}
 	}
 	return serveWith(ctx, force, cfg, p, log, page)
+}
+
+// refuseNames answers requests under a name other than localhost with 403: any
+// website's name may be made to lead here once its page is loaded (DNS rebinding),
+// and then that page could read every channel.
+func refuseNames(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !console.IsOwnHost(r.Host) {
+			http.Error(w, "sse-gateway dev is reached at an IP address or at localhost only", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // publish is what the console's form does. It trims nothing: the stream may be

@@ -96,6 +96,9 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		return usageError{err}
 	}
 	public = guard(cfg, gc, g, public, publicServer)
+	if page.Dev {
+		publicServer.Handler = refuseNames(publicServer.Handler)
+	}
 	adminServer := newServer(log)
 	adminServer.Handler = g.AdminHandler(registry)
 	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, revocations: revocations, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}

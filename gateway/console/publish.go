@@ -33,7 +33,7 @@ func publisher(opts Options) http.Handler {
 			writeProblem(w, http.StatusForbidden, "publishing is for this gateway's own page only")
 			return
 		}
-		if isBrowser(r) && !isOwnHost(r.Host) {
+		if isBrowser(r) && !IsOwnHost(r.Host) {
 			writeProblem(w, http.StatusForbidden, "to publish, open the page at an IP address or at localhost, not under a name that anybody's DNS may have")
 			return
 		}
@@ -65,10 +65,10 @@ func isBrowser(r *http.Request) bool {
 	return r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != ""
 }
 
-// isOwnHost reports whether no other site's page can have been opened under a
+// IsOwnHost reports whether no other site's page can have been opened under a
 // request's Host. Anybody's name may be made to lead here once its page is loaded
 // (DNS rebinding), and then that page counts as this gateway's own.
-func isOwnHost(host string) bool {
+func IsOwnHost(host string) bool {
 	u := url.URL{Host: host}
 	name := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 	_, err := netip.ParseAddr(name)
