@@ -95,13 +95,17 @@ func (g *Gateway) open(r *http.Request, req *request, grant access.Grant, slot *
 	ctx, cancel := context.WithTimeout(r.Context(), openTimeout)
 	defer cancel()
 	return g.engine.Open(ctx, engine.Subscription{
-		Channels: req.channels, Starts: req.starts, Unknown: req.unknown, Envelope: req.envelope,
+		Channels: req.channels, Starts: req.starts, Unknown: req.unknown, Envelope: req.envelope, Newest: req.newest, Ping: req.ping,
 		Expires: grant.End(time.Now()), Slot: slot,
 	})
 }
 
 // storeProblem says what an error of engine.Open means to a client.
 func storeProblem(err error) *problem {
+	if errors.Is(err, engine.ErrEnded) {
+		// On this status an EventSource gives up for good, as it should.
+		return &problem{status: http.StatusNoContent, reason: metrics.RefusedEnded, detail: "the channels have ended"}
+	}
 	var c *engine.ChannelError
 	if errors.As(err, &c) && errors.Is(err, store.ErrWrongType) {
 		return &problem{status: http.StatusConflict, reason: metrics.RefusedWrongType, cause: err,

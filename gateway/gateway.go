@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +45,7 @@ type Revocations interface {
 
 // Config is what New needs. Durations are those of the variables of the same name.
 type Config struct {
+	Path                string        // of event streams; "": /events
 	Heartbeat           time.Duration // positive
 	Retry               time.Duration // positive
 	WriteTimeout        time.Duration // positive
@@ -103,22 +106,23 @@ func (g *Gateway) Run(ctx context.Context) error {
 // HTTP/2 that is only slow may be taken for one that has gone.
 func WithConn(ctx context.Context, c net.Conn) context.Context { return engine.WithConn(ctx, c) }
 
-// Handler returns the handler of the public listener: /events, the console if there
-// is one, and nothing else.
+// Handler returns the handler of the public listener: event streams at Config.Path, the
+// console if there is one, and nothing else. A trailing slash is the same path.
 func (g *Gateway) Handler() http.Handler {
 	var events http.Handler = http.HandlerFunc(g.serveEvents)
 	if g.cfg.CORS != nil {
 		events = g.cfg.CORS.Handler(events)
 	}
+	path := strings.TrimSuffix(cmp.Or(g.cfg.Path, "/events"), "/")
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		switch {
-		case r.URL.Path == "/events":
+		case strings.TrimSuffix(r.URL.Path, "/") == path:
 			events.ServeHTTP(w, r)
 		case g.cfg.Console != nil && isConsolePath(r.URL.Path):
 			g.cfg.Console.ServeHTTP(w, r)
 		default:
-			writeProblem(w, http.StatusNotFound, "there is nothing here; event streams are at /events")
+			writeProblem(w, http.StatusNotFound, "there is nothing here; event streams are at "+path)
 		}
 	})
 }

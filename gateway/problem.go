@@ -55,6 +55,11 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "retry: %d\n: %s\n", retry.Milliseconds(), p.detail)
 		return
 	}
+	if p.status == http.StatusNoContent {
+		h.Set("Cache-Control", "no-store")
+		w.WriteHeader(p.status)
+		return
+	}
 	if p.challenge != "" {
 		h.Set("WWW-Authenticate", p.challenge)
 	}

@@ -24,6 +24,8 @@ type request struct {
 	starts   []engine.Start // of each channel
 	unknown  bool           // the client's position was not understood: it starts now, with a gap that says so
 	envelope bool
+	newest   bool // deliver=latest
+	ping     bool // heartbeat=event
 }
 
 // parseRequest reads a request for a stream of at most maxChannels channels.
@@ -38,12 +40,19 @@ func parseRequest(r *http.Request, maxChannels int, now time.Time) (*request, er
 	if err != nil {
 		return nil, err
 	}
-	switch v := q.Get("envelope"); v {
-	case "":
-	case "json":
-		req.envelope = true
-	default:
-		return nil, fmt.Errorf("envelope %s: the only one is json", excerpt(v))
+	for _, option := range []struct {
+		name, value string
+		set         *bool
+	}{
+		{"envelope", "json", &req.envelope}, {"deliver", "latest", &req.newest}, {"heartbeat", "event", &req.ping},
+	} {
+		switch v := q.Get(option.name); v {
+		case "":
+		case option.value:
+			*option.set = true
+		default:
+			return nil, fmt.Errorf("%s %s: the only one is %s", option.name, excerpt(v), option.value)
+		}
 	}
 	if _, err := refusalStatus(r, q); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ const (
 	EndMaxAge       = "max_age"
 	EndExpired      = "expired" // the token's or grant's lifetime is over
 	EndShutdown     = "shutdown"
+	EndOfChannels   = "end"     // all channels of the stream have ended
 	EndRevoked      = "revoked" // the token's subject or id was revoked
 )
 
@@ -25,6 +26,7 @@ const (
 	RefusedDraining       = "draining"
 	RefusedRedis          = "redis_unavailable"
 	RefusedAuth           = "auth_unavailable"
+	RefusedEnded          = "ended" // all channels have ended: nothing will come
 )
 
 // Gateway holds the series of package gateway.
@@ -65,9 +67,9 @@ func newGateway(f factory) Gateway {
 		ConnectionsParked:    f.gauge("connections_parked", "Open event streams that wait in the poller, without a goroutine."),
 		ConnectionsOpened:    f.counter("connections_opened_total", "Event streams that were opened."),
 		ConnectionsThrottled: f.counter("connections_throttled_total", "Connections of clients that sent more than a subscriber has reason to, and were read from slowly."),
-		Disconnects:          f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown, EndRevoked),
+		Disconnects:          f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown, EndRevoked, EndOfChannels),
 		Refusals: f.counterVec("refusals_total", "Requests for a stream that were refused, by reason.", "reason",
-			RefusedBadRequest, RefusedUnauthorized, RefusedForbidden, RefusedWrongType, RefusedMaxConnections, RefusedPerIP, RefusedDraining, RefusedRedis, RefusedAuth),
+			RefusedBadRequest, RefusedUnauthorized, RefusedForbidden, RefusedWrongType, RefusedMaxConnections, RefusedPerIP, RefusedDraining, RefusedRedis, RefusedAuth, RefusedEnded),
 		Deliveries:      f.counter("deliveries_total", "Events written to clients."),
 		DeliveryBytes:   f.counter("delivery_bytes_total", "Bytes written to clients, heartbeats included."),
 		Writes:          f.counter("writes_total", "Writes to clients; deliveries per write tells how well events are collected."),

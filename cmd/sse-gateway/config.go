@@ -17,7 +17,8 @@ const prefix = "SSE_"
 // the dev command, if it differs) and desc. The table of `sse-gateway help`
 // and README's are made from them.
 type config struct {
-	Addr           string `group:"Listen" env:"SSE_ADDR" default:":8080" dev:"127.0.0.1:8080" desc:"public listener: /events and, if on, the console"`
+	Addr           string `group:"Listen" env:"SSE_ADDR" default:":8080" dev:"127.0.0.1:8080" desc:"public listener: event streams and, if on, the console"`
+	Path           string `env:"SSE_PATH" default:"/events" desc:"the path of event streams; a trailing slash is the same path"`
 	AdminAddr      string `env:"SSE_ADMIN_ADDR" default:":9090" dev:"127.0.0.1:9090" desc:"private listener: /metrics, /healthz, /readyz, /channels, /debug/pprof/"`
 	TLSCertFile    string `env:"SSE_TLS_CERT_FILE" desc:"certificate chain (PEM) for TLS and HTTP/2 on the public listener; re-read when it changes"`
 	TLSKeyFile     string `env:"SSE_TLS_KEY_FILE" desc:"its key (PEM)"`

@@ -51,6 +51,7 @@ func runFailing(t *testing.T, args []string, env ...string) (code int, printed s
 // The contract's table, written out.
 var contractDefaults = map[string]string{
 	"SSE_ADDR":                   ":8080 (dev: 127.0.0.1:8080)",
+	"SSE_PATH":                   "/events",
 	"SSE_ADMIN_ADDR":             ":9090 (dev: 127.0.0.1:9090)",
 	"SSE_REDIS_URL":              "none",
 	"SSE_REDIS_USERNAME":         "none",

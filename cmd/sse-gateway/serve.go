@@ -231,7 +231,7 @@ func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *
 		limit = listener.ConnectionLimit()
 	}
 	return gateway.Config{
-		Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,
+		Path: cfg.Path, Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,
 		MaxChannels: cfg.MaxChannels, MaxConnections: limit, MaxConnectionsPerIP: cfg.MaxConnectionsPerIP,
 		TrustedProxies: accessConfig.TrustedProxies, MaxConnectionAge: cfg.MaxConnectionAge,
 		DrainDelay: cfg.DrainDelay, DrainWindow: cfg.DrainWindow,

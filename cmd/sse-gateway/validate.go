@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -12,10 +14,21 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
+// validPath is what the path of event streams may be. The root and /console/ are the
+// console's.
+var validPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+/?$`)
+
+func (c *config) validatePath() (mistakes []error) {
+	if !validPath.MatchString(c.Path) || strings.HasPrefix(c.Path+"/", "/console/") || path.Clean(c.Path) != strings.TrimSuffix(c.Path, "/") {
+		mistakes = append(mistakes, &valueError{"SSE_PATH", c.Path, "a path such as /events or /api/events, of A-Z a-z 0-9 . _ ~ - and /, outside /console/"})
+	}
+	return mistakes
+}
+
 // validate returns the mistakes that the types of the fields do not rule out.
 func (c *config) validate(dev bool) (mistakes []error) {
 	for _, check := range []func() []error{
-		c.validateDurations, c.validateNumbers, c.validateAddresses,
+		c.validateDurations, c.validateNumbers, c.validateAddresses, c.validatePath,
 		func() []error { return c.validateRedis(dev) }, c.validateTLS, c.validateAccess,
 	} {
 		mistakes = append(mistakes, check()...)

@@ -58,6 +58,22 @@ func AppendGap(b []byte, channel, after string, resumed store.ID, reason string)
 	return append(b, "}\n\n"...)
 }
 
+// AppendEnd appends the event that says that a channel has ended, after its id line.
+func AppendEnd(b []byte, channel string) []byte {
+	b = append(b, "event: gateway.end\ndata: {\"channel\":"...)
+	return append(appendJSON(b, channel), "}\n\n"...)
+}
+
+// AppendPing appends the heartbeat for clients that want to see it. It has no id: it
+// is not a position.
+func AppendPing(b []byte, now time.Time) []byte {
+	b = append(b, "event: gateway.ping\ndata: {\"time\":\""...)
+	return append(now.UTC().AppendFormat(b, timeFormat), "\"}\n\n"...)
+}
+
+// timeFormat is RFC 3339 with milliseconds.
+const timeFormat = "2006-01-02T15:04:05.000Z07:00"
+
 // AppendStalled appends the event that says that Redis has been unreachable
 // since a time. It has no id: it is not a position.
 func AppendStalled(b []byte, since time.Time) []byte {
@@ -72,6 +88,6 @@ func AppendLive(b []byte, since time.Time) []byte {
 
 func appendSince(b []byte, since time.Time) []byte {
 	b = append(b, "data: {\"since\":\""...)
-	b = since.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+	b = since.UTC().AppendFormat(b, timeFormat)
 	return append(b, "\"}\n\n"...)
 }

@@ -12,24 +12,35 @@ import (
 // use it.
 const reservedPrefix = "gateway."
 
+// endField is the field of an entry with which its channel ends, whatever its
+// value. It is not part of the event.
+const endField = reservedPrefix + "end"
+
 // Encoder makes event-stream frames of stream entries. It implements
 // store.Encoder.
 type Encoder struct{}
 
 // EncodeEntry implements store.Encoder. Fields of a publisher become the data of
 // the event and, if it is valid, the name of the event. They can never become
-// another field or another event.
+// another field or another event. An entry with nothing but the mark of the end has no frame.
 func (Encoder) EncodeEntry(_ string, id store.ID, fields [][]byte) store.Encoded {
 	var data, name []byte
-	nameDropped := false
-	hasData, hasName := false, false
+	nameDropped, end := false, false
+	hasData, hasName, hasOther := false, false, false
 	for i := 0; i+1 < len(fields); i += 2 {
 		switch {
+		case string(fields[i]) == endField:
+			end = true
 		case !hasData && string(fields[i]) == "data":
 			hasData, data = true, fields[i+1]
 		case !hasName && string(fields[i]) == "event":
 			hasName, name = true, fields[i+1]
+		default:
+			hasOther = true
 		}
+	}
+	if end && !hasData && !hasName && !hasOther {
+		return store.Encoded{End: true}
 	}
 	scratch := scratchPool.Get().(*[]byte)
 	defer scratchPool.Put(scratch)
@@ -50,7 +61,7 @@ func (Encoder) EncodeEntry(_ string, id store.ID, fields [][]byte) store.Encoded
 	if cap(b) <= maxScratch {
 		*scratch = b
 	}
-	return store.Encoded{Frame: bytes.Clone(b), NameDropped: nameDropped}
+	return store.Encoded{Frame: bytes.Clone(b), NameDropped: nameDropped, End: end}
 }
 
 // scratchPool has buffers to make frames in. The frame that is kept is a copy of
@@ -107,12 +118,12 @@ func appendUTF8(b, s []byte) []byte {
 }
 
 // appendObject appends the fields of an entry as a JSON object, in order and
-// without the event name.
+// without the event name and the mark of the end.
 func appendObject(b []byte, fields [][]byte) []byte {
 	b = append(b, '{')
 	first := true
 	for i := 0; i+1 < len(fields); i += 2 {
-		if string(fields[i]) == "event" {
+		if name := string(fields[i]); name == "event" || name == endField {
 			continue
 		}
 		if !first {

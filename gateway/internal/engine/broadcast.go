@@ -44,6 +44,9 @@ func (t *topic) nextBroadcast() *broadcast {
 		}
 		return nil
 	}
+	if slices.ContainsFunc(got.Entries, func(e store.Entry) bool { return e.End }) {
+		return nil // each stream is told the end from where it is, and may end
+	}
 	return &broadcast{topic: t, from: from, to: t.broadcastCursor, entries: got.Entries, counted: time.Now()}
 }
 

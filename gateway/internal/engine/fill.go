@@ -59,7 +59,7 @@ func (s *Stream) fillChannel(b []byte, i, limit int) ([]byte, store.State) {
 		s.countResume(c, metrics.SourceWindow, batch.Gap != nil)
 		if st == store.UpToDate {
 			c.live = true
-			return b, st
+			return s.appendEnd(b, i), st
 		}
 		if s.stalled {
 			// Redis may have come back since fill looked, and then this is news:
@@ -146,7 +146,7 @@ func (s *Stream) idle() bool {
 	stalled := false
 	for i := range s.channels {
 		c := &s.channels[i]
-		if !c.cursor.Idle() || c.resume || !c.live {
+		if !c.cursor.Idle() || c.resume || !c.live || !c.ended && c.cursor.Ended() {
 			return false
 		}
 		_, is := c.cursor.Sub().Stalled()

@@ -63,6 +63,10 @@ func (s *Stream) appendGap(b []byte, i int, gap store.Gap) []byte {
 // appendEntry appends an entry of the i-th channel. The body of a large frame is
 // left in s.buf.large. Nothing may be appended after that until it is written.
 func (s *Stream) appendEntry(b []byte, i int, e *store.Entry) []byte {
+	s.channels[i].ended = false
+	if len(e.Frame) == 0 {
+		return b
+	}
 	if e.Kind != store.KindEvent {
 		s.buf.gap(e.Kind.GapReason())
 	} else {
@@ -81,6 +85,23 @@ func (s *Stream) appendEntry(b []byte, i int, e *store.Entry) []byte {
 		return b
 	}
 	return append(b, body...)
+}
+
+// appendEnd tells the client that the i-th channel has ended, if it has and the
+// client has all of it. If that is so of all channels, the stream is finished.
+func (s *Stream) appendEnd(b []byte, i int) []byte {
+	c := &s.channels[i]
+	if c.ended || !c.cursor.Ended() {
+		return b
+	}
+	c.ended = true
+	b = s.appendIDLine(b, i, c.cursor.Pos())
+	b = sse.AppendEnd(b, c.cursor.Sub().Channel())
+	s.finished = true
+	for j := range s.channels {
+		s.finished = s.finished && s.channels[j].ended
+	}
+	return b
 }
 
 // appendStalled tells the client when Redis went away or came back, for any of

@@ -39,6 +39,8 @@ type Subscription struct {
 	Starts   []Start  // one per channel
 	Unknown  bool     // the client's position was not understood: it gets a gap that says so
 	Envelope bool
+	Newest   bool      // of what is behind, only the newest entry of a channel is sent
+	Ping     bool      // heartbeats are events
 	Expires  time.Time // when the grant ends; zero: never
 	Slot     Slot      // is released when a stream that was served has ended
 }
@@ -55,17 +57,18 @@ func (e *ChannelError) Error() string { return e.Channel + ": " + e.Err.Error() 
 func (e *ChannelError) Unwrap() error { return e.Err }
 
 // Open subscribes to the channels and places the cursors. It blocks until Redis has
-// answered or ctx ends; the error is a *ChannelError. The stream must be served or
-// discarded.
+// answered or ctx ends; the error is a *ChannelError, or ErrEnded. The stream must be
+// served or discarded.
 func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 	s := &Stream{
-		shard: e.nextShard(), envelope: sub.Envelope, unknown: sub.Unknown, slot: sub.Slot,
+		shard: e.nextShard(), envelope: sub.Envelope, ping: sub.Ping, unknown: sub.Unknown, slot: sub.Slot,
 		life: newLifetime(time.Now(), sub.Expires, e.env.cfg.MaxConnectionAge),
 	}
 	if s.channels = s.one[:]; len(sub.Channels) > 1 {
 		s.channels = make([]channelState, len(sub.Channels))
 		s.signature = sse.Signature(sub.Channels)
 	}
+	ended := !sub.Unknown // a gap has to be told
 	for i, channel := range sub.Channels {
 		err := s.shard.subscribe(ctx, channel, s, i)
 		if err == nil {
@@ -75,6 +78,15 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 			s.unsubscribe()
 			return nil, &ChannelError{channel, err}
 		}
+		c := &s.channels[i]
+		if sub.Newest {
+			c.cursor.OnlyNewest()
+		}
+		ended = ended && c.cursor.Ended()
+	}
+	if ended {
+		s.unsubscribe()
+		return nil, ErrEnded
 	}
 	return s, nil
 }
@@ -100,6 +112,10 @@ func (s *Stream) placeCursor(ctx context.Context, i int, start *Start) (err erro
 
 // Discard ends a stream that is not served. Its slot is not released.
 func (s *Stream) Discard() { s.unsubscribe() }
+
+// ErrEnded is the error of Open if all channels have ended, and the client has got, or
+// does not ask for, anything of them.
+var ErrEnded = errors.New("the channels have ended")
 
 // ErrStopping is the error of Serve after Engine.Stop.
 var ErrStopping = errors.New("the engine is stopping")

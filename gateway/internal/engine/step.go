@@ -1,6 +1,11 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
 
 // outcome is what a stream needs next.
 type outcome uint8
@@ -28,6 +33,10 @@ func (s *Stream) step(w sink) (outcome, error) {
 		return s.write(w, &out, more)
 	}
 	now := time.Now()
+	if s.finished {
+		end := metrics.EndOfChannels
+		s.ending.CompareAndSwap(nil, &end)
+	}
 	if s.endReason(now) != "" {
 		return mustEnd, nil
 	}
@@ -44,6 +53,9 @@ func (s *Stream) step(w sink) (outcome, error) {
 		return mustEnd, nil
 	}
 	next := [...]outcome{fillIdle: upToDate, fillMore: more, fillBehind: behind}[state]
+	if s.finished {
+		next = more // to end, once this is written
+	}
 	out := s.buf.output(s.chunked)
 	size := out.size()
 	if size == 0 {
@@ -91,6 +103,11 @@ func (s *Stream) write(w sink, out *output, next outcome) (outcome, error) {
 // heartbeat writes a heartbeat, to a stream with nothing pending.
 func (s *Stream) heartbeat(w sink) (outcome, error) {
 	out := output{own: s.shard.env.heartbeats[boolIndex(s.chunked)]}
+	if s.ping {
+		if out.own = sse.AppendPing(nil, time.Now()); s.chunked {
+			out.own = appendChunk(nil, out.own)
+		}
+	}
 	s.shard.env.countWrite(out.size())
 	return s.write(w, &out, more)
 }

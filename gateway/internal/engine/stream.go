@@ -26,12 +26,14 @@ type Stream struct {
 	slot      Slot
 	life      lifetime
 	envelope  bool
+	ping      bool // heartbeats are events
 	unknown   bool // the client's position could not be understood
 	hijacked  bool // the connection was taken over from net/http
 	chunked   bool // the body has the chunked transfer coding
 
 	// Owned by the owner.
 	stalled     bool    // the client was told that Redis is away
+	finished    bool    // the client was told the end of every channel
 	slow        bool    // the last blocking write had to wait for the client
 	nextChannel uint16  // the channel that fill begins with
 	behind      uint16  // the channel that fetch is for
@@ -76,6 +78,7 @@ type channelState struct {
 	index  int32 // in topic.subscribers; guarded by shard.mu
 	live   bool  // it has caught up, so that its latency means something
 	resume bool  // it began at the client's position, and how that went is not counted yet
+	ended  bool  // the client was told that the channel has ended; what was sent is all there is
 }
 
 // page is what is left to be sent of a page of history.

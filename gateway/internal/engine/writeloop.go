@@ -176,6 +176,7 @@ func (s *Stream) appendClosing(b []byte, reason string) []byte {
 	case metrics.EndClient, metrics.EndWriteTimeout: // nobody is there to read it
 		return b
 	case metrics.EndShutdown: // there may be no other replica to reconnect to
+	case metrics.EndOfChannels: // there is nothing to reconnect for
 	default:
 		if retry := appendRetry(nil, s.shard.env.cfg.Retry); s.chunked {
 			b = appendChunk(b, retry)

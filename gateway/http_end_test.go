@@ -1,0 +1,238 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/sse"
+)
+
+// publishEnd adds an entry that ends the channel, with further fields or none.
+func (r *rig) publishEnd(channel string, fields ...any) (id string) {
+	r.t.Helper()
+	args := append([]any{"XADD", "sse:" + channel, "*", "gateway.end", "1"}, fields...)
+	return r.redis.Do(args...).(string)
+}
+
+// expectEnd takes a gateway.end.
+func (c *client) expectEnd(channel, position string) {
+	c.t.Helper()
+	e := c.next()
+	if e.Name != "gateway.end" || e.Data != fmt.Sprintf(`{"channel":%q}`, channel) || e.ID != position {
+		c.t.Fatalf("got %+v, want the end of %s at %s", e, channel, position)
+	}
+}
+
+// checkEnded says that a request is answered 204.
+func checkEnded(t *testing.T, r *rig, proto, query string, header ...string) {
+	t.Helper()
+	c := r.do(proto, r.request(query, header...))
+	if text := c.body(); c.resp.StatusCode != http.StatusNoContent || text != "" || c.resp.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%s, %s %v: %s %v %q", proto, query, header, c.resp.Status, c.resp.Header, text)
+	}
+}
+
+// TestEndOfChannel ends a channel under clients of every kind: each gets the data,
+// the end, and the end of the response. Who comes back is answered 204, until the
+// channel goes on.
+func TestEndOfChannel(t *testing.T) {
+	t.Parallel()
+	for what, fields := range map[string][]any{"alone": nil, "with data": {"data", "done"}} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			first := r.publish("a", "x")
+			var clients []*client
+			for _, proto := range []string{http10, http11, h2c} {
+				for _, query := range []string{"channel=a", "channel=a&envelope=json", "channel=a&deliver=latest"} {
+					clients = append(clients, r.do(proto, r.request(query)))
+				}
+			}
+			for _, c := range clients {
+				c.next() // it is ready
+			}
+			end := r.publishEnd("a", fields...)
+			for _, c := range clients {
+				if fields != nil {
+					if e := c.next(); !strings.Contains(e.Data, "done") || e.ID != end {
+						t.Errorf("got %+v, want what the publisher says at the end", e)
+					}
+				}
+				c.expectEnd("a", end)
+				c.end()
+				c.nothingElse()
+				if len(c.retries()) != 1 {
+					t.Errorf("a client that need not come back is told when: %q", c.tail())
+				}
+			}
+			r.await(float64(len(clients)), "disconnects_total", "end")
+			before := r.value("refusals_total", "ended")
+			for _, proto := range []string{http10, http11, h2c} {
+				checkEnded(t, r, proto, "channel=a", "Last-Event-ID", end)
+				checkEnded(t, r, proto, "channel=a")
+				checkEnded(t, r, proto, "channel=a@"+end)
+			}
+			if n := r.value("refusals_total", "ended") - before; n != 9 {
+				t.Errorf("%v refusals are counted, want 9", n)
+			}
+			// Who has not got all of it gets the rest, and the end.
+			for _, query := range []string{"channel=a&last_event_id=" + first, "channel=a&replay=all"} {
+				c := r.subscribe(query)
+				if strings.Contains(query, "replay") {
+					c.expect("x")
+				}
+				if fields != nil {
+					c.expect("done")
+				}
+				c.expectEnd("a", end)
+				c.end()
+			}
+			r.publish("a", "more")
+			c := r.subscribe("channel=a", "Last-Event-ID", end)
+			c.expect("more")
+			c.nothingElse()
+		})
+	}
+}
+
+// TestEndOfSeveralChannels ends channels one by one: the response ends with the last.
+func TestEndOfSeveralChannels(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for i, proto := range []string{http11, h2c} {
+		a, b := fmt.Sprint("a", i), fmt.Sprint("b", i)
+		names, both := sse.Signature([]string{a, b}), "channel="+a+"&channel="+b
+		r.publish(a, "1")
+		second := r.publish(b, "1")
+		c := r.do(proto, r.request(both))
+		c.next()
+		end := r.publishEnd(a)
+		c.expectEnd(a, end+"~"+second+"~"+names)
+		last := r.publish(b, "goes on")
+		if e := c.next(); e.Data != "goes on" || e.ID != end+"~"+last+"~"+names {
+			t.Errorf("got %+v", e)
+		}
+		// One that goes on after its end is told again when it ends again.
+		r.publish(a, "reopened")
+		c.expect("reopened")
+		end = r.publishEnd(a, "data", "again")
+		c.expect("again")
+		c.expectEnd(a, end+"~"+last+"~"+names)
+		// A client that comes now is told of the one that has ended.
+		late := r.do(proto, r.request(both))
+		late.next()
+		late.expectEnd(a, end+"~"+last+"~"+names)
+		endB := r.publishEnd(b)
+		for _, c := range []*client{c, late} {
+			c.expectEnd(b, end+"~"+endB+"~"+names)
+			c.end()
+		}
+		checkEnded(t, r, proto, both, "Last-Event-ID", end+"~"+endB+"~"+names)
+	}
+}
+
+// TestEndOfUnknownPosition tells a client whose position is not understood of that
+// before it tells of the end.
+func TestEndOfUnknownPosition(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	end := r.publishEnd("a", "data", "x")
+	c := r.do(http11, r.request("channel=a", "Last-Event-ID", "junk"))
+	c.expectGap("a", "", end, "unknown_id")
+	c.next()
+	c.expectEnd("a", end)
+	c.end()
+}
+
+// TestEndedCostsNothing has clients ask again and again for what has ended, which some
+// do for ever: Redis is not asked.
+func TestEndedCostsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	end := r.publishEnd("a", "data", "x")
+	checkEnded(t, r, http11, "channel=a", "Last-Event-ID", end)
+	reads := r.redis.Commandstats()["xinfo|stream"] + r.redis.Commandstats()["xrange"] + r.redis.Commandstats()["xrevrange"]
+	for range 50 {
+		checkEnded(t, r, http11, "channel=a", "Last-Event-ID", end)
+	}
+	if n := r.redis.Commandstats()["xinfo|stream"] + r.redis.Commandstats()["xrange"] + r.redis.Commandstats()["xrevrange"] - reads; n > 5 {
+		t.Errorf("%d reads of Redis for 50 answers", n)
+	}
+}
+
+// TestLatest publishes a burst to a stream that keeps one entry: every client ends
+// with the newest, without a gap. Who comes back gets it if it has not got it.
+func TestLatest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, small)
+	first := r.publish("a", "before")
+	var clients []*client
+	for _, proto := range []string{http11, h2c} {
+		clients = append(clients, r.do(proto, r.request("channel=a&deliver=latest")),
+			r.do(proto, r.request("channel=a&deliver=latest&envelope=json")), r.do(proto, r.request("channel=a&channel=b&deliver=latest")))
+	}
+	for _, c := range clients {
+		c.next()
+	}
+	pipe := r.redis.Client().Pipeline()
+	const n = 10_000
+	for i := range n {
+		pipe.Do(context.Background(), "XADD", "sse:a", "MAXLEN", 1, "*", "data", fmt.Sprint("value ", i))
+	}
+	if _, err := pipe.Exec(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	newest := fmt.Sprint("value ", n-1)
+	for _, c := range clients {
+		for e := c.next(); !strings.Contains(e.Data, newest); e = c.next() {
+			if e.Name != "message" {
+				t.Fatalf("got %+v", e)
+			}
+		}
+		c.nothingElse()
+	}
+	if gaps := r.value("gaps_total"); gaps != 0 {
+		t.Errorf("%v gaps", gaps)
+	}
+	back := r.subscribe("channel=a&deliver=latest", "Last-Event-ID", first)
+	back.expect(newest)
+	back.nothingElse()
+	r.subscribe("channel=a&deliver=latest", "Last-Event-ID", back.last().ID).nothingElse()
+	current := r.subscribe("channel=a&deliver=latest&replay=all")
+	current.expect(newest)
+}
+
+// TestHeartbeatEvents gives clients that ask for it heartbeats that they can see.
+func TestHeartbeatEvents(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, func(s *setup) { s.gateway.Heartbeat = 100 * time.Millisecond })
+	for _, proto := range []string{http10, http11, h2c} {
+		c := r.do(proto, r.request("channel=a&heartbeat=event"))
+		c.next()
+		for range 3 {
+			e := c.next()
+			var at time.Time
+			var err error
+			if text, ok := strings.CutPrefix(e.Data, `{"time":"`); ok {
+				at, err = time.Parse(time.RFC3339, strings.TrimSuffix(text, `"}`))
+			}
+			if e.Name != "gateway.ping" || e.ID != c.firstID() || err != nil || time.Since(at).Abs() > patience {
+				t.Errorf("%s: got %+v, %v", proto, e, err)
+			}
+		}
+		if n := c.heartbeats(); n > 0 {
+			t.Errorf("%s: %d comments besides", proto, n)
+		}
+	}
+}
+
+// firstID returns the id of the first event.
+func (c *client) firstID() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.parser.Events[0].ID
+}
