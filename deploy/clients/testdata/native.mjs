@@ -1,0 +1,4 @@
+// The browser's own EventSource.
+export function native(url, message) {
+  new EventSource(url).onmessage = (e) => message(e.data);
+}
