@@ -1,0 +1,182 @@
+package eventlog
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+)
+
+func testMetrics() *metrics.Store {
+	return &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store
+}
+
+// naiveBudget has the sizes of the entries of logs, from the least to the most
+// recently used log.
+type naiveBudget struct {
+	order []*Log
+	sizes map[*Log][]int
+}
+
+func (n *naiveBudget) use(l *Log) {
+	n.order = append(slices.DeleteFunc(n.order, func(o *Log) bool { return o == l }), l)
+}
+
+func (n *naiveBudget) append(l *Log, size, maxEvents, maxBytes int) {
+	n.use(l)
+	n.sizes[l] = append(slices.Clone(n.sizes[l]), size)
+	n.sizes[l] = n.sizes[l][max(0, len(n.sizes[l])-maxEvents):]
+	for i := 0; n.sum() > maxBytes; {
+		if s := n.sizes[n.order[i]]; len(s) > 0 {
+			n.sizes[n.order[i]] = s[(len(s)+1)/2:]
+		} else {
+			i++
+		}
+	}
+}
+
+func (n *naiveBudget) sum() (sum int) {
+	for _, sizes := range n.sizes {
+		for _, s := range sizes {
+			sum += s
+		}
+	}
+	return sum
+}
+
+// TestBudgetModel keeps the sum over random logs below the budget, and takes
+// from those that were not used for longest.
+func TestBudgetModel(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		b := NewBudget(20_000, testMetrics())
+		var logs []*Log
+		m := &naiveBudget{sizes: map[*Log][]int{}}
+		for range 10 {
+			logs = append(logs, newLog(ID{}))
+		}
+		for step := range 400 {
+			l := logs[rng.IntN(len(logs))]
+			switch rng.IntN(10) {
+			case 0:
+				listed := l.element != nil
+				if b.Touch(l); listed {
+					m.use(l)
+				} else if l.element != nil {
+					t.Fatalf("seed %d step %d: a log without entries is in the list", seed, step)
+				}
+			case 1:
+				forget(b, l)
+				m.order = slices.DeleteFunc(m.order, func(o *Log) bool { return o == l })
+				delete(m.sizes, l)
+				logs[slices.Index(logs, l)] = newLog(ID{})
+			default:
+				e := testEntry(l.View().Head().Next(), rng.IntN(6000))
+				b.Account(l, add(l, 50, e))
+				m.append(l, e.size(), 50, b.maxBytes)
+			}
+			checkBudget(t, b, logs, m, fmt.Sprintf("seed %d step %d", seed, step))
+		}
+	}
+}
+
+func forget(b *Budget, l *Log) {
+	b.Forget(l, l.Close())
+	b.Account(l, Change{Events: 1}) // as an append that was under way
+	b.Account(l, Change{Events: -1})
+}
+
+func checkBudget(t *testing.T, b *Budget, logs []*Log, m *naiveBudget, when string) {
+	t.Helper()
+	bytes, events := 0, 0
+	for _, l := range logs {
+		bytes += l.Bytes()
+		events += l.View().Len()
+		if got := l.View().Len(); got != len(m.sizes[l]) {
+			t.Fatalf("%s: a log has %d entries, want %d", when, got, len(m.sizes[l]))
+		}
+	}
+	if b.bytes != bytes || b.events != events || b.bytes > b.maxBytes {
+		t.Fatalf("%s: the budget says %d bytes, %d events; they are %d and %d of %d", when, b.bytes, b.events, bytes, events, b.maxBytes)
+	}
+	var listed []*Log
+	for e := b.logs.Back(); e != nil; e = e.Prev() {
+		listed = append(listed, e.Value.(*Log))
+	}
+	// Those that have been emptied may have left the list.
+	want := slices.DeleteFunc(slices.Clone(m.order), func(l *Log) bool { return l.element == nil })
+	if !slices.Equal(listed, want) {
+		t.Fatalf("%s: the list is %p, want %p", when, listed, want)
+	}
+}
+
+// TestBudgetKeepsWhoIsUsed gives a log an entry just after it was found empty.
+func TestBudgetKeepsWhoIsUsed(t *testing.T) {
+	t.Parallel()
+	b := NewBudget(1000, testMetrics())
+	l := newLog(ID{})
+	grow := func() { b.Account(l, add(l, 50, testEntry(l.View().Head().Next(), 100))) }
+	grow()
+	b.took(l, l.Shrink())
+	nothing := l.Shrink()
+	grow()
+	if b.took(l, nothing); b.logs.Back().Value != l {
+		t.Error("a log with an entry is not in the list")
+	}
+	b.took(l, l.Shrink())
+	if b.took(l, l.Shrink()); b.logs.Len() != 0 || b.bytes != 0 {
+		t.Errorf("a log without any is in the list, with %d bytes", b.bytes)
+	}
+}
+
+// TestBudgetPassesOverClosedLogs has a log closed that is over the budget, and not
+// forgotten yet: accounting goes on with the others, and ends.
+func TestBudgetPassesOverClosedLogs(t *testing.T) {
+	t.Parallel()
+	b := NewBudget(1000, testMetrics())
+	closed, l := newLog(ID{}), newLog(ID{})
+	b.Account(closed, add(closed, 9, testEntry(at(1), 700)))
+	c := closed.Close()
+	b.Account(l, add(l, 9, testEntry(at(1), 700)))
+	if l.View().Len() != 0 || b.bytes != 700+entryOverhead {
+		t.Errorf("%d bytes, the open log has %d entries", b.bytes, l.View().Len())
+	}
+	if b.Forget(closed, c); b.bytes != 0 || b.events != 0 || closed.element != nil {
+		t.Errorf("%d bytes and %d events are left", b.bytes, b.events)
+	}
+	if b.Share() != 250 {
+		t.Errorf("the share is %d", b.Share())
+	}
+}
+
+func TestBudgetReports(t *testing.T) {
+	t.Parallel()
+	m := testMetrics()
+	b, l, other := NewBudget(1000, m), newLog(ID{}), newLog(ID{})
+	b.Account(l, add(l, 1, entries(1, 2, 3)...))
+	b.Account(l, add(l, 9, testEntry(at(4), 700)))
+	b.Account(other, add(other, 9, testEntry(at(1), 700)))
+	for name, c := range map[string]struct {
+		metric prometheus.Metric
+		want   float64
+	}{
+		"bytes":                   {m.WindowBytes, 700 + entryOverhead},
+		"events":                  {m.WindowEvents, 1},
+		"evictions for maxEvents": {m.WindowEvictions.WithLabelValues("events"), 2},
+		"evictions for memory":    {m.WindowEvictions.WithLabelValues("memory"), 2},
+	} {
+		var d dto.Metric
+		if err := c.metric.Write(&d); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.GetCounter().GetValue() + d.GetGauge().GetValue(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,182 @@
+package eventlog
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"testing"
+	"unsafe"
+	"weak"
+
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+)
+
+// TestLogModel does random things to a log and to a naive one, and keeps old
+// views to see that they stay as they were.
+func TestLogModel(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		l := newLog(at(100))
+		m := &naiveLog{known: redisstream.Known{Head: at(100)}, floor: at(100), size: map[ID]int{}}
+		var views []*View
+		var ids [][]ID
+		for step := range 150 {
+			before, memory := len(m.ids), l.Bytes()
+			c := randomChange(rng, l, m)
+			v := l.View()
+			if v.Floor() != m.floor || v.Head() != m.head() || v.Epoch() != m.epoch || v.Gone() != m.known.Gone ||
+				v.Len() != len(m.ids) || !slices.Equal(idsOf(v.entries), m.ids) || l.bytes != m.bytes() {
+				t.Fatalf("seed %d step %d: (%s,%s] epoch %d %v, %d bytes; want (%s,%s] epoch %d %v, %d bytes", seed, step,
+					v.Floor(), v.Head(), v.Epoch(), idsOf(v.entries), l.bytes, m.floor, m.head(), m.epoch, m.ids, m.bytes())
+			}
+			if l.Known() != m.known || l.Mark() != (Mark{m.known, m.epoch}) {
+				t.Fatalf("seed %d step %d: known is %+v, want %+v", seed, step, l.Known(), m.known)
+			}
+			if c.Events != len(m.ids)-before || c.Bytes != l.Bytes()-memory {
+				t.Fatalf("seed %d step %d: change %+v, want %d events, %d bytes", seed, step, c, len(m.ids)-before, l.Bytes()-memory)
+			}
+			pos := at(rng.Uint64N(m.head().Ms + 3))
+			if !pos.Less(v.Floor()) && !slices.Equal(idsOf(v.after(pos)), m.after(pos)) {
+				t.Fatalf("seed %d step %d: after(%s) = %v of %v", seed, step, pos, idsOf(v.after(pos)), m.ids)
+			}
+			if got, want := v.Has(pos), pos == m.floor || slices.Contains(m.ids, pos); got != want {
+				t.Fatalf("seed %d step %d: Has(%s) = %v of %s, %v", seed, step, pos, got, m.floor, m.ids)
+			}
+			checkBeforeLast(t, v, m, rng.IntN(25))
+			if l.garbage > max(maxGarbage, l.bytes/2) {
+				t.Fatalf("seed %d step %d: %d bytes of evicted entries are kept, of %d", seed, step, l.garbage, l.bytes)
+			}
+			checkResumed(t, v, m, pos, rng.Uint32N(m.epoch+1))
+			views, ids = append(views, v), append(ids, slices.Clone(m.ids))
+		}
+		for i, v := range views {
+			if !slices.Equal(idsOf(v.entries), ids[i]) {
+				t.Fatalf("seed %d: the view of step %d has become %v, was %v", seed, i, idsOf(v.entries), ids[i])
+			}
+		}
+	}
+}
+
+func checkBeforeLast(t *testing.T, v *View, m *naiveLog, n int) {
+	t.Helper()
+	pos, ok := v.BeforeLast(n)
+	switch {
+	case n == 0 && (!ok || pos != m.head()), n > 0 && ok != (n < len(m.ids)), n > 0 && ok && len(m.after(pos)) != n:
+		t.Fatalf("BeforeLast(%d) = %s, %v of %v", n, pos, ok, m.ids)
+	}
+}
+
+// checkResumed checks the rule for a cursor of an earlier epoch, and that what
+// it is told is never less than what happened.
+func checkResumed(t *testing.T, v *View, m *naiveLog, pos ID, epoch uint32) {
+	t.Helper()
+	to, missed := v.resumed(pos, epoch)
+	if wantTo, want := m.resumed(pos, epoch); to != wantTo || missed != want {
+		t.Fatalf("resumed(%s, %d) = %s, %v, want %s, %v of %v", pos, epoch, to, missed, wantTo, want, m.resets)
+	}
+	// The stream has nothing up to ended.
+	if exactTo, exact := m.exact(pos, epoch); exactTo.Less(to) && m.ended().Less(to) || exact && !missed {
+		t.Fatalf("resumed(%s, %d) = %s, %v, but what happened is %s, %v by %v", pos, epoch, to, missed, exactTo, exact, m.resets)
+	}
+}
+
+// TestLogHolds compares the accounted memory with the entries that the garbage
+// collector cannot free.
+func TestLogHolds(t *testing.T) {
+	b := NewBudget(1<<30, testMetrics())
+	l := newLog(ID{})
+	var frames []weak.Pointer[byte]
+	for n := range 3000 {
+		e := testEntry(l.View().Head().Next(), 150)
+		frames = append(frames, weak.Make(unsafe.SliceData(e.Frame)))
+		b.Account(l, add(l, 256, e))
+		if n%100 != 0 {
+			continue
+		}
+		runtime.GC()
+		alive := 0
+		for _, f := range frames {
+			if f.Value() != nil {
+				alive += e.size()
+			}
+		}
+		if alive != b.bytes {
+			t.Fatalf("after %d entries %d bytes are held, and %d accounted", n+1, alive, b.bytes)
+		}
+	}
+	if l.garbage == 0 {
+		t.Error("nothing was evicted that is not free yet: not the case that was meant")
+	}
+	if b.Forget(l, l.Close()); b.bytes != 0 || b.events != 0 {
+		t.Errorf("%d bytes and %d events are left of it", b.bytes, b.events)
+	}
+}
+
+// TestStaleMarkChangesNothing makes each change after another one that its read
+// did not know of, and after Close.
+func TestStaleMarkChangesNothing(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]func(*Log){
+		"an append":   func(l *Log) { add(l, 9, testEntry(at(12), 1)) },
+		"a reset":     func(l *Log) { l.Reset(l.Mark(), at(11), redisstream.Known{}) }, // the head stays
+		"a vanishing": func(l *Log) { l.Vanish(l.Mark()) },
+		"Close":       func(l *Log) { l.Close() },
+	} {
+		for what, change := range map[string]func(*Log, Mark) (Change, bool){
+			"Append": func(l *Log, m Mark) (Change, bool) { return l.Append(m, entries(20), m.Known, 9) },
+			"known":  func(l *Log, m Mark) (Change, bool) { return l.Append(m, nil, redisstream.Known{Added: 99}, 9) },
+			"Reset":  func(l *Log, m Mark) (Change, bool) { return l.Reset(m, at(11), m.Known) },
+			"Vanish": func(l *Log, m Mark) (Change, bool) { return l.Vanish(m) },
+		} {
+			l := newLog(at(10))
+			add(l, 9, testEntry(at(11), 1))
+			m := l.Mark()
+			before(l)
+			v := l.View()
+			if c, ok := change(l, m); ok || c != (Change{}) || l.View() != v {
+				t.Errorf("%s after %s: %+v, %v", what, name, c, ok)
+			}
+		}
+	}
+}
+
+// TestKnownIsReplacedWithoutEntries keeps the mark of a read good: nothing that
+// it compares has changed.
+func TestKnownIsReplacedWithoutEntries(t *testing.T) {
+	t.Parallel()
+	l := newLog(at(10))
+	m := l.Mark()
+	if c, ok := l.Append(m, nil, redisstream.Known{Head: at(99), Added: 7, HeadExists: true}, 9); !ok || c != (Change{}) {
+		t.Fatalf("%+v, %v", c, ok)
+	}
+	if want := (redisstream.Known{Head: at(10), Added: 7, HeadExists: true}); l.Known() != want {
+		t.Errorf("known is %+v, want %+v", l.Known(), want)
+	}
+	if _, ok := l.Append(m, entries(11), m.Known, 9); !ok || l.View().Head() != at(11) {
+		t.Error("a mark with the same head and epoch is refused")
+	}
+}
+
+func TestClosedLogTakesNothing(t *testing.T) {
+	t.Parallel()
+	l := newLog(at(10))
+	add(l, 5, entries(11)...)
+	c := l.Now()
+	if got, want := l.Close(), (Change{Events: -1, Bytes: -10 - entryOverhead}); got != want {
+		t.Errorf("Close: %+v, want %+v", got, want)
+	}
+	if c := l.Close(); c != (Change{}) {
+		t.Errorf("the second Close: %+v", c)
+	}
+	if c := l.Shrink(); c != (Change{}) {
+		t.Errorf("Shrink: %+v", c)
+	}
+	if c := l.Prepend(0, &Page{Resumed: at(8), UpTo: at(11), Entries: entries(9, 11)}, 5, 1<<20); c != (Change{}) {
+		t.Errorf("Prepend: %+v", c)
+	}
+	c.Rewind(at(10))
+	if b, _ := l.Next(&c, 100); len(b.Entries) != 1 {
+		t.Errorf("a cursor finds %+v", b)
+	}
+}

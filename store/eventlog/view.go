@@ -1,0 +1,239 @@
+package eventlog
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+)
+
+// View is the content of a Log at one moment. It is immutable, so any number of
+// cursors read it without a lock.
+//
+// Invariant: every entry of the stream in (floor, head] that existed when it
+// was read is in entries, once, in ascending order.
+type View struct {
+	known   redisstream.Known // known.Head is the head, inclusive
+	floor   redisstream.ID    // exclusive
+	epoch   uint32            // how often the stream was reset or vanished
+	entries []Entry
+	last    reset          // what began this epoch; meaningless in epoch 0
+	lowest  redisstream.ID // the lowest last.to of all epochs
+	// vanishedAt is the head of a stream that vanished, and after which this one
+	// began; 0-0 if there is none.
+	vanishedAt redisstream.ID
+	// final tells that the channel ends with the entry at the head. It outlives
+	// the entry: neither retention nor the end of the whole stream reopens the
+	// channel. Only an entry that follows does.
+	final bool
+}
+
+// reset is the event that ended one epoch of a log and began the next.
+type reset struct {
+	to   redisstream.ID // up to here the old and the new stream agree; if gone, the head
+	lost bool           // the old stream had entries after to
+	gone bool           // the stream vanished: the new one, if any, begins after to
+}
+
+// Head returns the newest position of the log.
+func (v *View) Head() redisstream.ID { return v.known.Head }
+
+// Floor returns the position after which the log has every entry.
+func (v *View) Floor() redisstream.ID { return v.floor }
+
+// Epoch returns a number that changes whenever the stream is reset or vanishes.
+func (v *View) Epoch() uint32 { return v.epoch }
+
+// Gone reports that the stream does not exist.
+func (v *View) Gone() bool { return v.known.Gone }
+
+// Len returns the number of entries.
+func (v *View) Len() int { return len(v.entries) }
+
+// Has reports whether the log has an entry with the id, or has its floor there.
+func (v *View) Has(id redisstream.ID) bool {
+	n := v.upTo(id)
+	return id == v.floor || n > 0 && v.entries[n-1].ID == id
+}
+
+// BeforeLast returns the position before the newest n entries. ok is false if
+// the log does not reach back that far.
+func (v *View) BeforeLast(n int) (pos redisstream.ID, ok bool) {
+	switch {
+	case n <= 0:
+		return v.Head(), true
+	case n < len(v.entries):
+		return v.entries[len(v.entries)-n-1].ID, true
+	}
+	return redisstream.ID{}, false
+}
+
+// Knows reports whether the stream may have had an entry at a client's
+// position. It had none beyond the head. Before the log's first entry there may
+// have been another stream, which somebody deleted.
+func (v *View) Knows(pos redisstream.ID) bool {
+	switch {
+	case v.Head().Less(pos):
+		return false
+	case pos == v.Head() || pos == v.floor || !pos.NamesEntry() || v.isVanishedAt(pos):
+		return true
+	}
+	return len(v.entries) > 0 && v.entries[0].mayFollow(pos)
+}
+
+// Covers reports whether the log has what follows a client's position, and
+// that is not nothing. If not, history has to be read.
+func (v *View) Covers(pos redisstream.ID) bool {
+	return !pos.Less(v.floor) && pos.Less(v.Head()) && v.Knows(pos)
+}
+
+// upTo returns the number of entries up to and including pos.
+func (v *View) upTo(pos redisstream.ID) int {
+	return sort.Search(len(v.entries), func(i int) bool { return pos.Less(v.entries[i].ID) })
+}
+
+// after returns the entries after pos, which must not be before the floor.
+func (v *View) after(pos redisstream.ID) []Entry {
+	es := v.entries
+	// Most cursors are at the head or one entry behind it.
+	if n := len(es); n == 0 || !pos.Less(es[n-1].ID) {
+		return nil
+	} else if n == 1 || !pos.Less(es[n-2].ID) {
+		return es[n-1:]
+	}
+	return es[v.upTo(pos):]
+}
+
+// hasAfter reports whether the stream had entries after pos. What was before
+// the floor is not known any more; the floor itself counts as an entry, which it
+// mostly is.
+func (v *View) hasAfter(pos redisstream.ID) bool {
+	n := len(v.entries)
+	return pos.Less(v.floor) || n > 0 && pos.Less(v.entries[n-1].ID)
+}
+
+// isVanishedAt reports whether pos is the end of a stream that vanished before this
+// one began: who stands there has all of it, and misses nothing by going on with
+// this one.
+func (v *View) isVanishedAt(pos redisstream.ID) bool { return !pos.IsZero() && pos == v.vanishedAt }
+
+// resumed returns where a cursor at pos goes on that was last in the given
+// epoch, and whether it may have missed something. The package documentation
+// has the rule.
+func (v *View) resumed(pos redisstream.ID, epoch uint32) (to redisstream.ID, missed bool) {
+	switch {
+	case epoch == v.epoch:
+		return pos, false
+	case epoch+1 != v.epoch:
+		if to = redisstream.Min(pos, v.lowest); to.Less(v.vanishedAt) {
+			to = v.vanishedAt // the stream has nothing up to there
+		}
+		return to, true
+	case v.last.gone:
+		return v.last.to, pos != v.last.to
+	}
+	return redisstream.Min(pos, v.last.to), v.last.lost || v.last.to.Less(pos)
+}
+
+// epochAt returns the epoch that a client's position belongs to: the previous
+// one if the stream of the current epoch cannot have had an entry there.
+func (v *View) epochAt(pos redisstream.ID) uint32 {
+	switch to := v.last.to; {
+	case v.epoch == 0 || !pos.NamesEntry():
+		return v.epoch
+	case v.last.gone && pos.Less(to):
+		return v.epoch - 1
+	case to.Less(v.floor) || !to.Less(pos):
+		return v.epoch // the first entry after to is not known, or pos is in both streams
+	}
+	if next := v.after(v.last.to); len(next) == 0 || next[0].mayFollow(pos) {
+		return v.epoch
+	}
+	return v.epoch - 1
+}
+
+// appendEntries returns the view with entries after its head.
+func (v *View) appendEntries(entries []Entry, known redisstream.Known) *View {
+	next := *v
+	next.known = known
+	next.known.Head = v.Head()
+	if n := len(entries); n > 0 {
+		next.known.Head, next.known.Gone, next.final = entries[n-1].ID, false, entries[n-1].End
+		// This writes beyond the length of v.entries, which no reader of v sees.
+		next.entries = append(v.entries, entries...)
+	}
+	return &next
+}
+
+// replaced returns the view of a stream that agrees with this one up to a
+// position.
+func (v *View) replaced(to redisstream.ID, known redisstream.Known) *View {
+	known.Head = to
+	n := v.upTo(to)
+	next := &View{
+		known: known, floor: redisstream.Min(v.floor, to), epoch: v.epoch + 1,
+		entries: slices.Clone(v.entries[:n]),
+		final:   n > 0 && v.entries[n-1].End && v.entries[n-1].ID == to,
+		last:    reset{to: to, lost: v.hasAfter(to)},
+		lowest:  redisstream.Min(v.lowest, to),
+	}
+	if v.vanishedAt.Less(to) {
+		next.vanishedAt = v.vanishedAt
+	}
+	return next
+}
+
+// vanished returns the view of a stream that does not exist any more. Its floor
+// is 0-0: the view has everything of a stream that has nothing.
+func (v *View) vanished() *View {
+	return &View{
+		known: redisstream.Known{Head: v.Head(), Gone: true, Counts: v.known.Counts},
+		epoch: v.epoch + 1, final: v.final,
+		last: reset{to: v.Head(), gone: true}, lowest: redisstream.Min(v.lowest, v.Head()), vanishedAt: v.Head(),
+	}
+}
+
+// prepended returns the view with older entries of a page in front of its own:
+// at most maxEvents and maxBytes of them. It returns v itself unless the page
+// reaches the floor, and agrees with the view about what follows the floor.
+func (v *View) prepended(p *Page, maxEvents, maxBytes int) *View {
+	if p.UpTo.Less(v.floor) || !p.Resumed.Less(v.floor) {
+		return v
+	}
+	end := sort.Search(len(p.Entries), func(i int) bool { return v.floor.Less(p.Entries[i].ID) })
+	if end < len(p.Entries) {
+		id := p.Entries[end].ID
+		if len(v.entries) == 0 && !v.Head().Less(id) || len(v.entries) > 0 && id != v.entries[0].ID {
+			return v // another stream under the same name, which the tail has yet to see
+		}
+	}
+	start := end
+	for size := 0; start > 0 && end-start < maxEvents; start-- {
+		if size += p.Entries[start-1].size(); size > maxBytes {
+			break
+		}
+	}
+	next := *v
+	if next.floor = p.Resumed; start > 0 {
+		next.floor = p.Entries[start-1].ID
+	}
+	if start == end && next.floor == v.floor {
+		return v
+	}
+	next.entries = slices.Concat(p.Entries[start:end], v.entries)
+	return &next
+}
+
+// sizeOf returns the memory of entries, in bytes.
+func sizeOf(entries []Entry) (bytes int) {
+	for i := range entries {
+		bytes += entries[i].size()
+	}
+	return bytes
+}
+
+// newView returns the view of a stream that is read from its newest entry on.
+// final tells that the channel ends with that entry.
+func newView(known redisstream.Known, final bool) *View {
+	return &View{known: known, floor: known.Head, lowest: redisstream.MaxID, final: final}
+}
