@@ -1,0 +1,135 @@
+package goredis
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+	"github.com/sse-gateway/sse-gateway/store/resp"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m, 4) }
+
+// client returns a client like that for reads of history.
+func client(t *testing.T, srv *redistest.Server) *redis.Client {
+	c := redis.NewClient(&redis.Options{Addr: srv.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: 1, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// entries is a reader that keeps all fields, and what it has read.
+func entries(got *[]string) *redisstream.EntryReader {
+	return &redisstream.EntryReader{
+		Limits: &redisstream.Limits{EntryBytes: 1 << 20, ReplyBytes: 1 << 20, WireBytes: 1 << 20},
+		Each:   func(e redisstream.Entry) { *got = append(*got, fmt.Sprintf("%s %q", e.ID, e.Fields)) },
+	}
+}
+
+func xrange(key string, sink redisstream.ReplySink) redisstream.Command {
+	return redisstream.Command{Args: []string{"XRANGE", key, "-", "+"}, Sink: sink}
+}
+
+func xinfo(key string, sink redisstream.ReplySink) redisstream.Command {
+	return redisstream.Command{Args: []string{"XINFO", "STREAM", key}, Sink: sink}
+}
+
+// Fields come in their order, repeated names included, and values of any bytes
+// and any size.
+func TestPipeline(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	long := strings.Repeat("x\r\n$5\r\n", 20_000)
+	srv.Do("XADD", "sse:a", "1-1", "b", "1", "a", "2", "b", "", "a", long)
+	var got []string
+	var info redisstream.InfoReader
+	reader := entries(&got)
+	if err := (Querier{client(t, srv)}).Pipeline(t.Context(), "sse:a", xinfo("sse:a", &info), xrange("sse:a", reader)); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("1-1 %q", []string{"b", "1", "a", "2", "b", "", "a", long})
+	if stream, err := info.Info(); err != nil || stream.Length != 1 || !slices.Equal(got, []string{want}) || reader.Err() != nil {
+		t.Errorf("%+v, %v; %d entries, %v", stream, err, len(got), reader.Err())
+	}
+}
+
+// An error reply goes to the Sink of its command, and the client can be used
+// further.
+func TestPipelineErrors(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	srv.Do("SET", "sse:s", "x")
+	srv.XAdd("sse:a", "d", "x")
+	q := Querier{client(t, srv)}
+	var got []string
+	wrong, right := entries(&got), entries(&got)
+	if err := q.Pipeline(t.Context(), "sse:s", xrange("sse:s", wrong), xrange("sse:a", right)); err != nil && !resp.IsWrongType(err) {
+		t.Errorf("the pipeline: %v", err)
+	}
+	if !resp.IsWrongType(wrong.Err()) || right.Err() != nil || len(got) != 1 {
+		t.Errorf("%v, %v, %d entries", wrong.Err(), right.Err(), len(got))
+	}
+	wrong = entries(&got)
+	if err := q.Transaction(t.Context(), "sse:s", xrange("sse:s", wrong)); err != nil && !resp.IsWrongType(err) || !resp.IsWrongType(wrong.Err()) {
+		t.Errorf("the transaction: %v, %v", err, wrong.Err())
+	}
+	got = nil
+	if err := q.Transaction(t.Context(), "sse:a", xrange("sse:a", entries(&got))); err != nil || len(got) != 1 {
+		t.Errorf("the next one: %v, %d entries", err, len(got))
+	}
+}
+
+// Why Redis has not carried out a transaction is told, not only that: without
+// memory the reads are done one by one.
+func TestTransactionWithoutMemory(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	srv.XAdd("sse:a", "d", "x")
+	srv.Do("CONFIG", "SET", "maxmemory", "1")
+	q := Querier{client(t, srv)}
+	var got []string
+	if err := q.Transaction(t.Context(), "sse:a", xrange("sse:a", entries(&got))); !resp.IsOutOfMemory(err) {
+		t.Errorf("the transaction: %v", err)
+	}
+	args := xrange("sse:a", nil).Args
+	info, _, err := redisstream.ReadSnapshot(t.Context(), q, "sse:a", args, func() *redisstream.EntryReader { got = nil; return entries(&got) })
+	if err != nil || info.Length != 1 || len(got) != 1 {
+		t.Errorf("the snapshot: %+v, %v, %d entries", info, err, len(got))
+	}
+}
+
+// A reply that is not of the expected form, and a connection that ends, are
+// errors.
+func TestNonsense(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		reply    string
+		protocol bool
+	}{
+		"a number for the entries":     {":1\r\n", true},
+		"an entry without an id":       {"*1\r\n*2\r\n$1\r\nx\r\n*0\r\n", true},
+		"an entry without fields":      {"*1\r\n*1\r\n$3\r\n1-1\r\n", true},
+		"lists all the way down":       {strings.Repeat("*1\r\n", 20) + ":1\r\n", true},
+		"a connection that ends":       {"", false},
+		"a reply that ends in a value": {"*1\r\n*2\r\n$3\r\n1-", false},
+	} {
+		addr := redistest.ServeCommands(t, func(args []string) (string, bool) {
+			if args[0] == "XRANGE" {
+				return c.reply, !strings.HasSuffix(c.reply, "\r\n")
+			}
+			return "-ERR unknown command\r\n", false // HELLO is not needed
+		})
+		cl := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+		defer cl.Close()
+		var got []string
+		err := Querier{cl}.Pipeline(t.Context(), "sse:a", xrange("sse:a", entries(&got)))
+		if err == nil || c.protocol && !errors.Is(err, resp.ErrProtocol) || len(got) > 0 {
+			t.Errorf("%s: %v, %d entries", name, err, len(got))
+		}
+	}
+}

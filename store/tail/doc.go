@@ -1,0 +1,40 @@
+// Package tail follows streams: a Node is one Redis server with the channels
+// that it serves, and a Source is one of these channels, whose log it keeps up
+// to date.
+//
+// # How an event is noticed
+//
+// A session has one connection to the server. Every read of a key over it arms
+// CLIENT TRACKING for the key, atomically with the read: the next change of the
+// key is pushed to the same connection, once. So the life of an event is: push,
+// XRANGE, reply, log, wakers. One goroutine does all of it.
+//
+// A server without CLIENT TRACKING is polled: every source is read at an
+// interval. The same read is the safety net of a server that has it, at a
+// longer interval, the sweep.
+//
+// # Invariants
+//
+//   - A source whose stream may hold more than its log is in a queue of its
+//     node, or in the read that is under way.
+//   - A source is followed by one node at most. What another one has read
+//     meanwhile is thrown away or, where both read at once, is an append to the
+//     same head, of which the log takes one.
+//   - The log of a source changes only by reads of its node, in the order of the
+//     replies.
+//   - A push about a key comes after the reply that armed it, and before the
+//     reply to any read that sees the change. So what a sweep finds without such
+//     a push was not announced, and counts as a find.
+//   - Every byte that arrives is a sign of life. A server that owes a reply and
+//     sends nothing for replyTimeout has lost its session; one that has shown no
+//     sign of life for StalledAfter is stalled, and its subscribers are told.
+//
+// # Continuity
+//
+// A read begins with the entry at the head of the log. If that entry is in the
+// reply, nothing is missing; see package redisstream. If it is not, the stream
+// and XINFO are read in one transaction, and the log is brought up to date: by
+// the entries, by a gap where retention was faster, or by a reset where the
+// stream is another one. On a replica such a finding waits until the replica is
+// known to have what its master had; see Node.ConfirmGaps.
+package tail

@@ -1,0 +1,261 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/rediserr"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+)
+
+// Config is what all nodes of a store share. All of it is needed but DB.
+type Config struct {
+	KeyPrefix     string
+	WindowEvents  int           // entries that a log keeps
+	MaxEventBytes int           // names and values of an entry; a larger one is a gap
+	PollInterval  time.Duration // between reads of a server without CLIENT TRACKING
+	SweepInterval time.Duration // between safety reads of every channel
+
+	// Dial connects to a server, with TLS if the configuration says so.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Credentials returns whom to authenticate as; called for each session.
+	Credentials func(ctx context.Context) (username, password string, err error)
+	DB          int
+
+	// Encode makes an entry of the log of an entry of the stream, whose fields
+	// are valid during the call only.
+	Encode    func(channel string, e redisstream.Entry) eventlog.Entry
+	EncodeGap func(eventlog.Gap) []byte
+	// OnBatchEnd is called after each batch of reads in which somebody may have
+	// been woken, on the goroutine of the node. No lock is held that a cursor
+	// or a subscription needs. The tail waits for it.
+	OnBatchEnd func()
+
+	Budget  *eventlog.Budget
+	Metrics *metrics.Store
+	Log     *slog.Logger
+}
+
+// Target is the server that a session connects to.
+type Target struct {
+	Addr     string
+	Replica  bool // a gap counts only once ConfirmGaps has confirmed it
+	ReadOnly bool // it is a cluster's replica, which answers only after READONLY
+}
+
+// Server tells a Node where its server is. Its methods are called by the node's
+// goroutines, Watch beside the others; the other methods, one at a time.
+type Server interface {
+	// Locate returns what a new session connects to.
+	Locate(ctx context.Context) (Target, error)
+	// Verify asks over a session's connection whether its server is still the
+	// one to follow. It is called about every second; its error ends the
+	// session.
+	Verify(c Asker) error
+	// Watch runs beside a session, until ctx ends or another server is to be
+	// followed; then it returns ErrSwitchServer, or another error that says why. It may
+	// return nil at once.
+	Watch(ctx context.Context, t Target) error
+	// Changed is told that the node's server may have been replaced, because a
+	// session ended.
+	Changed()
+	// Redirected is told that the server has answered MOVED or ASK for a key;
+	// see Node.TakeRedirected.
+	Redirected(err error)
+}
+
+// ErrSwitchServer ends a session because another server is to be followed. It
+// is no error of Redis.
+var ErrSwitchServer = errors.New("another server is to be followed")
+
+// Asker runs one command with a small reply; see resp.Conn.Do.
+type Asker interface {
+	Do(args ...string) (any, error)
+}
+
+// Node follows the sources of one server: the only one, the master that the
+// sentinels name, or one master of a cluster. It outlives its connections. Its
+// methods may be called concurrently.
+type Node struct {
+	// HistoryReads bounds the reads of history from this server, so that one
+	// that hangs delays no other's.
+	HistoryReads *semaphore.Weighted
+
+	// Fixed at construction.
+	cfg    *Config
+	name   string // for logs: the address, or the name of the master
+	server Server
+	log    *slog.Logger
+
+	// batchLimit is how many streams one batch reads, readBatch at most; owned by
+	// the goroutine of Run.
+	batchLimit int
+
+	live    liveness
+	session atomic.Pointer[session]
+
+	// mu guards the fields below, and those of the sources. Lock order: mu
+	// before Source.mu. Invariant: sources are those whose node this is; see
+	// doc.go for the queues.
+	mu          sync.Mutex
+	sources     map[string]*Source // by key
+	queues      [priorities][]*Source
+	dirtySince  time.Time // when the first source of more than low priority was queued; zero if caught up
+	redirected  []*Source // whose redirect is set
+	failing     []*Source // whose failing is set
+	pendingGaps []*Source // whose gapSince is set; see replicagap.go
+
+	gapFound chan struct{} // capacity 1: pendingGaps has a new one
+}
+
+// NewNode returns a node without sources. Run follows them. historyReads is how
+// many reads of history the server gets at once.
+func NewNode(cfg *Config, name string, server Server, historyReads int) *Node {
+	n := &Node{
+		HistoryReads: semaphore.NewWeighted(int64(historyReads)),
+		cfg:          cfg, name: name, server: server, log: cfg.Log.With("redis", name),
+		batchLimit: readBatch,
+		sources:    make(map[string]*Source), gapFound: make(chan struct{}, 1),
+	}
+	n.live.start()
+	return n
+}
+
+// ServerChanged has the server looked for again.
+func (n *Node) ServerChanged() { n.server.Changed() }
+
+// Misconfigured logs what an operator has to correct.
+func (n *Node) Misconfigured(what string, err error) { n.log.Error(what, "error", err) }
+
+// Name returns the name of the node, for logs.
+func (n *Node) Name() string { return n.name }
+
+// Add has the node follow a source, which no other node follows.
+func (n *Node) Add(s *Source) {
+	n.mu.Lock()
+	n.sources[s.Key] = s
+	s.node.Store(n)
+	n.mu.Unlock()
+	n.enqueue(s, readPlain)
+}
+
+// Remove ends what Add began. It reports whether the node followed the source.
+func (n *Node) Remove(s *Source) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.node.Load() != n {
+		return false
+	}
+	n.dropLocked(s)
+	s.node.Store(nil)
+	return true
+}
+
+// dropLocked forgets a source. The caller holds mu, and sets the source's node.
+func (n *Node) dropLocked(s *Source) {
+	delete(n.sources, s.Key)
+	s.queue, s.failing, s.redirect, s.gapSince = queueState{}, false, notRedirected, time.Time{}
+}
+
+// Sources returns the sources that the node follows.
+func (n *Node) Sources() []*Source {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]*Source, 0, len(n.sources))
+	for _, s := range n.sources {
+		all = append(all, s)
+	}
+	return all
+}
+
+// Move has another node follow a source that this one follows, and compare its
+// log with the stream first. It reports whether this one followed it. Calls of
+// all nodes come one after the other: Move holds the mutexes of both. Without
+// both, a Remove could find no node in between, and the source would stay.
+func (n *Node) Move(s *Source, to *Node) bool {
+	n.mu.Lock()
+	followed := s.node.Load() == n
+	if followed {
+		n.dropLocked(s)
+		to.mu.Lock()
+		to.sources[s.Key] = s
+		s.node.Store(to)
+		to.mu.Unlock()
+	}
+	n.mu.Unlock()
+	if followed {
+		to.enqueue(s, readChecked)
+		s.wake(false) // one of the two may be stalled and the other not
+	}
+	return followed
+}
+
+// wake has the session look at the queues.
+func (n *Node) wake() {
+	if s := n.session.Load(); s != nil {
+		s.conn.Wake()
+	}
+}
+
+const (
+	// The wait before a new session: short at first, because a connection that
+	// was cut is mostly good again at once; then doubled up to the longest. It
+	// is jittered, so that replicas do not come back in step. Nothing is
+	// delivered meanwhile, so it is short again after a session that worked.
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = 2 * time.Second
+)
+
+// Run keeps a session with the server open until ctx ends.
+func (n *Node) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { n.watchStalled(ctx) })
+	backoff := minBackoff
+	for ctx.Err() == nil {
+		worked, err := n.runSession(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, ErrSwitchServer) {
+			n.log.Info("the tail moves to another server", "reason", err)
+			continue // which is there
+		}
+		n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
+		n.live.failed(err)
+		n.server.Changed()
+		if worked {
+			backoff = minBackoff // this is a fault of its own
+		}
+		// That the node is stalled or back is logged when it changes. The
+		// attempts in between are of interest to debugging only.
+		level := slog.LevelDebug
+		if backoff == minBackoff {
+			level = slog.LevelWarn
+		}
+		n.log.Log(ctx, level, "the session with Redis ended", "error", err, "retry", backoff)
+		n.mu.Lock()
+		if n.dirtySince.IsZero() {
+			n.dirtySince = time.Now() // from now on changes go unseen
+		}
+		n.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(backoff/2 + rand.N(backoff)):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// Jitter spreads a period by ±20 %, so that replicas do not act in step.
+func Jitter(d time.Duration) time.Duration { return d - d/5 + rand.N(d*2/5+1) }

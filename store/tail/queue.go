@@ -1,0 +1,186 @@
+package tail
+
+import "time"
+
+// cause is a set of reasons to read a stream.
+type cause uint8
+
+const (
+	readPlain       cause = 1 << iota // it is new, or the last read left some
+	readInvalidated                   // Redis said that the key changed
+	readSwept                         // the safety sweep came by
+	readChecked                       // compare with the stream before going on
+	readConfirmed                     // the gap that was found before is no lag; see ConfirmGaps
+)
+
+// priority is the queue of its node in which a source stands.
+type priority uint8
+
+const (
+	high   priority = iota // it is new, or was changed: subscribers wait for what it has
+	normal                 // it may have been changed, and has subscribers
+	low                    // only a sweep came by, or nobody is subscribed
+	priorities
+)
+
+// queueState is where a source stands in the queues of its node. A source that
+// is promoted stands in two: its place in the lower one is skipped when its
+// turn comes.
+type queueState struct {
+	causes cause
+	in     [priorities]bool
+}
+
+// task is a source to read, and why.
+type task struct {
+	*Source
+	why cause
+}
+
+// enqueue has the source read for the given reasons.
+func (n *Node) enqueue(s *Source, why cause) {
+	p := high
+	if why == readSwept {
+		p = low
+	}
+	n.enqueueAs(p, s, why)
+}
+
+// enqueueAs is enqueue with a certain priority, or the one that the source has
+// if that is higher.
+func (n *Node) enqueueAs(p priority, s *Source, why cause) {
+	n.mu.Lock()
+	followed := s.node.Load() == n
+	if followed { // else it moved, and whoever moved it queued it there
+		n.enqueueLocked(p, s, why)
+	}
+	n.mu.Unlock()
+	if followed {
+		n.wake()
+	}
+}
+
+// enqueueLocked is enqueueAs for a caller that holds mu, whose session looks at
+// the queues afterwards.
+func (n *Node) enqueueLocked(p priority, s *Source, why cause) {
+	s.queue.causes |= why
+	for higher := range p + 1 {
+		if s.queue.in[higher] {
+			return
+		}
+	}
+	s.queue.in[p] = true
+	n.queues[p] = append(n.queues[p], s)
+	if p != low && n.dirtySince.IsZero() {
+		n.dirtySince = time.Now()
+	}
+}
+
+// promote moves a source that has a new subscriber up, if it is to be read.
+func (n *Node) promote(s *Source) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.node.Load() == n && s.queue.in[low] {
+		n.enqueueLocked(normal, s, 0)
+	}
+}
+
+// enqueueAll has every source of the node read.
+func (n *Node) enqueueAll(why cause) {
+	for _, s := range n.Sources() {
+		n.enqueue(s, why)
+	}
+}
+
+// resync has every source of the node compared with its stream. That takes
+// seconds for thousands of them on a busy machine, so those without subscribers
+// come last, and what changes meanwhile comes first.
+func (n *Node) resync() {
+	for _, s := range n.Sources() {
+		p := low
+		if s.Subscribers() > 0 {
+			p = normal
+		}
+		n.enqueueAs(p, s, readChecked)
+	}
+}
+
+const (
+	// readBatch is how many streams one pipeline reads: enough to make round
+	// trips cheap, few enough to see a new invalidation soon.
+	readBatch = 128
+	// lowPriorityShare is the part of a batch, one in so many, that is kept for
+	// lower priorities, so that those are read under any load.
+	lowPriorityShare = 4
+)
+
+// take moves up to limit sources from the queues to dst, those of high priority
+// first.
+func (n *Node) take(dst []task, limit int) []task {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	dst = n.takeFrom(high, dst, limit-max(limit/lowPriorityShare, 1))
+	dst = n.takeFrom(normal, dst, limit)
+	dst = n.takeFrom(low, dst, limit)
+	dst = n.takeFrom(high, dst, limit)
+	if len(dst) == 0 {
+		n.dirtySince = time.Time{} // what was left in the queues was read by way of another one
+	}
+	return dst
+}
+
+// takeFrom fills dst up to limit from one queue.
+func (n *Node) takeFrom(p priority, dst []task, limit int) []task {
+	queue, i := n.queues[p], 0
+	for ; i < len(queue) && len(dst) < limit; i++ {
+		s := queue[i]
+		queue[i] = nil
+		if s.node.Load() != n || !s.queue.in[p] {
+			continue // it moved, or was taken from another queue
+		}
+		dst = append(dst, task{s, s.queue.causes})
+		s.queue = queueState{}
+	}
+	if queue = queue[i:]; len(queue) == 0 {
+		queue = nil
+	}
+	n.queues[p] = queue
+	return dst
+}
+
+// invalidate queues the source of a key that Redis says has changed.
+func (n *Node) invalidate(key []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s := n.sources[string(key)]; s != nil {
+		n.enqueueLocked(high, s, readInvalidated)
+	}
+}
+
+// caughtUp notes that everything taken until then was read.
+func (n *Node) caughtUp(until time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dirtySince = until; len(n.queues[high])+len(n.queues[normal]) == 0 {
+		n.dirtySince = time.Time{}
+	}
+}
+
+// Lag is how long the oldest change has been waiting to be read.
+func (n *Node) Lag(now time.Time) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.dirtySince.IsZero() {
+		return 0
+	}
+	return now.Sub(n.dirtySince)
+}
+
+// invalidateAll queues every source.
+func (n *Node) invalidateAll() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.sources {
+		n.enqueueLocked(high, s, readInvalidated)
+	}
+}

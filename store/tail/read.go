@@ -1,0 +1,277 @@
+package tail
+
+import (
+	"strconv"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/rediserr"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+	"github.com/sse-gateway/sse-gateway/store/resp"
+)
+
+// read is the read of one source that is under way.
+//
+// It begins with the entry at the head of the log, if the stream had that.
+// Finding it again proves, in the same atomic read, that the stream is the one
+// it was and that nothing after the head was trimmed. An XREAD after the head
+// would pass over both in silence.
+type read struct {
+	task
+	mark  eventlog.Mark // of the log when the command was made
+	from  redisstream.ID
+	count int
+
+	entries []eventlog.Entry // of the reply, without the one at the head
+	check   checkReply       // of a read by reconcile
+}
+
+func newRead(t task) read {
+	r := read{task: t, mark: t.Log.Mark(), count: PageEntries(t.Size.Bytes())}
+	if r.from = r.mark.Known.Head.Next(); r.mark.Known.HeadExists {
+		r.includeHead()
+	}
+	return r
+}
+
+// includeHead makes the entry at the head, if there can be one, part of the
+// read.
+func (r *read) includeHead() {
+	if head := r.mark.Known.Head; r.from != head && !head.IsZero() {
+		r.from = head
+		r.count++
+	}
+}
+
+func (r *read) args() []string {
+	return []string{"XRANGE", r.Key, r.from.String(), "+", "COUNT", strconv.Itoa(r.count)}
+}
+
+// anchor is the entry of the reply that is known already; 0-0 if there is none.
+func (r *read) anchor() redisstream.ID {
+	if r.from == r.mark.Known.Head {
+		return r.from
+	}
+	return redisstream.ID{}
+}
+
+// readBatch reads the tails of all tasks in one go.
+func (s *session) readBatch(tasks []task) error {
+	defer s.n.cfg.OnBatchEnd()
+	s.reads, s.checks = s.reads[:0], s.checks[:0]
+	for _, t := range tasks {
+		r := newRead(t)
+		if t.why&readChecked != 0 || t.why&readInvalidated != 0 && !r.mark.Known.HeadExists {
+			// What a plain read finds would have to be reconciled anyway.
+			s.checks = append(s.checks, r)
+			continue
+		}
+		s.conn.Append(r.args()...)
+		s.reads = append(s.reads, r)
+	}
+	s.room = batchBytes
+	if len(s.reads) > 0 {
+		if err := s.conn.Flush(); err != nil {
+			return err
+		}
+	}
+	for i := range s.reads {
+		r := &s.reads[i]
+		r.entries = s.scratch[:0]
+		if err := s.readReply(r); err != nil {
+			return err
+		}
+		if !s.finishRead(r) {
+			s.checks = append(s.checks, *r)
+		}
+		clear(r.entries) // the log has its own copies
+		s.scratch, r.entries = r.entries[:0], nil
+	}
+	return s.reconcileAll(s.checks)
+}
+
+// readReply takes the reply with the entries of one read.
+func (s *session) readReply(r *read) error {
+	s.current = r
+	s.entries.Reset(r.anchor())
+	return s.conn.Reply(s.entries)
+}
+
+// takeEntry encodes an entry of the read that is under way.
+func (s *session) takeEntry(e redisstream.Entry) {
+	s.current.entries = append(s.current.entries, s.n.cfg.Encode(s.current.Channel, e))
+}
+
+// finishRead appends what was read. It returns false if the stream has to be
+// reconciled first.
+func (s *session) finishRead(r *read) bool {
+	reply := s.entries
+	if err := reply.Err(); err != nil {
+		return s.n.failed(r, err)
+	}
+	r.Size.Observe(reply.Seen, reply.Bytes)
+	more, known := reply.Cut || reply.Seen >= r.count, r.mark.Known
+	switch {
+	case more && len(r.entries) == 0:
+		s.n.enqueue(r.Source, r.why) // the others have taken all the room
+		return true
+	case known.HeadExists && !reply.Found:
+		return false // the entry at the head is gone
+	case len(r.entries) == 0 && r.why&readInvalidated != 0:
+		return false // it was changed, and not by XADD
+	case !known.HeadExists && (len(r.entries) > 0 || !known.Head.IsZero()):
+		return false // nothing proves that these follow the head
+	}
+	s.n.commit(r, r.entries, more, nil, s.can.tracking)
+	return true
+}
+
+// failed handles an error reply to the read of one stream. It returns false if
+// the stream has to be reconciled. The error is the trouble of this key, and
+// must not keep the others from being read: whether the whole server has it
+// too, the probe tells.
+func (n *Node) failed(r *read, err error) bool {
+	if resp.IsWrongType(err) {
+		return false
+	}
+	n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
+	if resp.IsMoved(err) || resp.IsAsk(err) {
+		n.redirect(r.Source, err)
+		return true
+	}
+	n.mu.Lock()
+	first := !r.failing && r.node.Load() == n
+	if first {
+		r.failing = true
+		n.failing = append(n.failing, r.Source)
+	}
+	n.mu.Unlock()
+	if first {
+		n.log.Warn("a stream cannot be read", "error", err)
+	}
+	return true
+}
+
+// commit appends entries that follow the head of the read, and keeps the source
+// in the queue if there may be more. snapshot is where the entries come from;
+// nil for a plain read. A source that has moved away is left alone.
+func (n *Node) commit(r *read, entries []eventlog.Entry, more bool, snapshot *redisstream.Snapshot, tracking bool) {
+	if r.node.Load() != n {
+		return
+	}
+	head, events := r.mark.Known.Head, len(entries)
+	if events > 0 {
+		head = entries[events-1].ID
+		if entries[0].Kind == eventlog.KindTrimmed {
+			events--
+		}
+	}
+	known := r.mark.Known.After(head, events, snapshot)
+	if len(entries) > 0 {
+		known.HeadExists = events > 0
+	}
+	change, ok := r.Log.Append(r.mark, entries, known, n.cfg.WindowEvents)
+	if !ok { // somebody else was first, who may have seen less
+		n.enqueue(r.Source, readChecked)
+		return
+	}
+	CountEvents(n.cfg.Metrics, metrics.SourceTail, entries)
+	n.cfg.Budget.Account(r.Log, change)
+	if len(entries) > 0 {
+		r.wake(true)
+	}
+	unannounced := false
+	n.mu.Lock()
+	if r.node.Load() == n {
+		r.failing = false
+		unannounced = r.why == readSwept && tracking && events > 0 && r.queue.causes&readInvalidated == 0
+	}
+	n.mu.Unlock()
+	if unannounced {
+		// Any push about it came before the reply; see doc.go.
+		n.cfg.Metrics.SweepFinds.Add(float64(events))
+		n.log.Warn("the safety sweep found entries that Redis had not announced", "entries", events)
+	}
+	switch {
+	case more:
+		n.enqueue(r.Source, readPlain)
+	case known.Counts && known.Added < 0 && snapshot == nil:
+		n.enqueue(r.Source, readChecked) // which finds out
+	}
+}
+
+// CountEvents counts entries that were read and are used, and the event names
+// that they lost.
+func CountEvents(m *metrics.Store, source string, entries []eventlog.Entry) {
+	events, dropped := 0, 0
+	for i := range entries {
+		if entries[i].Kind != eventlog.KindTrimmed {
+			events++
+		}
+		if entries[i].NameDropped {
+			dropped++
+		}
+	}
+	m.EventsRead.WithLabelValues(source).Add(float64(events))
+	m.EventNamesDropped.Add(float64(dropped))
+}
+
+// redirect says where a node that answered for a key sends those who ask.
+type redirect uint8
+
+const (
+	notRedirected redirect = iota
+	moved                  // to the node that has the slot now
+	asking                 // to the node that the slot is on its way to
+)
+
+// redirect notes that another node has the key of a source.
+func (n *Node) redirect(s *Source, err error) {
+	n.mu.Lock()
+	if s.node.Load() == n {
+		if s.redirect == notRedirected {
+			n.redirected = append(n.redirected, s)
+		}
+		if s.redirect = moved; resp.IsAsk(err) {
+			s.redirect = asking
+		}
+	}
+	n.mu.Unlock()
+	n.server.Redirected(err)
+}
+
+// Redirected is a source whose key another node has.
+type Redirected struct {
+	*Source
+	Ask bool // for the moment only
+}
+
+// TakeRedirected returns the sources that were redirected since it was called
+// last. Recheck has one read again.
+func (n *Node) TakeRedirected() (all []Redirected) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.redirected {
+		if s.node.Load() == n && s.redirect != notRedirected {
+			all = append(all, Redirected{s, s.redirect == asking})
+			s.redirect = notRedirected
+		}
+	}
+	n.redirected = nil
+	return all
+}
+
+// retryFailing has the sources read again that Redis answered with an error.
+func (n *Node) retryFailing() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	still := n.failing[:0]
+	for _, s := range n.failing {
+		if s.node.Load() == n && s.failing {
+			still = append(still, s)
+			n.enqueueLocked(high, s, readChecked)
+		}
+	}
+	clear(n.failing[len(still):])
+	n.failing = still
+}

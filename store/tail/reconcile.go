@@ -1,0 +1,281 @@
+package tail
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/rediserr"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+	"github.com/sse-gateway/sse-gateway/store/resp"
+)
+
+// checkReply is the reply to the transaction by which a source is reconciled.
+type checkReply struct {
+	info     redisstream.Info
+	snapshot redisstream.Snapshot
+	err      error // an error reply to one of its commands
+}
+
+// reconcileAll compares logs with their streams, each with one atomic snapshot,
+// and brings them up to date: by entries, by a gap where retention was faster
+// than the tail, or by a reset where the stream is not the one it was.
+func (s *session) reconcileAll(reads []read) error {
+	if len(reads) == 0 {
+		return nil
+	}
+	for i := range reads {
+		r := &reads[i]
+		r.includeHead()
+		s.conn.Append("MULTI")
+		s.conn.Append("XINFO", "STREAM", r.Key)
+		s.conn.Append(r.args()...)
+		s.conn.Append("EXEC")
+	}
+	if err := s.conn.Flush(); err != nil {
+		return err
+	}
+	// All replies first: the connection has to be free for what may follow.
+	s.room = batchBytes
+	for i := range reads {
+		if err := s.readCheck(&reads[i]); err != nil {
+			return err
+		}
+	}
+	for i := range reads {
+		if err := s.reconcile(context.Background(), connQuerier{s.conn}, &reads[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readCheck takes the replies to one transaction.
+func (s *session) readCheck(r *read) error {
+	var multi, info, entries resp.Status
+	for _, status := range []*resp.Status{&multi, &info, &entries} {
+		if err := s.conn.Reply(status); err != nil {
+			return err
+		}
+	}
+	s.current, r.entries = r, nil
+	s.entries.Reset(r.anchor())
+	exec := redisstream.TransactionReader{Entries: s.entries}
+	if err := s.conn.Reply(&exec); err != nil {
+		return err
+	}
+	// The transaction itself says only that it failed.
+	for _, err := range []error{multi.Err(), info.Err(), entries.Err(), exec.Err()} {
+		if err != nil {
+			r.check.err = err
+			return nil
+		}
+	}
+	info2, err := exec.Info.Info()
+	if err == nil {
+		err = s.entries.Err()
+	}
+	s.takeCheck(r, info2, s.entries, err)
+	return nil
+}
+
+// takeCheck notes what a snapshot has.
+func (s *session) takeCheck(r *read, info redisstream.Info, reply *redisstream.EntryReader, err error) {
+	r.check = checkReply{info: info, err: err}
+	if err != nil {
+		return
+	}
+	r.Size.Observe(reply.Seen, reply.Bytes)
+	r.check.snapshot = redisstream.Snapshot{
+		Info: info, HeadFound: reply.Found, Entries: len(r.entries),
+		More: reply.Cut || reply.Seen >= r.count, TrimsInside: s.can.trimsInside,
+	}
+	if len(r.entries) > 0 {
+		r.check.snapshot.Next = r.entries[0].ID
+	}
+}
+
+// reconcile brings one log up to date by the snapshot of its stream.
+func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read) error {
+	if redisstream.NeedsOptimism(r.check.err) {
+		if err := s.checkAlone(ctx, q, r, redisstream.ReadSnapshotOptimistic); err != nil {
+			return err
+		}
+	} else if info := r.check.info; info.Partial && info.Exists {
+		first, _, err := redisstream.FirstBetween(ctx, q, r.Key, redisstream.ID{}, redisstream.MaxID)
+		if err != nil {
+			return err
+		}
+		r.check.info.First, r.check.snapshot.Info.First = first, first
+	}
+	n, err := s.n, r.check.err
+	if err != nil && n.failed(r, err) {
+		return nil
+	}
+	// A key of another type is as good as gone. The error counts once, however
+	// often the key is read.
+	if was := r.wrongType.Swap(err != nil); err != nil && !was {
+		n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
+	}
+	snapshot := r.check.snapshot
+	if snapshot.More && len(r.entries) == 0 {
+		n.enqueue(r.Source, r.why|readChecked) // the others have taken all the room
+		return nil
+	}
+	outcome, resumed := r.mark.Known.Classify(snapshot)
+	if outcome != redisstream.Continues && s.target.Replica && !n.gapIsConfirmed(r.task) {
+		return nil
+	}
+	switch outcome {
+	case redisstream.Continues:
+		n.clearGap(r.Source)
+		n.commit(r, r.entries, snapshot.More, &snapshot, s.can.tracking)
+	case redisstream.Trimmed:
+		gap := eventlog.Gap{Channel: r.Channel, After: r.mark.Known.Head, Resumed: resumed, Reason: metrics.GapTrimmed}
+		e := eventlog.Entry{ID: resumed, Frame: n.cfg.EncodeGap(gap), Kind: eventlog.KindTrimmed}
+		n.commit(r, append([]eventlog.Entry{e}, r.entries...), snapshot.More, &snapshot, s.can.tracking)
+	case redisstream.Vanished:
+		change, ok := r.Log.Vanish(r.mark)
+		n.changed(r, change, ok)
+	case redisstream.Replaced:
+		return s.reset(ctx, q, r)
+	}
+	return nil
+}
+
+// checkAlone reads the snapshot of one source by itself.
+func (s *session) checkAlone(ctx context.Context, q redisstream.Querier, r *read, readSnapshot snapshotFunc) error {
+	s.room = batchBytes
+	info, reply, err := readSnapshot(ctx, q, r.Key, r.args(), func() *redisstream.EntryReader {
+		s.current, r.entries = r, nil
+		s.entries.Reset(r.anchor())
+		return s.entries
+	})
+	if err != nil && !resp.IsReply(err) {
+		if err == redisstream.ErrConcurrentChange {
+			s.n.enqueue(r.Source, readChecked)
+			r.check = checkReply{err: err}
+			return nil
+		}
+		return err
+	}
+	s.takeCheck(r, info, reply, err)
+	return nil
+}
+
+type snapshotFunc func(context.Context, redisstream.Querier, string, []string, func() *redisstream.EntryReader) (redisstream.Info, *redisstream.EntryReader, error)
+
+// changed books what a reset has done to a log, and wakes the subscribers. ok is
+// false if somebody else was first.
+func (n *Node) changed(r *read, change eventlog.Change, ok bool) {
+	if ok {
+		n.cfg.Budget.Account(r.Log, change)
+		r.wake(true)
+		// The gaps are counted; a flushed database would be a line per channel.
+		n.log.Debug("a stream was deleted, replaced, or failed over to an older copy")
+	}
+	n.enqueue(r.Source, readChecked)
+}
+
+// reset takes the log back to where it and the stream agree.
+func (s *session) reset(ctx context.Context, q redisstream.Querier, r *read) error {
+	to, exists, err := s.lastCommonID(ctx, q, r)
+	if err != nil {
+		return err
+	}
+	if r.node.Load() != s.n {
+		return nil
+	}
+	known := redisstream.Known{Head: to, HeadExists: exists, First: r.check.info.First, Added: -1, Removed: -1, Counts: r.mark.Known.Counts}
+	if to.IsZero() {
+		known.Added = 0
+	}
+	change, ok := r.Log.Reset(r.mark, to, known)
+	s.n.changed(r, change, ok)
+	return nil
+}
+
+// lastCommonID returns the last position that the log and the stream share;
+// exists tells that the stream has an entry there. If the stream is another one
+// altogether that is 0-0, so that all of it is delivered.
+func (s *session) lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redisstream.ID, exists bool, err error) {
+	if r.mark.Known.Gone {
+		return redisstream.ID{}, false, nil // of the stream before this one nothing is left
+	}
+	view, info := r.Log.View(), r.check.info
+	// The two agree up to some entry and differ after it, so the newest entry
+	// that both have is the one.
+	last := redisstream.Min(info.Last, r.mark.Known.Head)
+	count := PageEntries(r.Size.Bytes())
+	for before := last; !before.Less(view.Floor()); {
+		reply := &redisstream.EntryReader{Each: func(e redisstream.Entry) {
+			if !exists && view.Has(e.ID) {
+				to, exists = e.ID, true
+			}
+			before = e.ID.Prev()
+		}}
+		err := q.Pipeline(ctx, r.Key, redisstream.Command{
+			Args: []string{"XREVRANGE", r.Key, before.String(), view.Floor().String(), "COUNT", strconv.Itoa(count)}, Sink: reply,
+		})
+		if err == nil {
+			err = reply.Err()
+		}
+		if err != nil || exists {
+			return to, exists, err
+		}
+		if reply.Seen < count || before.IsZero() {
+			break
+		}
+	}
+	// It is not in the log. A copy of the stream still has the entry that was
+	// the first when it was last looked at; a new stream under the old name has
+	// not, and nothing of it was ever delivered.
+	first := r.mark.Known.First
+	if first.IsZero() || info.Last.Less(first) {
+		return redisstream.ID{}, false, nil
+	}
+	_, ok, err := redisstream.FirstBetween(ctx, q, r.Key, first, first)
+	if err != nil || !ok {
+		return redisstream.ID{}, false, err
+	}
+	return redisstream.Min(last, view.Floor()), false, nil
+}
+
+// ReconcileVia reconciles one source by way of a client that follows
+// redirections, while its slot moves.
+func (n *Node) ReconcileVia(ctx context.Context, q redisstream.Querier, src *Source) error {
+	s := n.newSession(Target{}, nil)
+	r := newRead(task{src, readChecked})
+	r.includeHead()
+	if err := s.checkAlone(ctx, q, &r, redisstream.ReadSnapshot); err != nil {
+		return err
+	}
+	defer n.cfg.OnBatchEnd()
+	return s.reconcile(ctx, q, &r)
+}
+
+// connQuerier is a redisstream.Querier over the session's connection.
+type connQuerier struct{ conn *resp.Conn }
+
+// Pipeline is of redisstream.Querier.
+func (q connQuerier) Pipeline(_ context.Context, _ string, cmds ...redisstream.Command) error {
+	for _, c := range cmds {
+		q.conn.Append(c.Args...)
+	}
+	if err := q.conn.Flush(); err != nil {
+		return err
+	}
+	for _, c := range cmds {
+		if err := q.conn.Reply(c.Sink); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Transaction is of redisstream.Querier. The session itself pipelines the
+// transactions of many sources; see reconcileAll.
+func (q connQuerier) Transaction(ctx context.Context, key string, cmds ...redisstream.Command) error {
+	return q.Pipeline(ctx, key, cmds...)
+}

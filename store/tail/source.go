@@ -1,0 +1,117 @@
+package tail
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
+)
+
+// Source is one followed channel: its log in memory, and what the Node that
+// follows it has to know of it. Its methods may be called concurrently.
+type Source struct {
+	// Fixed at construction.
+	Channel string
+	Key     string
+	Log     *eventlog.Log
+
+	// Size is the size of the entries that the tail reads.
+	Size SizeEstimate
+
+	node      atomic.Pointer[Node]
+	wrongType atomic.Bool
+
+	// Guarded by the mutex of the node.
+	queue    queueState
+	failing  bool      // Redis answered its read with an error; read again with every probe
+	redirect redirect  // another node has the key
+	gapSince time.Time // a replica's stream seems to lack entries since then; zero: it does not
+
+	// mu guards subscribers. Invariant: a Waker is not called after its
+	// Subscriber was removed.
+	mu          sync.Mutex
+	subscribers []*Subscriber
+}
+
+// Waker is told that a channel may have something new, or that its Redis went
+// away or came back. Wake must not block, nor call the store. If batched is
+// set, Config.OnBatchEnd is called soon, when all wakers of one batch of reads
+// have been told: what there is to do may wait until then.
+type Waker interface{ Wake(batched bool) }
+
+// Subscriber is a Waker in the list of a Source.
+type Subscriber struct {
+	waker Waker
+	index int // in Source.subscribers; guarded by Source.mu
+}
+
+// Subscribe has the waker called from now on. A channel with a subscriber is
+// read before those without.
+func (s *Source) Subscribe(w Waker) *Subscriber {
+	s.mu.Lock()
+	sub := &Subscriber{waker: w, index: len(s.subscribers)}
+	s.subscribers = append(s.subscribers, sub)
+	s.mu.Unlock()
+	if n := s.node.Load(); n != nil {
+		n.promote(s)
+	}
+	return sub
+}
+
+// Unsubscribe ends what Subscribe began. The waker is not called afterwards.
+func (s *Source) Unsubscribe(sub *Subscriber) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.subscribers) - 1
+	s.subscribers[sub.index] = s.subscribers[last]
+	s.subscribers[sub.index].index = sub.index
+	s.subscribers[last] = nil
+	s.subscribers = s.subscribers[:last]
+}
+
+// Subscribers returns how many there are.
+func (s *Source) Subscribers() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.subscribers)
+}
+
+// wake tells the subscribers that there may be something new; see Waker.
+func (s *Source) wake(batched bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subscribers {
+		sub.waker.Wake(batched)
+	}
+}
+
+// Node returns the node that follows the channel, nil if none does.
+func (s *Source) Node() *Node { return s.node.Load() }
+
+// WrongType reports whether the key held something other than a stream when it
+// was last read.
+func (s *Source) WrongType() bool { return s.wrongType.Load() }
+
+// Recheck has the tail compare the log with the stream.
+func (s *Source) Recheck() {
+	if n := s.node.Load(); n != nil {
+		n.enqueue(s, readChecked)
+	}
+}
+
+// Reread has the tail read the stream again.
+func (s *Source) Reread() {
+	if n := s.node.Load(); n != nil {
+		n.enqueue(s, readPlain)
+	}
+}
+
+// Stalled reports whether the channel's Redis has been unreachable for
+// StalledAfter, and since when.
+func (s *Source) Stalled() (since time.Time, stalled bool) {
+	if n := s.node.Load(); n != nil {
+		return n.stalledSince()
+	}
+	return time.Time{}, false
+}

@@ -1,0 +1,194 @@
+package topology
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/store/rediserr"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// sentinelHook is put in the way of the commands to a sentinel.
+type sentinelHook func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error
+
+func (h sentinelHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (h sentinelHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+func (h sentinelHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error { return h(ctx, cmd, next) }
+}
+
+// flatMap is a map in RESP2.
+func flatMap(pairs ...string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "*%d\r\n", len(pairs))
+	for _, s := range pairs {
+		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(s), s)
+	}
+	return b.String()
+}
+
+// While a question to the sentinels is open, events come as ever.
+func TestSentinelsAreSilent(t *testing.T) {
+	t.Parallel()
+	first := redistest.Start(t)
+	g := redistest.StartSentinel(t, "m", first, 0)
+	topo := newSentinel(testOptions(t, g.URL()))
+	run(t, topo)
+	s := follow(t, topo, "a")
+	awaitHead(t, s, first.XAdd("sse:a", "data", "x"))
+	questions := make(chan context.Context)
+	for _, c := range topo.sentinels {
+		c.AddHook(sentinelHook(func(ctx context.Context, _ redis.Cmder, _ redis.ProcessHook) error {
+			select {
+			case questions <- ctx:
+			case <-ctx.Done():
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}))
+	}
+	redistest.Eventually(t, patience, "an event that does not wait for the sentinels", func() bool {
+		question := <-questions
+		awaitHead(t, s, first.XAdd("sse:a", "data", "x"))
+		return question.Err() == nil
+	})
+}
+
+// The sentinels name another master while the one that was goes on as if it
+// still were.
+func TestSentinelsNameAnother(t *testing.T) {
+	t.Parallel()
+	first, second := redistest.Start(t), redistest.Start(t)
+	g := redistest.StartSentinel(t, "m", first, 0)
+	topo := newSentinel(testOptions(t, g.URL()))
+	run(t, topo)
+	s := follow(t, topo, "a")
+	awaitHead(t, s, first.XAdd("sse:a", "data", "x"))
+	_, port, err := net.SplitHostPort(second.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range topo.sentinels {
+		c.AddHook(sentinelHook(func(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+			err := next(ctx, cmd)
+			if m, ok := cmd.(*redis.MapStringStringCmd); ok && err == nil {
+				m.Val()["port"] = port
+			}
+			return err
+		}))
+	}
+	second.XAdd("sse:a", "data", "x") // which may have the id of the other one
+	awaitHead(t, s, second.XAdd("sse:a", "data", "x"))
+	c, err := topo.Client(t.Context())
+	if err != nil || c.(*redis.Client).Options().Addr != second.Addr() {
+		t.Errorf("history is read from %v, %v", c, err)
+	}
+}
+
+// The sentinel with the highest configuration epoch is believed: one that is cut
+// off from the others goes on naming the old master.
+func TestSentinelWithTheHighestEpochIsBelieved(t *testing.T) {
+	t.Parallel()
+	var addrs []string
+	for _, s := range []struct{ port, epoch string }{{"1", "3"}, {"2", "10"}, {"2", "10"}} {
+		addrs = append(addrs, redistest.ServeCommands(t, func([]string) (string, bool) {
+			return flatMap("name", "m", "ip", "127.0.0.1", "port", s.port, "config-epoch", s.epoch), false
+		}))
+	}
+	topo := newSentinel(testOptions(t, "redis+sentinel://"+strings.Join(addrs, ",")+"/0?master=m"))
+	closeAtEnd(t, topo)
+	for range 20 { // two of three are always waited for, of which one at least knows
+		if addr, err := topo.askMaster(t.Context()); err != nil || addr != "127.0.0.1:2" {
+			t.Fatalf("the master is %s, %v", addr, err)
+		}
+	}
+}
+
+// Before a master is known there is nothing to read history from: a sentinel is
+// not sent what is meant for a server, least of all the password.
+func TestSentinelIsNeverSentTheServersPassword(t *testing.T) {
+	t.Parallel()
+	var seen commands
+	addr := redistest.ServeCommands(t, func(args []string) (string, bool) {
+		switch command := seen.add(args); {
+		case strings.HasPrefix(command, "AUTH"):
+			return "+OK\r\n", false
+		case strings.HasPrefix(command, "SENTINEL"):
+			return "-ERR No such master with that name\r\n", false
+		}
+		return "-ERR unknown command\r\n", false
+	})
+	const secret, sentinels = "s3cret", "hush"
+	topo := newSentinel(testOptions(t, "redis+sentinel://gateway:"+secret+"@"+addr+"/0?master=m&sentinel_password="+sentinels))
+	run(t, topo)
+	for range 3 {
+		if c, err := topo.Client(t.Context()); c != nil || !errors.Is(err, rediserr.ErrUnreachable) || !strings.Contains(err.Error(), "No such master") {
+			t.Errorf("a client %v, %v", c, err)
+		}
+	}
+	redistest.Eventually(t, patience, "the tail to ask as well", func() bool { return len(seen.with("master")) >= 6 })
+	if got := seen.with(secret); len(got) > 0 {
+		t.Errorf("the sentinel was sent %q", got)
+	}
+	if len(seen.with(sentinels)) == 0 || len(seen.with("sse:")) > 0 || len(seen.with("ROLE")) > 0 {
+		t.Errorf("the sentinel was sent %q", seen.with(""))
+	}
+}
+
+// A session finds the server while a read of history asks the sentinels for it
+// in vain: what the session has found is not replaced.
+func TestSessionFindsTheServerFirst(t *testing.T) {
+	t.Parallel()
+	topo := newSentinel(testOptions(t, "redis+sentinel://127.0.0.1:1/0?master=m"))
+	closeAtEnd(t, topo)
+	var found *redis.Client
+	topo.sentinels[0].AddHook(sentinelHook(func(_ context.Context, cmd redis.Cmder, _ redis.ProcessHook) error {
+		found = topo.use(&topo.read, "127.0.0.1:2")
+		cmd.(*redis.MapStringStringCmd).SetVal(map[string]string{"ip": "127.0.0.1", "port": "1", "config-epoch": "1"})
+		return nil
+	}))
+	if got, err := topo.Client(t.Context()); err != nil || found == nil || got != redis.UniversalClient(found) || topo.read.Load() != found {
+		t.Errorf("history is read from %v, %v", got, err)
+	}
+}
+
+// A session names the server at the moment at which a read of history names
+// another one.
+func TestSessionAndHistoryFindTheServerTogether(t *testing.T) {
+	t.Parallel()
+	topo := newSentinel(testOptions(t, "redis+sentinel://127.0.0.1:1/0?master=m"))
+	closeAtEnd(t, topo)
+	const named = "127.0.0.1:2"
+	for i := range 1000 {
+		topo.read.Store(nil)
+		var both sync.WaitGroup
+		both.Go(func() { topo.replace(&topo.read, nil, "127.0.0.1:1") }) // as Client does then
+		both.Go(func() { topo.use(&topo.read, named) })
+		both.Wait()
+		c := topo.read.Swap(nil)
+		if addr := c.Options().Addr; addr != named {
+			t.Fatalf("attempt %d: history is read from %s", i, addr)
+		}
+		_ = c.Close()
+	}
+}
+
+func TestReplicaIsReachable(t *testing.T) {
+	t.Parallel()
+	for flags, want := range map[string]bool{
+		"slave": true, "": true, "s_down,slave": false, "slave,o_down": false, "slave,disconnected": false, "slave,reconf_done": true,
+	} {
+		if got := isReachable(map[string]string{"flags": flags}); got != want {
+			t.Errorf("%q: %v", flags, got)
+		}
+	}
+}
