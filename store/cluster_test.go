@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,11 +22,6 @@ func testCluster(t *testing.T, privilege string, change func(*Config)) {
 	c := redistest.StartCluster(t, 3, 1, redistest.WithUser("default off"), redistest.WithUser("gateway on >pass "+privilege))
 	url := strings.Replace(c.URL(), "redis+cluster://", "redis+cluster://gateway:pass@", 1)
 	s := openHealthy(t, url, change)
-	for _, key := range []string{"", "a", "sse:orders", "x{tag}y{other}", "x{}y", "x{open", "{tag}", "sse:é", strings.Repeat("k", 200)} {
-		if want := c.Nodes()[0].Do("CLUSTER", "KEYSLOT", key); want != int64(slotOf(key)) {
-			t.Errorf("slotOf(%q) = %d, Redis says %v", key, slotOf(key), want)
-		}
-	}
 	f := &clusterFixture{t: t, c: c, s: s}
 	for i := range 12 {
 		f.readers = append(f.readers, s.subscribe(t, fmt.Sprint("c", i)))
@@ -69,7 +63,7 @@ func (f *clusterFixture) publish(when string) {
 		wantIDs(f.t, when+", "+r.sub.Channel(), r.got, f.want[i])
 	}
 	for i, r := range f.readers {
-		f.s.windowOf(r.sub.Channel()).shrink()
+		f.s.empty(r.sub.Channel())
 		h := &reader{t: f.t, sub: r.sub, wake: make(signalWaker, 1)}
 		h.at(ID{}).drain()
 		wantIDs(f.t, "history "+when+", "+r.sub.Channel(), h.got, f.want[i])
@@ -197,29 +191,18 @@ func TestIdleChannelMoves(t *testing.T) {
 	s := openHealthy(t, c.URL(), nil)
 	redistest.Eventually(t, patience, "three nodes to be tailed", func() bool { return value(s.m.Store.TailNodes) == 3 })
 	s.awaitHealth(t, true)
-	topo := s.topo.(*clusterTopology)
 	f := &clusterFixture{t: t, c: c, s: s}
 	for channel, early := range map[string]bool{"after": false, "before": true} {
 		r := s.subscribe(t, channel)
-		w, slot := s.windowOf(channel), c.Slot("sse:"+channel)
-		old := w.node.Load()
-		redistest.Eventually(t, patience, "the channel to be read", func() bool {
-			old.mu.Lock()
-			defer old.mu.Unlock()
-			return !w.queued.in[urgent] && !w.queued.in[waiting] && old.oldest.IsZero()
-		})
+		src, slot := s.source(channel), c.Slot("sse:"+channel)
+		old := src.Node()
+		redistest.Eventually(t, patience, "the channel to be read", func() bool { return old.Lag(time.Now()) == 0 })
 		var id ID
-		topo.mu.Lock() // it cannot learn of anything meanwhile
 		f.giveSlot(slot)
 		if early {
 			id = f.add("sse:" + channel)
-		}
-		if w.node.Load() != old {
-			t.Errorf("%s: it was moved before its slot was", channel)
-		}
-		topo.mu.Unlock()
-		if !early {
-			redistest.Eventually(t, patience, "the move to be noticed", func() bool { return w.node.Load() != old })
+		} else {
+			redistest.Eventually(t, patience, "the move to be noticed", func() bool { return src.Node() != old })
 			id = f.add("sse:" + channel)
 		}
 		r.awaitID(id.String())
@@ -241,33 +224,6 @@ func (f *clusterFixture) giveSlot(slot int) {
 	for _, m := range f.c.Masters() {
 		if m != to {
 			m.Do("CLUSTER", "SETSLOT", slot, "NODE", id(to))
-		}
-	}
-}
-
-func TestParseMyself(t *testing.T) {
-	t.Parallel()
-	const id = "07c37dfeb235213a872192d90877d0cd55635b91"
-	for line, want := range map[string]struct {
-		master bool
-		slots  []int
-		ok     bool
-	}{
-		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-5460\n":                                {true, nil, true},
-		id + " 127.0.0.1:1@2,host myself,slave " + id + " 0 0 1 connected\n":                          {false, nil, true},
-		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-9 [93->-" + id + "] [77-<-" + id + "]": {true, []int{93}, true},
-		id + " 127.0.0.1:1@2 master - 0 0 1 connected 0-5460":                                         {},
-		"":         {},
-		"x y z":    {},
-		"a myself": {},
-	} {
-		master, migrating, ok := parseMyself(line)
-		var slots []int
-		for s := range migrating {
-			slots = append(slots, s)
-		}
-		if master != want.master || ok != want.ok || !slices.Equal(slots, want.slots) {
-			t.Errorf("%q: %v, %v, %v", line, master, slots, ok)
 		}
 	}
 }

@@ -32,8 +32,8 @@ func TestEnd(t *testing.T) {
 		"older entries trimmed": {[]string{x(10), xend(20)}, []string{"XTRIM %s MAXLEN 1"}, "[20-0 now]", "[20-0 now]"},
 		// Only who has seen the end can know of it.
 		"trimmed": {[]string{x(10), xend(20)}, []string{"XTRIM %s MAXLEN 0"}, "[20-0 now]", "[]"},
-		// To a newcomer it is a channel that does not exist yet.
-		"expired":       {[]string{x(10), xend(20)}, []string{"DEL %s"}, "[20-0]", "[]"},
+		// To a replica that opens it now it is a channel that does not exist yet.
+		"expired":       {[]string{x(10), xend(20)}, []string{"DEL %s"}, "[20-0 now]", "[]"},
 		"begun anew":    {[]string{x(10), xend(20)}, []string{"DEL %s", x(30)}, "[]", "[]"},
 		"an older copy": {[]string{x(10), xend(20), x(30)}, multi("DEL %s", x(10), xend(20)), "[20-0 now]", "[20-0 now]"},
 	} {
@@ -54,7 +54,7 @@ func TestEnd(t *testing.T) {
 			}{"warm": {r, c.warm}, "cold": {r2, c.cold}} {
 				var ended []string
 				for _, at := range []int{10, 20, 30, 40, 50} {
-					if cur := got.r.sub.After(ID{uint64(at), 0}); cur.Ended() {
+					if cur := got.r.sub.After(ID{Ms: uint64(at), Seq: 0}); cur.Ended() {
 						ended = append(ended, cur.Pos().String())
 					}
 				}
@@ -80,10 +80,10 @@ func TestEndIsReached(t *testing.T) {
 	live.awaitID("40-0")
 	run(t, srv, "a", xendData(50))
 	for r, want := range map[*reader]string{
-		live:                              "[10-0 10 20-0 20 30-0 30 40-0 40 50-0 50]",
-		s.subscribe(t, "a").at(ID{30, 0}): "[40-0 40 50-0 50]", // the window
-		s.subscribe(t, "a").at(ID{10, 0}): "[20-0 20 30-0 30 40-0 40 50-0 50]",
-		openHealthy(t, srv.URL(), nil).subscribe(t, "a").at(ID{10, 0}): "[20-0 20 30-0 30 40-0 40 50-0 50]",
+		live: "[10-0 10 20-0 20 30-0 30 40-0 40 50-0 50]",
+		s.subscribe(t, "a").at(ID{Ms: 30, Seq: 0}):                              "[40-0 40 50-0 50]", // the window
+		s.subscribe(t, "a").at(ID{Ms: 10, Seq: 0}):                              "[20-0 20 30-0 30 40-0 40 50-0 50]",
+		openHealthy(t, srv.URL(), nil).subscribe(t, "a").at(ID{Ms: 10, Seq: 0}): "[20-0 20 30-0 30 40-0 40 50-0 50]",
 	} {
 		if r != live && r.cur.Ended() {
 			t.Errorf("after %s the channel has ended before its last event", r.cur.Pos())
@@ -95,7 +95,7 @@ func TestEndIsReached(t *testing.T) {
 	}
 	// Who comes back to a channel that goes on gets the rest.
 	run(t, srv, "a", x(60))
-	back := s.subscribe(t, "a").at(ID{50, 0})
+	back := s.subscribe(t, "a").at(ID{Ms: 50, Seq: 0})
 	back.awaitID("60-0")
 	if got := fmt.Sprint(back.got); got != "[60-0 60]" || back.cur.Ended() {
 		t.Errorf("after the end: %s, ended %v", got, back.cur.Ended())
@@ -116,7 +116,7 @@ func TestEndIsKnownWithoutMemory(t *testing.T) {
 	}
 	reads := s.historyReads()
 	for range 10 {
-		if cur := r.sub.After(ID{20, 0}); !cur.Ended() {
+		if cur := r.sub.After(ID{Ms: 20, Seq: 0}); !cur.Ended() {
 			t.Fatal("the end is forgotten")
 		}
 	}
@@ -153,7 +153,7 @@ func TestOnlyNewest(t *testing.T) {
 			cold := openHealthy(t, srv.URL(), nil)
 			for at, want := range c.want {
 				for which, r := range map[string]*reader{"warm": r, "cold": cold.subscribe(t, channel)} {
-					r.at(ID{at, 0}).cur.OnlyNewest()
+					r.at(ID{Ms: at, Seq: 0}).cur.OnlyNewest()
 					r.drain()
 					if got := fmt.Sprint(r.got); got != want {
 						t.Errorf("%s, after %d: got %s, want %s", which, at, got, want)

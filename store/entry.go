@@ -1,54 +1,37 @@
 package store
 
-import "github.com/sse-gateway/sse-gateway/metrics"
-
-// Kind tells what an Entry of a window stands for.
-type Kind uint8
-
-// The kinds of Entry.
-const (
-	KindEvent    Kind = iota // an entry of the stream
-	KindTooLarge             // a gap in place of an entry over the size limit
-	KindTrimmed              // a gap in place of entries that were trimmed before the tail read them
+import (
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
 )
 
-// GapReason returns the reason label of a gap, and "" for an event.
-func (k Kind) GapReason() string {
-	switch k {
-	case KindTooLarge:
-		return metrics.GapTooLarge
-	case KindTrimmed:
-		return metrics.GapTrimmed
-	}
-	return ""
-}
+// The values that a subscriber sees; see the packages that they come from.
+type (
+	ID    = redisstream.ID
+	Entry = eventlog.Entry
+	Kind  = eventlog.Kind
+	Gap   = eventlog.Gap
+	Batch = eventlog.Batch
+	State = eventlog.State
+)
 
-// Entry is a stream entry as subscribers get it. It is immutable and shared by
-// all of them.
-type Entry struct {
-	ID    ID
-	Frame []byte // what Encoder made of it; empty: nothing is sent for it
-	Kind  Kind
-	End   bool // the channel ends with it, unless later entries follow; see Cursor.Ended
+// The kinds of Entry, and the states of a cursor after Next.
+const (
+	KindEvent    = eventlog.KindEvent
+	KindTooLarge = eventlog.KindTooLarge
+	KindTrimmed  = eventlog.KindTrimmed
 
-	nameDropped bool // Encoder left out the publisher's event name
-}
+	UpToDate = eventlog.UpToDate
+	Ready    = eventlog.Ready
+	Behind   = eventlog.Behind
+)
 
-// entryOverhead is what an Entry costs besides the bytes of its frame: the
-// struct in the window's array, at its average fill, and the allocator's
-// rounding. In bytes.
-const entryOverhead = 96
+// MaxID is the greatest id that a stream can hold.
+var MaxID = redisstream.MaxID
 
-func (e *Entry) size() int { return len(e.Frame) + entryOverhead }
-
-// Gap says that events after one position cannot be delivered, and where the
-// stream goes on.
-type Gap struct {
-	Channel string
-	After   ID // the last position before the gap
-	Resumed ID // delivery goes on after this position
-	Reason  string
-}
+// ParseID reads the canonical text of an id.
+func ParseID(s string) (ID, error) { return redisstream.ParseID(s) }
 
 // Encoded is what an Encoder makes of an entry.
 type Encoded struct {
@@ -68,4 +51,14 @@ type Encoder interface {
 	EncodeEntry(channel string, id ID, fields [][]byte) Encoded
 	// EncodeGap encodes a gap that is the same for every subscriber.
 	EncodeGap(gap Gap) []byte
+}
+
+// encode makes an entry of the log of an entry of the stream.
+func (s *Store) encode(channel string, e redisstream.Entry) Entry {
+	if e.TooLarge {
+		gap := Gap{Channel: channel, After: e.ID.Prev(), Resumed: e.ID, Reason: metrics.GapTooLarge}
+		return Entry{ID: e.ID, Frame: s.cfg.Encoder.EncodeGap(gap), Kind: KindTooLarge}
+	}
+	enc := s.cfg.Encoder.EncodeEntry(channel, e.ID, e.Fields)
+	return Entry{ID: e.ID, Frame: enc.Frame, End: enc.End, NameDropped: enc.NameDropped}
 }

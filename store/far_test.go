@@ -10,18 +10,22 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
+	"github.com/sse-gateway/sse-gateway/store/tail"
 )
+
+// pageMost is the most entries that one page of history has.
+var pageMost = tail.PageEntries(1)
 
 // TestFarReaders asks for entries that are many pages back while two others do:
 // that waits, and what is near does not.
 func TestFarReaders(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
-	ids := fill(t, srv.Client(), "sse:a", 2*pageEntries, short)
+	ids := fill(t, srv.Client(), "sse:a", 2*pageMost, short)
 	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4 })
 	r := s.subscribe(t, "a")
-	const others, far = 2, pageEntries + 100
-	if err := s.history.far.Acquire(t.Context(), others); err != nil {
+	others, far := int64(2), pageMost+100
+	if err := s.history.longScans.Acquire(t.Context(), others); err != nil {
 		t.Fatal(err)
 	}
 	for n, want := range map[int]error{far: context.DeadlineExceeded, 100: nil} {
@@ -35,7 +39,7 @@ func TestFarReaders(t *testing.T) {
 			t.Errorf("the last %d: %v, want %v", n, err, want)
 		}
 	}
-	s.history.far.Release(others)
+	s.history.longScans.Release(others)
 	c, err := r.sub.Last(t.Context(), far)
 	if err != nil || c.Pos() != ids[len(ids)-far].Prev() {
 		t.Errorf("the last %d are after %s, %v", far, c.Pos(), err)
@@ -56,7 +60,7 @@ func TestReadsAtATime(t *testing.T) {
 	var reads sync.WaitGroup
 	for i := range callers {
 		reads.Go(func() {
-			_, err := s.history.do(t.Context(), &s.history.flights, strconv.Itoa(i), func(context.Context) (any, error) {
+			_, err := s.history.do(t.Context(), "sse:a", &s.history.reads, strconv.Itoa(i), func(context.Context) (any, error) {
 				n := running.Add(1)
 				defer running.Add(-1)
 				for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
@@ -70,9 +74,9 @@ func TestReadsAtATime(t *testing.T) {
 		})
 	}
 	redistest.Eventually(t, patience, "the reads", func() bool { return value(s.metrics.HistoryInFlight) == conns })
-	if s.history.room.TryAcquire(1) {
+	if node := s.topo.Nodes()[0]; node.HistoryReads.TryAcquire(1) {
 		t.Errorf("there is room for more than %d reads", conns)
-		s.history.room.Release(1)
+		node.HistoryReads.Release(1)
 	}
 	close(goOn)
 	reads.Wait()

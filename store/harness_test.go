@@ -12,9 +12,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
+	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
 // patience is how long a test waits for what should take moments: a loaded
@@ -63,6 +65,7 @@ func testConfig(t testing.TB, url string) Config {
 	return Config{
 		RedisURL: url, KeyPrefix: "sse:", MaxEventBytes: 1 << 20,
 		WindowEvents: 256, WindowMemory: 64 << 20, WindowLinger: time.Minute,
+		Ready:        ReadyAll,
 		PollInterval: 20 * time.Millisecond, SweepInterval: time.Hour,
 		Encoder: textEncoder{}, Metrics: &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store,
 		Log: slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelInfo})),
@@ -136,11 +139,41 @@ func (s *testStore) reads(outcome string) int {
 	return int(value(s.m.Store.HistoryReads.WithLabelValues(outcome)))
 }
 
-func (s *testStore) windowOf(channel string) *window {
+// source returns what the store follows a channel with.
+func (s *testStore) source(channel string) *tail.Source { return s.channel(channel).source }
+
+func (s *testStore) channel(name string) *channel {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.windows[channel]
+	return s.channels[name]
 }
+
+// empty lets go of all entries of a channel's log, as want of memory does.
+func (s *testStore) empty(channel string) {
+	log := s.source(channel).Log
+	for log.View().Len() > 0 {
+		s.budget.Account(log, log.Shrink())
+	}
+}
+
+// awaitGone waits until the store has seen that a channel's stream does not exist
+// any more. Subscribers that have all of it are told nothing.
+func (s *testStore) awaitGone(t testing.TB, channel string) {
+	t.Helper()
+	redistest.Eventually(t, patience, "the end of the stream", func() bool { return s.source(channel).Log.View().Gone() })
+}
+
+// client returns the client for reads of history.
+func (s *testStore) client(t testing.TB) redis.UniversalClient {
+	c, err := s.topo.Client(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// forgetPages lets go of the pages of history that were read.
+func (s *testStore) forgetPages() { s.history.pages.Expire(time.Now().Add(2 * time.Hour)) }
 
 // signalWaker is a Waker for one waiting goroutine.
 type signalWaker chan struct{}

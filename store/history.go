@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,77 +13,87 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/goredis"
+	"github.com/sse-gateway/sse-gateway/store/rediserr"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+	"github.com/sse-gateway/sse-gateway/store/resp"
+	"github.com/sse-gateway/sse-gateway/store/tail"
+	"github.com/sse-gateway/sse-gateway/store/topology"
 )
 
 const (
-	// historyConns bounds the reads of older entries that are under way, and
-	// so the connections to Redis, however many clients come back at once.
-	historyConns = 8
-	// farReaders is how many callers at once may go back over many pages.
-	farReaders = 2
+	// historyReads bounds the reads of older entries that are under way at one
+	// node, and so the connections to it, however many clients come back at
+	// once.
+	historyReads = 8
+	// longScanReads is how many callers at once may go back over many pages.
+	longScanReads = 2
 	// historyTimeout bounds one read with its wait for a connection. A caller
 	// that gets the error tries again; its client sees a stream that is open.
 	historyTimeout = 10 * time.Second
+	// firstEntries is the most that a cursor's first page asks for. Of the
+	// entries there little is known, and Redis has to put all of them into the
+	// reply. Whoever was away for a moment has missed fewer.
+	firstEntries = 128
+	// pageCacheTTL is how long at least a page that was read is kept. Clients
+	// that were cut off by the same fault come back within that time of each
+	// other, give or take the spread of their retry.
+	pageCacheTTL = time.Second
+	// pageCacheShare is the part of the logs' memory that kept pages may have on
+	// top of it, as a divisor.
+	pageCacheShare = 16
 )
 
-// page is a stretch of a stream as one atomic look at it found it.
-type page struct {
-	resumed   ID      // after this the entries follow: the position asked for, or where a gap ends
-	gapReason string  // set if resumed is not the position asked for
-	entries   []Entry // all there are in (resumed, upTo]
-	upTo      ID
-	start     ID  // of the stream, as streamInfo has it
-	last      ID  // the stream's last-generated-id
-	next      int // how many entries to ask for after these
-}
+// errNowCached: the log has what follows the position by now, because another
+// read has filled it, or the page is cached.
+var errNowCached = errors.New("it was read meanwhile")
 
-// errCovered: the window has what follows the position by now, because another
-// read has filled it, or that read is among the recent ones.
-var errCovered = errors.New("it was read meanwhile")
+// unavailable is err as an ErrUnavailable.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
 
-// history reads what the windows do not hold. Its methods may be called
+// history reads what the logs do not hold. Its methods may be called
 // concurrently.
 type history struct {
-	store   *Store
-	client  func() redis.UniversalClient // the one of the moment; a Sentinel failover changes it
-	room    *semaphore.Weighted
-	far     *semaphore.Weighted // those that go back over many pages; see back
-	flights singleflight.Group
-	recent  recentPages
+	store     *Store
+	topo      topology.Topology
+	longScans *semaphore.Weighted
+	reads     singleflight.Group // but pages
+	pages     *eventlog.PageCache
 }
 
-// do runs f as one of at most historyConns reads. Callers with the same
-// flight key share one call, which goes on for the others when the context of
-// one ends.
-func (h *history) do(ctx context.Context, flights *singleflight.Group, flight string, f func(context.Context) (any, error)) (any, error) {
+func newHistory(s *Store) *history {
+	return &history{
+		store: s, topo: s.topo, longScans: semaphore.NewWeighted(longScanReads),
+		pages: eventlog.NewPageCache(s.cfg.WindowMemory/pageCacheShare, cmp.Or(s.cfg.keepPages, pageCacheTTL)),
+	}
+}
+
+// do runs f as one of the reads of history from the node that has a key. Callers
+// with the same flight share one call, which goes on for the others when the
+// context of one ends.
+func (h *history) do(ctx context.Context, key string, flights *singleflight.Group, flight string, f func(context.Context) (any, error)) (any, error) {
 	m := &h.store.metrics
 	led := false
 	ch := flights.DoChan(flight, func() (any, error) {
 		led = true
-		ctx, cancel := context.WithTimeout(h.store.ctx, historyTimeout)
-		defer cancel()
-		if err := h.room.Acquire(ctx, 1); err != nil {
-			m.HistoryReads.WithLabelValues("refused").Inc()
-			return nil, fmt.Errorf("%w: no room for a read of history", ErrUnavailable)
-		}
-		defer h.room.Release(1)
-		m.HistoryInFlight.Inc()
-		defer m.HistoryInFlight.Dec()
-		v, err := h.persist(ctx, f)
-		if errors.Is(err, errCovered) {
+		v, err := h.lead(key, f)
+		switch {
+		case errors.Is(err, errNowCached):
 			m.HistoryReads.WithLabelValues("shared").Inc()
-			return nil, err
-		}
-		if err != nil {
+		case errors.Is(err, errRefused):
+			m.HistoryReads.WithLabelValues("refused").Inc()
+		case err != nil:
 			m.HistoryReads.WithLabelValues("error").Inc()
-			m.RedisErrors.WithLabelValues(errorKind(err)).Inc()
-			if isWrongType(err) {
+			m.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
+			if resp.IsWrongType(err) {
 				return nil, ErrWrongType
 			}
-			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return nil, unavailable(err)
+		default:
+			m.HistoryReads.WithLabelValues("read").Inc()
 		}
-		m.HistoryReads.WithLabelValues("read").Inc()
-		return v, nil
+		return v, err
 	})
 	select {
 	case r := <-ch:
@@ -95,223 +106,249 @@ func (h *history) do(ctx context.Context, flights *singleflight.Group, flight st
 	}
 }
 
+// errRefused is a read that was not begun.
+var errRefused = fmt.Errorf("%w: no read of history", ErrUnavailable)
+
+// lead runs f when there is room for another read from the node that has the
+// key. A node that is known to be away is not asked: it would only hold up those
+// that want to read from it when it is back.
+func (h *history) lead(key string, f func(context.Context) (any, error)) (any, error) {
+	node, err := h.topo.NodeOf(key)
+	if err != nil {
+		return nil, err
+	}
+	if now := time.Now(); node.Stalled() {
+		return nil, fmt.Errorf("%w: %s", errRefused, node.Status(now))
+	}
+	ctx, cancel := context.WithTimeout(h.store.ctx, historyTimeout)
+	defer cancel()
+	if err := node.HistoryReads.Acquire(ctx, 1); err != nil {
+		if h.store.ctx.Err() != nil {
+			return nil, ErrClosed
+		}
+		return nil, fmt.Errorf("%w: too many are under way", errRefused)
+	}
+	defer node.HistoryReads.Release(1)
+	h.store.metrics.HistoryInFlight.Inc()
+	defer h.store.metrics.HistoryInFlight.Dec()
+	return retryWhileAlive(ctx, func() bool { return node.Alive(time.Now()) }, f)
+}
+
 const (
-	// persistFor is how long a read of history goes on trying while the tail
-	// says that Redis is there, and persistGap the wait in between. After an
-	// outage go-redis refuses to dial for up to a second, with the error of
-	// its last attempt; whoever sees the replica ready must not be refused.
-	persistFor = 1500 * time.Millisecond
-	persistGap = 100 * time.Millisecond
+	// retryFor is how long a read of history is repeated while the tail says
+	// that Redis is there, and retryGap the wait in between. After an outage
+	// go-redis refuses to dial for up to a second, with the error of its last
+	// attempt; a client that sees the replica ready must not be refused.
+	retryFor = 1500 * time.Millisecond
+	retryGap = 100 * time.Millisecond
 )
 
-// persist calls f, again if it finds no connection to a Redis that is there.
-func (h *history) persist(ctx context.Context, f func(context.Context) (any, error)) (any, error) {
+// retryWhileAlive calls f, again if it finds no connection to a Redis that is
+// there.
+func retryWhileAlive(ctx context.Context, alive func() bool, f func(context.Context) (any, error)) (any, error) {
 	for start, first := time.Now(), true; ; first = false {
 		v, err := f(ctx)
-		kind := errorKind(err)
+		kind := rediserr.Kind(err)
 		if first && kind == metrics.RedisClosed && ctx.Err() == nil {
 			continue // it broke while it was idle; go-redis repeats no read of this kind
 		}
-		again := err != nil && (kind == metrics.RedisUnreachable || kind == metrics.RedisClosed) && time.Since(start) < persistFor
-		if again {
-			again, _ = h.store.Health()
-		}
-		if !again {
+		lost := err != nil && (kind == metrics.RedisUnreachable || kind == metrics.RedisClosed)
+		if !lost || time.Since(start) >= retryFor || !alive() {
 			return v, err
 		}
 		select {
-		case <-time.After(persistGap):
+		case <-time.After(retryGap):
 		case <-ctx.Done():
 			return nil, err
 		}
 	}
 }
 
-// info looks at a stream. A key that is no stream gives ErrWrongType.
-func (h *history) info(ctx context.Context, key string) (streamInfo, error) {
-	v, err := h.do(ctx, &h.flights, "info "+key, func(ctx context.Context) (any, error) {
-		info, _, err := h.look(ctx, h.client(), key, nil, nil, nil)
-		if err == nil && !info.exists {
-			info = h.lookForMissing(ctx, key, nil, nil)
+// opening reads what the stream of a channel is that opens. ended tells that the
+// channel ends with its newest entry.
+func (h *history) opening(ctx context.Context, ch *channel, key string) (info redisstream.Info, ended bool, err error) {
+	type state struct {
+		redisstream.Info
+		ended bool
+	}
+	v, err := h.do(ctx, key, &ch.reads, "open", func(ctx context.Context) (any, error) {
+		var s state
+		newest := []string{"XREVRANGE", key, "+", "-", "COUNT", "1"}
+		newReader := func() *redisstream.EntryReader {
+			s.ended = false
+			return h.reader(func(e redisstream.Entry) { s.ended = h.store.encode(ch.name, e).End })
 		}
+		err := h.ask(ctx, func(ctx context.Context, q redisstream.Querier) (err error) {
+			s.Info, _, err = redisstream.ReadSnapshot(ctx, q, key, newest, newReader)
+			return err
+		}, func() bool { return !s.Exists })
+		return s, err
+	})
+	if err != nil {
+		return redisstream.Info{}, false, err
+	}
+	s := v.(state)
+	return s.Info, s.ended, nil
+}
+
+// info reads what a stream is. A key that is no stream gives ErrWrongType.
+func (h *history) info(ctx context.Context, ch *channel) (redisstream.Info, error) {
+	key := ch.source.Key
+	v, err := h.do(ctx, key, &h.reads, "info "+key, func(ctx context.Context) (any, error) {
+		var info redisstream.Info
+		err := h.ask(ctx, func(ctx context.Context, q redisstream.Querier) (err error) {
+			info, _, err = redisstream.ReadSnapshot(ctx, q, key, nil, nil)
+			return err
+		}, func() bool { return !info.Exists })
 		return info, err
 	})
 	if err != nil {
-		return streamInfo{}, err
+		return redisstream.Info{}, err
 	}
-	return v.(streamInfo), nil
+	return v.(redisstream.Info), nil
 }
 
-// opening looks at the stream of a window that opens. end is its newest entry if
-// the channel ends with that, else 0-0.
-func (h *history) opening(ctx context.Context, w *window) (info streamInfo, end ID, err error) {
-	type found struct {
-		info streamInfo
-		end  ID
-	}
-	newest := []any{"XREVRANGE", w.key, "+", "-", "COUNT", "1"}
-	v, err := h.do(ctx, &w.flights, "open", func(ctx context.Context) (any, error) {
-		var f found
-		note := func(e rawEntry) {
-			if h.store.encode(w.channel, e).End {
-				f.end = e.id
-			}
-		}
-		var err error
-		f.info, _, err = h.look(ctx, h.client(), w.key, newest, h.store.keeper(ID{}, nil), note)
-		if err == nil && !f.info.exists {
-			f.info = h.lookForMissing(ctx, w.key, newest, note)
-		}
-		return f, err
-	})
+// ask reads from the server that the tail follows, and from the master if that
+// is another one and the answer is doubtful: the replica does not have the
+// stream. To take it for one without entries would replay all of it as new, if
+// it were only on its way to another node of the cluster. If the master cannot
+// be asked, the replica's word counts.
+func (h *history) ask(ctx context.Context, read func(context.Context, redisstream.Querier) error, doubtful func() bool) error {
+	client, err := h.topo.Client(ctx)
 	if err != nil {
-		return streamInfo{}, ID{}, err
+		return err
 	}
-	f := v.(found)
-	return f.info, f.end, nil
+	if err := read(ctx, goredis.Querier{Client: client}); err != nil || !doubtful() {
+		return err
+	}
+	if master, err := h.topo.Master(ctx); err == nil && master != nil {
+		_ = read(ctx, goredis.Querier{Client: master})
+	}
+	return nil
 }
 
-// page reads the entries after pos, or after the gap if retention or a reset
-// of the stream has passed pos. A read that began before the window entered the
-// epoch is not shared: it may be of the stream before the reset. count is how
-// many to ask for, unless the page is shared, 0 if nothing is known of them.
-func (h *history) page(ctx context.Context, w *window, epoch uint32, pos ID, count int) (*page, error) {
-	if p := h.recent.find(w, epoch, pos); p != nil {
+// reader returns a reader for entries that are to be encoded.
+func (h *history) reader(each func(redisstream.Entry)) *redisstream.EntryReader {
+	return &redisstream.EntryReader{Limits: tail.ReplyLimits(h.store.cfg.MaxEventBytes), Each: each}
+}
+
+// page reads the entries after a cursor, or after the gap if retention or a
+// reset of the stream has passed its position. A read that began before the log
+// entered its epoch is not shared: it may be of the stream before the reset.
+func (h *history) page(ctx context.Context, ch *channel, c *eventlog.Cursor) (*eventlog.Page, error) {
+	log, pos, epoch, count := ch.source.Log, c.Pos(), c.Epoch(), int(c.Hint)
+	if p := h.pages.Find(log, epoch, pos); p != nil {
 		h.store.metrics.HistoryReads.WithLabelValues("shared").Inc()
 		return p, nil
 	}
 	flight := strconv.FormatUint(uint64(epoch), 10) + " " + pos.String()
-	v, err := h.do(ctx, &w.flights, flight, func(ctx context.Context) (any, error) { return h.readPage(ctx, w, epoch, pos, count) })
+	v, err := h.do(ctx, ch.source.Key, &ch.reads, flight, func(ctx context.Context) (any, error) {
+		return h.readPage(ctx, ch, epoch, pos, count)
+	})
 	if err != nil {
 		return nil, err
 	}
-	return v.(*page), nil
+	return v.(*eventlog.Page), nil
 }
 
-func (h *history) readPage(ctx context.Context, w *window, epoch uint32, pos ID, count int) (*page, error) {
-	v := w.view.Load()
-	if v.epoch == epoch && !pos.Less(v.floor) && pos.Less(v.head) && v.knows(pos) || h.recent.find(w, epoch, pos) != nil {
-		return nil, errCovered
+func (h *history) readPage(ctx context.Context, ch *channel, epoch uint32, pos ID, count int) (*eventlog.Page, error) {
+	log := ch.source.Log
+	view := log.View()
+	if view.Epoch() == epoch && view.Covers(pos) || h.pages.Find(log, epoch, pos) != nil {
+		return nil, errNowCached
 	}
 	if count == 0 {
-		count = min(w.pageSize(), firstEntries)
+		count = min(ch.pageEntries(), firstEntries)
 	}
-	p, err := h.pageFrom(ctx, h.client(), w, pos, count)
-	if err == nil && p.gapReason != "" {
-		p, err = h.confirm(ctx, w, pos, p, count)
+	client, err := h.topo.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.pageFrom(ctx, client, ch, pos, count)
+	if err == nil && p.GapReason != "" {
+		p, err = h.confirmGap(ctx, ch, pos, p, count)
 	}
 	if err != nil {
 		return nil, err
 	}
-	h.store.countRead(metrics.SourceHistory, p.entries)
-	if !p.isOf(v) {
+	tail.CountEvents(&h.store.metrics, metrics.SourceHistory, p.Entries)
+	if !view.Accept(p) {
 		return p, nil
 	}
-	// Whatever is beyond may be lost again before the tail has read it; see until.
-	p.entries, p.upTo = p.until(v.head)
-	h.recent.add(w, epoch, pos, p)
-	c := w.prepend(epoch, p.resumed, p.upTo, p.entries, h.store.cfg.WindowEvents, h.store.budget.share())
-	h.store.budget.account(w, c)
+	h.pages.Add(log, epoch, pos, p, time.Now())
+	h.store.budget.Account(log, log.Prepend(epoch, p, h.store.cfg.WindowEvents, h.store.budget.Share()))
 	return p, nil
 }
 
 // pageFrom reads a page with one client.
-func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, w *window, pos ID, count int) (*page, error) {
-	p := &page{resumed: pos, entries: []Entry{}}
-	forward := []any{"XRANGE", w.key, pos.Next().String(), "+", "COUNT", strconv.Itoa(count)}
-	info, got, err := h.look(ctx, client, w.key, forward, h.store.keeper(ID{}, nil), func(e rawEntry) {
-		p.entries = append(p.entries, h.store.encode(w.channel, e))
+func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, ch *channel, pos ID, count int) (*eventlog.Page, error) {
+	p := &eventlog.Page{Resumed: pos}
+	key := ch.source.Key
+	args := []string{"XRANGE", key, pos.Next().String(), "+", "COUNT", strconv.Itoa(count)}
+	info, reply, err := redisstream.ReadSnapshot(ctx, goredis.Querier{Client: client}, key, args, func() *redisstream.EntryReader {
+		p.Entries = []Entry{}
+		return h.reader(func(e redisstream.Entry) { p.Entries = append(p.Entries, h.store.encode(ch.name, e)) })
 	})
-	if isWrongType(err) { // the stream gave way to something else under its subscribers
-		info, got, err = streamInfo{}, reading{}, nil
+	if resp.IsWrongType(err) { // the stream gave way to something else under its subscribers
+		info, reply, err = redisstream.Info{}, &redisstream.EntryReader{}, nil
 	}
-	if errorKind(err) == metrics.RedisTimeout {
-		w.lessPaged()
+	if rediserr.Kind(err) == metrics.RedisTimeout {
+		ch.pages.Enlarge(ch.source.Size.Bytes())
 	}
 	if err != nil {
 		return nil, err
 	}
-	learn(&w.avgPage, got)
-	p.next = nextPage(count, got)
-	p.start, p.last = info.start(), info.last
-	n := len(p.entries)
+	ch.pages.Observe(reply.Seen, reply.Bytes)
+	p.Next = tail.NextPage(count, reply.Seen, reply.Bytes)
+	p.Start, p.Last = info.Start(), info.Last
+	n := len(p.Entries)
 	switch {
-	case info.last.Less(pos): // a stream that does not exist has 0-0
-		p.resumed, p.gapReason = info.last, metrics.GapReset
-	case n > 0 && isOther(pos, p.start):
-		p.resumed, p.gapReason = p.entries[0].ID.Prev(), metrics.GapReset
-	case n > 0 && info.lostBetween(pos, p.entries[0].ID):
-		p.resumed, p.gapReason = p.entries[0].ID.Prev(), metrics.GapTrimmed
-	case n == 0 && info.lostBetween(pos, info.last.Next()):
-		p.resumed, p.gapReason = info.last, metrics.GapTrimmed
+	case info.Last.Less(pos): // a stream that does not exist has 0-0
+		p.Resumed, p.GapReason = info.Last, metrics.GapReset
+	case n > 0 && redisstream.Predates(pos, p.Start):
+		p.Resumed, p.GapReason = p.Entries[0].ID.Prev(), metrics.GapReset
+	case n > 0 && info.LostBetween(pos, p.Entries[0].ID):
+		p.Resumed, p.GapReason = p.Entries[0].ID.Prev(), metrics.GapTrimmed
+	case n == 0 && info.LostBetween(pos, info.Last.Next()):
+		p.Resumed, p.GapReason = info.Last, metrics.GapTrimmed
 	}
-	p.upTo = info.last
-	if got.cut || n >= count {
-		p.upTo = p.entries[n-1].ID
+	p.UpTo = info.Last
+	if reply.Cut || n >= count {
+		p.UpTo = p.Entries[n-1].ID
 	}
 	return p, nil
 }
 
-// lostBetween reports whether entries after pos and before next, which is the
-// oldest that the stream has or where its next one would be, may have been
-// trimmed.
-func (i *streamInfo) lostBetween(pos, next ID) bool {
-	if i.first != next && !i.first.IsZero() || pos.Next() == next {
-		return false // retention has not passed pos
-	}
-	if i.added < 0 {
-		// Redis before 7.0 does not count. Whoever connected to the empty
-		// stream (0-0) gets the benefit of the doubt, everybody else a gap.
-		return !pos.IsZero()
-	}
-	// If nothing was ever removed, nothing was missed.
-	return i.added != i.length
-}
-
-// look reads, at one moment, what the stream is, and the entries that a command
-// returns, of which k keeps the reply. f is called with each entry. A nil command
-// reads none.
-func (h *history) look(ctx context.Context, client redis.UniversalClient, key string, entries []any, k *keeper, f func(rawEntry)) (streamInfo, reading, error) {
-	reply, err := lookAt(ctx, client, key, entries, k)
+// confirmGap reads a page again from the master if a replica's would tell of a
+// gap: the replica may only be behind, or the key on its way to another node of
+// the cluster. What the master has counts. While it cannot be asked there is an
+// error, the position stays, and nobody is told of a loss.
+func (h *history) confirmGap(ctx context.Context, ch *channel, pos ID, p *eventlog.Page, count int) (*eventlog.Page, error) {
+	master, err := h.topo.Master(ctx)
 	if err != nil {
-		return streamInfo{}, reading{}, err
+		return nil, err
 	}
-	info, err := reply.info.streamInfo()
-	if err == nil && info.partial && info.exists {
-		err = h.completeInfo(ctx, client, key, &info)
+	if master == nil {
+		return p, nil
 	}
-	if err != nil || entries == nil {
-		return info, reading{}, err
-	}
-	got, err := reply.entries.entries(f)
-	return info, got, err
+	return h.pageFrom(ctx, master, ch, pos, count)
 }
 
-// completeInfo finds what the embedded server's XINFO STREAM does not tell.
-func (h *history) completeInfo(ctx context.Context, client redis.UniversalClient, key string, info *streamInfo) error {
-	r, err := rawReply(ctx, client, "XRANGE", key, "-", "+", "COUNT", "1")
-	if err != nil {
-		return err
-	}
-	_, err = r.entries(func(e rawEntry) { info.first = e.id })
-	return err
-}
-
-// back returns the position after which the last n entries of the stream are,
-// all of them if there are fewer, and MaxID if there are none.
+// seekBack returns the position after which the last n entries of the stream
+// are, all of them if there are fewer, and MaxID if there are none.
 //
 // Redis knows no rank, so it goes back page by page. Each page is a read like
-// any other, and few callers do it at once: whoever asks for the last million
-// entries, again and again with another number, waits for the like of him and
+// any other, and few callers do it at once: a client that asks for the last
+// million entries, again and again with another number, waits for its like and
 // not for long in the way of those who resume. It ends with ctx, for what is
 // found has no other use.
-func (h *history) back(ctx context.Context, w *window, n int) (ID, error) {
-	count := w.pageSize()
+func (h *history) seekBack(ctx context.Context, ch *channel, n int) (ID, error) {
+	count := ch.pageEntries()
 	if n > count {
-		if err := h.far.Acquire(ctx, 1); err != nil {
+		if err := h.longScans.Acquire(ctx, 1); err != nil {
 			return ID{}, err
 		}
-		defer h.far.Release(1)
+		defer h.longScans.Release(1)
 	}
 	before := MaxID
 	for n > 0 {
@@ -319,39 +356,46 @@ func (h *history) back(ctx context.Context, w *window, n int) (ID, error) {
 			return ID{}, err
 		}
 		count = min(n, count)
-		p, err := h.pageBack(ctx, w.key, before, count)
+		p, err := h.scanBack(ctx, ch.source.Key, before, count)
 		if err != nil {
 			return ID{}, err
 		}
 		before = p.before
-		if n -= p.got.n; p.got.n < count {
+		if n -= p.entries; p.entries < count {
 			break
 		}
-		count = nextPage(count, p.got)
+		count = tail.NextPage(count, p.entries, p.bytes)
 	}
 	return before, nil
 }
 
-// pageBack is a page that was passed on the way back.
-type pageBack struct {
-	before ID // the position before its oldest entry
-	got    reading
+// backPage is a page that was passed on the way back.
+type backPage struct {
+	before         ID // the position before its oldest entry
+	entries, bytes int
 }
 
-// pageBack goes back over count entries from id before on.
-func (h *history) pageBack(ctx context.Context, key string, before ID, count int) (pageBack, error) {
+// scanBack goes back over count entries from id before on.
+func (h *history) scanBack(ctx context.Context, key string, before ID, count int) (backPage, error) {
 	flight := "back " + strconv.Itoa(count) + " " + before.String() + " " + key
-	v, err := h.do(ctx, &h.flights, flight, func(ctx context.Context) (any, error) {
-		p := pageBack{before: before}
-		r, err := rawReply(ctx, h.client(), "XREVRANGE", key, before.String(), "-", "COUNT", strconv.Itoa(count))
+	v, err := h.do(ctx, key, &h.reads, flight, func(ctx context.Context) (any, error) {
+		client, err := h.topo.Client(ctx)
 		if err != nil {
 			return nil, err
 		}
-		p.got, err = r.entries(func(e rawEntry) { p.before = e.id.Prev() })
+		p := backPage{before: before}
+		r := &redisstream.EntryReader{Each: func(e redisstream.Entry) { p.before = e.ID.Prev() }}
+		err = goredis.Querier{Client: client}.Pipeline(ctx, key, redisstream.Command{
+			Args: []string{"XREVRANGE", key, before.String(), "-", "COUNT", strconv.Itoa(count)}, Sink: r,
+		})
+		if err == nil {
+			err = r.Err()
+		}
+		p.entries, p.bytes = r.Seen, r.Bytes
 		return p, err
 	})
 	if err != nil {
-		return pageBack{}, err
+		return backPage{}, err
 	}
-	return v.(pageBack), nil
+	return v.(backPage), nil
 }

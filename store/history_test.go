@@ -1,13 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,7 +65,7 @@ func TestStarts(t *testing.T) {
 	r.awaitID(ids[49].String())
 	wantIDs(t, "Now", r.got, ids[40:])
 	// A reader that was behind may have got it from history.
-	redistest.Eventually(t, patience, "the window to have it too", func() bool { return r.sub.Now().pos == ids[49] })
+	redistest.Eventually(t, patience, "the window to have it too", func() bool { return s.source("a").Log.View().Head() == ids[49] })
 	ctx := t.Context()
 	must := func(c Cursor, err error) Cursor {
 		if err != nil {
@@ -113,7 +113,7 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4 })
-	for _, n := range []int{pageEntries - 1, pageEntries, pageEntries + 1, 3*pageEntries + 7} {
+	for _, n := range []int{pageMost - 1, pageMost, pageMost + 1, 3*pageMost + 7} {
 		channel := fmt.Sprint("c", n)
 		ids := fill(t, srv.Client(), "sse:"+channel, n, short)
 		r := s.subscribe(t, channel)
@@ -135,7 +135,7 @@ func TestBurst(t *testing.T) {
 	srv := redistest.Start(t)
 	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 5000 })
 	r := s.subscribe(t, "a")
-	ids := fill(t, srv.Client(), "sse:a", 3*pageEntries+5, short)
+	ids := fill(t, srv.Client(), "sse:a", 3*pageMost+5, short)
 	r.awaitID(ids[len(ids)-1].String())
 	wantIDs(t, "burst", r.got, ids)
 }
@@ -198,7 +198,7 @@ func TestStormFarBehind(t *testing.T) {
 	first := s.subscribe(t, "a")
 	reads := func(from func(int) int) int {
 		t.Helper()
-		s.history.recent.expire(time.Now().Add(time.Hour))
+		s.forgetPages()
 		before := s.historyReads()
 		storm(t, first.sub, ids, 800, from)
 		return s.historyReads() - before
@@ -247,32 +247,20 @@ func TestStormTrimmed(t *testing.T) {
 		}
 		wantIDs(t, what, got, ids[clients:])
 	}
-	if n := s.historyReads() - before; n > 2*historyConns {
+	if n := s.historyReads() - before; n > 2*historyReads {
 		t.Errorf("%d reads for %d clients", n, clients)
 	}
 }
 
-// TestRecentExpires reads pages and then no more.
-func TestRecentExpires(t *testing.T) {
+// TestPagesExpire reads a page, which the janitor lets go.
+func TestPagesExpire(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	ids := fill(t, srv.Client(), "sse:a", 100, short)
-	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents, c.keepPages = 16, time.Hour })
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents, c.keepPages = 16, time.Millisecond })
 	r := s.subscribe(t, "a")
 	r.at(ids[0]).drain()
-	pages := &s.history.recent
-	held := func() int {
-		pages.mu.Lock()
-		defer pages.mu.Unlock()
-		return pages.bytes
-	}
-	if n := held(); n == 0 {
-		t.Fatal("no page is held")
-	}
-	pages.mu.Lock()
-	pages.keep = time.Millisecond
-	pages.mu.Unlock()
-	redistest.Eventually(t, patience, "the page to be let go", func() bool { return held() == 0 })
+	redistest.Eventually(t, patience, "the page to be let go", func() bool { return s.history.pages.Bytes() == 0 })
 }
 
 func TestTooLarge(t *testing.T) {
@@ -334,7 +322,7 @@ func TestColdGaps(t *testing.T) {
 	s := openHealthy(t, srv.URL(), nil)
 	r := s.subscribe(t, "a")
 	srv.Do("XTRIM", "sse:a", "MAXLEN", 10)
-	future := ID{ids[29].Ms + 1_000_000, 0}
+	future := ID{Ms: ids[29].Ms + 1_000_000, Seq: 0}
 	for name, c := range map[string]struct {
 		at   ID
 		gap  string
@@ -368,6 +356,9 @@ func gapUnlessNext(a, b ID) string {
 	return fmt.Sprintf("gap(%s,%s trimmed)", a, b.Prev())
 }
 
+// anything has a relay hold back whatever comes next.
+func anything([]byte) bool { return true }
+
 // TestHistoryStaysBehindTheTail holds the tail back while history has entries
 // that the tail has not read: they are left to the tail, which alone can tell if
 // they are lost again.
@@ -375,16 +366,16 @@ func TestHistoryStaysBehindTheTail(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	ids := fill(t, srv.Client(), "sse:a", 10, short)
-	var hold tailHold
-	s := openHealthy(t, srv.URL(), hold.use)
+	relay := startRelay(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(relay.addr), nil)
 	r := s.subscribe(t, "a")
 	settle(t, s, "a")
-	held, goOn := hold.arm()
+	held, goOn := relay.tailHold.arm(anything)
 	ids = append(ids, fill(t, srv.Client(), "sse:a", 5, short)...)
 	<-held
 	r.at(ID{}).drain()
 	got := r.got
-	close(goOn)
+	goOn()
 	wantIDs(t, "while the tail is held", got, ids[:10])
 	r.awaitID(ids[14].String())
 	wantIDs(t, "afterwards", r.got, ids)
@@ -396,23 +387,23 @@ func TestHistoryStaysBehindTheTail(t *testing.T) {
 func TestStaleIsNotShared(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
-	var hold tailHold
-	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4; hold.use(c) })
+	relay := startRelay(t, srv.Addr())
+	s := openHealthy(t, srv.URLAt(relay.addr), func(c *Config) { c.WindowEvents = 4 })
 	r := s.subscribe(t, "a")
 	run(t, srv, "a", add(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)...)
 	r.awaitID("10-0")
 	settle(t, s, "a")
-	s.history.recent.expire(time.Now().Add(time.Hour)) // what r may have read there
-	held, goOn := hold.arm()
+	s.forgetPages() // what r may have read there
+	held, goOn := relay.tailHold.arm(anything)
 	run(t, srv, "a", multi("DEL %s", x(3))...)
 	<-held
-	r.at(ID{2, 0})
+	r.at(ID{Ms: 2, Seq: 0})
 	for range 3 {
 		if b, err := r.cur.Fetch(t.Context()); !errors.Is(err, ErrStale) {
 			t.Errorf("while the tail is held: %v, %v", b, err)
 		}
 	}
-	close(goOn)
+	goOn()
 	r.awaitID("3-0")
 	if got, want := fmt.Sprint(r.got), "[gap(2-0,0-0 reset) 3-0 3]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -425,35 +416,25 @@ func TestResetMeanwhile(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	relay := startRelay(t, srv.Addr())
-	var armed atomic.Bool
-	held, goOn := make(chan struct{}), make(chan struct{})
-	s := openHealthy(t, srv.URLAt(relay.addr), func(c *Config) {
-		c.WindowEvents = 4
-		c.onReply = func(k *keeper) {
-			if k.room == nil && armed.CompareAndSwap(true, false) { // a reply to history
-				close(held)
-				<-goOn
-			}
-		}
-	})
+	s := openHealthy(t, srv.URLAt(relay.addr), func(c *Config) { c.WindowEvents = 4 })
 	tail := s.subscribe(t, "a")
 	run(t, srv, "a", add(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)...)
 	tail.awaitID("10-0")
 	settle(t, s, "a")
-	s.history.recent.expire(time.Now().Add(time.Hour)) // what the reader may have read there
+	s.forgetPages() // what the reader may have read there
 	relay.dropInvalidations.Store(true)
 	run(t, srv, "a", multi("DEL %s", x(1), x(2), x(3), "XADD %s 6-5 data other", x(12))...)
-	r := s.subscribe(t, "a").at(ID{5, 0})
-	armed.Store(true)
+	r := s.subscribe(t, "a").at(ID{Ms: 5, Seq: 0})
+	held, goOn := relay.historyHold.arm(func(b []byte) bool { return bytes.Contains(b, []byte("6-5")) })
 	var b Batch
 	var err error
 	var fetch sync.WaitGroup
 	fetch.Go(func() { b, err = r.cur.Fetch(t.Context()) })
 	<-held
 	relay.dropInvalidations.Store(false)
-	s.recheck(s.windowOf("a"))
+	s.source("a").Recheck()
 	tail.awaitID("12-0")
-	close(goOn)
+	goOn()
 	if fetch.Wait(); b.Gap != nil || len(b.Entries) > 0 || err != nil {
 		t.Errorf("of a page that may be of either stream: %v, %v", b, err)
 	}
@@ -461,32 +442,6 @@ func TestResetMeanwhile(t *testing.T) {
 	if got, want := fmt.Sprint(r.got), "[gap(5-0,5-0 reset) 6-5 other 12-0 12]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-}
-
-// tailHold holds the tail back at a reply.
-type tailHold struct {
-	armed      atomic.Bool
-	held, goOn chan struct{}
-}
-
-func (h *tailHold) use(c *Config) {
-	h.held, h.goOn = make(chan struct{}, 1), make(chan struct{})
-	c.onReply = func(k *keeper) {
-		if k.room != nil && h.armed.Load() { // a reply to the tail
-			select {
-			case h.held <- struct{}{}:
-			default:
-			}
-			<-h.goOn
-		}
-	}
-}
-
-// arm has the tail held back from now on. It says so on the one channel, and goes
-// on when the other is closed.
-func (h *tailHold) arm() (held <-chan struct{}, goOn chan<- struct{}) {
-	h.armed.Store(true)
-	return h.held, h.goOn
 }
 
 // TestPageEndsWhereTheTailIs has clients share a page that was read while the tail
@@ -502,17 +457,17 @@ func TestPageEndsWhereTheTailIs(t *testing.T) {
 	run(t, srv, "a", old...)
 	tail.awaitID("10-0")
 	settle(t, s, "a")
-	s.history.recent.expire(time.Now().Add(2 * time.Hour)) // what the reader may have read there
+	s.forgetPages() // what the reader may have read there
 	relay.dropInvalidations.Store(true)
 	run(t, srv, "a", add(11, 12, 13, 14, 15)...)
-	r := s.subscribe(t, "a").at(ID{2, 0})
+	r := s.subscribe(t, "a").at(ID{Ms: 2, Seq: 0})
 	r.drain()
 	run(t, srv, "a", multi(append(append([]string{"DEL %s"}, old...), x(12), "XADD %s 13-5 data other", x(16))...)...)
 	relay.dropInvalidations.Store(false)
-	s.recheck(s.windowOf("a"))
+	s.source("a").Recheck()
 	tail.awaitID("16-0")
 	before := s.historyReads()
-	r.at(ID{5, 0}).drain()
+	r.at(ID{Ms: 5, Seq: 0}).drain()
 	if got, want := fmt.Sprint(r.got), "[6-0 6 7-0 7 8-0 8 9-0 9 10-0 10 12-0 12 13-5 other 16-0 16]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -24,6 +25,14 @@ func TestKeyFaults(t *testing.T) {
 	}{
 		"deleted": {add(10, 11), []string{"DEL %s"}, add(3, 4),
 			[]string{"gap(11-0,0-0 reset)", "3", "4"}},
+		"deleted and created again higher": {add(10, 11), []string{"DEL %s"}, add(13, 14),
+			[]string{"13", "14"}}, // it had everything
+		"deleted and created again trimmed": {add(10, 11), []string{"DEL %s"}, multi(x(13), x(14), "XTRIM %s MAXLEN 1", x(15)),
+			[]string{fmt.Sprintf("gap(11-0,%s trimmed)", ID{Ms: 14, Seq: 0}.Prev()), "14", "15"}},
+		"deleted and created again on both sides": {add(10, 11), []string{"DEL %s"}, multi(x(3), x(14)),
+			[]string{"gap(11-0,0-0 reset)", "3", "14"}},
+		"expired and created again higher": {add(10, 11), []string{"PEXPIRE %s 1", "expire"}, add(13),
+			[]string{"13"}},
 		"deleted and created again lower, at once": {add(10, 11), multi("DEL %s", x(3), x(4)), add(5),
 			[]string{"gap(11-0,0-0 reset)", "3", "4", "5"}},
 		"deleted and created again higher, at once": {add(10, 11), multi("DEL %s", x(13), x(14), x(15)), add(16),
@@ -57,7 +66,7 @@ func TestKeyFaults(t *testing.T) {
 		"trimmed to the last": {add(10, 11), []string{"XTRIM %s MAXLEN 1"}, add(12),
 			[]string{"12"}},
 		"unseen entries trimmed": {add(10, 11), multi(x(12), x(13), x(14), "XTRIM %s MAXLEN 1"), add(15),
-			[]string{fmt.Sprintf("gap(11-0,%s trimmed)", ID{14, 0}.Prev()), "14", "15"}},
+			[]string{fmt.Sprintf("gap(11-0,%s trimmed)", ID{Ms: 14, Seq: 0}.Prev()), "14", "15"}},
 		"all of them trimmed": {add(10, 11), multi(x(12), x(13), "XTRIM %s MAXLEN 0"), add(15),
 			[]string{"gap(11-0,13-0 trimmed)", "15"}},
 		"trimmed exactly up to the last seen": {add(10, 11), multi(x(12), x(13), "XTRIM %s MAXLEN 2"), add(14),
@@ -71,10 +80,12 @@ func TestKeyFaults(t *testing.T) {
 			[]string{"gap(11-0,0-0 reset)", "3"}},
 		"created with a group": {nil, []string{"XGROUP CREATE %s g $ MKSTREAM"}, add(3),
 			[]string{"3"}},
+		"gone, and created with a group": {add(10, 11), []string{"DEL %s"}, []string{"XGROUP CREATE %s g $ MKSTREAM", x(12)},
+			[]string{"12"}},
 		"a group on it": {add(10, 11), []string{"XGROUP CREATE %s g 0", "XREADGROUP GROUP g c STREAMS %s >"}, add(12),
 			[]string{"12"}},
 		"created by one trimmed burst": {nil, multi(x(3), x(4), x(5), "XTRIM %s MAXLEN 1"), add(6),
-			[]string{fmt.Sprintf("gap(0-0,%s trimmed)", ID{5, 0}.Prev()), "5", "6"}},
+			[]string{fmt.Sprintf("gap(0-0,%s trimmed)", ID{Ms: 5, Seq: 0}.Prev()), "5", "6"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			channel := strings.ReplaceAll(name, " ", "-")
@@ -161,7 +172,13 @@ func onto(ids ...int) (cmds []string) {
 	return cmds
 }
 
-func lastID(cmds []string) string { return strings.Fields(cmds[len(cmds)-1])[2] }
+func lastID(cmds []string) string {
+	last := cmds[len(cmds)-1]
+	if last == "EXEC" {
+		last = cmds[len(cmds)-2]
+	}
+	return strings.Fields(last)[2]
+}
 
 // run sends commands to Redis, one after the other over one connection, as
 // MULTI asks for. "expire" waits for Redis to expire a key by itself.
@@ -192,11 +209,8 @@ func run(t *testing.T, srv *redistest.Server, channel string, cmds ...string) {
 func settle(t *testing.T, s *testStore, channel string) {
 	t.Helper()
 	redistest.Eventually(t, patience, "the tail to settle", func() bool {
-		w := s.windowOf(channel)
-		n := w.node.Load()
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		return len(n.queues[urgent]) == 0
+		n := s.source(channel).Node()
+		return n != nil && n.Lag(time.Now()) == 0
 	})
 	probe := s.subscribe(t, "probe-"+channel)
 	for range 4 {
@@ -207,7 +221,7 @@ func settle(t *testing.T, s *testStore, channel string) {
 
 func probeAdd(t *testing.T, s *testStore, channel string) string {
 	t.Helper()
-	id, err := s.topo.historyClient().Do(t.Context(), "XADD", "sse:probe-"+channel, "*", "data", "x").Text()
+	id, err := s.client(t).Do(t.Context(), "XADD", "sse:probe-"+channel, "*", "data", "x").Text()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +244,7 @@ func TestFlush(t *testing.T) {
 		}
 		srv.Do(flush)
 		for j, r := range readers {
-			r.await("the gap", func() bool { return len(r.got) > 0 })
+			s.awaitGone(t, channels[j])
 			run(t, srv, channels[j], x(2))
 			r.awaitID("2-0")
 			if got := r.texts(); !slices.Equal(got, []string{"gap(10-0,0-0 reset)", "2-0 2"}) {

@@ -1,9 +1,9 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,19 +11,22 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
+	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-// relay is a TCP relay that knows which of its connections are subscribed to
-// invalidations, and meddles with what Redis sends on those.
+// relay is a TCP relay that knows which of its connections is the tail's, by the
+// tracking that it switches on, and meddles with what Redis sends.
 type relay struct {
 	addr              string
 	ctx               context.Context // ends with the test
 	dropInvalidations atomic.Bool
 	bytesPerSecond    atomic.Int64 // of each connection from Redis; 0: no limit
-	// largestReply is the most that a connection that is not subscribed is
-	// answered, in bytes; 0: no limit. One that would be sent more is silent from
-	// then on.
+	// largestReply is the most that one command, or what is sent with it, is
+	// answered, in bytes; 0: no limit. A connection that would be sent more is
+	// silent from then on.
 	largestReply atomic.Int64
+
+	tailHold, historyHold hold
 
 	mu    sync.Mutex
 	links []*link
@@ -31,9 +34,43 @@ type relay struct {
 
 type link struct {
 	client, server net.Conn
-	subscribed     atomic.Bool
-	muted          atomic.Bool
+	tail           atomic.Bool
 	answered       atomic.Int64 // bytes since the client last asked
+}
+
+// hold holds back what Redis sends on some connections.
+type hold struct {
+	mu    sync.Mutex
+	held  chan struct{} // closed when something is held back; nil: nothing is to be
+	goOn  chan struct{}
+	after func([]byte) bool // holds back from the first bytes on for which it is true
+}
+
+// arm has what Redis sends held back from the first bytes on that wanted is true
+// for. It says so on the one channel, and goes on when release is called.
+func (h *hold) arm(wanted func([]byte) bool) (held <-chan struct{}, release func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	goOn := make(chan struct{})
+	h.held, h.goOn, h.after = make(chan struct{}), goOn, wanted
+	return h.held, sync.OnceFunc(func() { close(goOn) })
+}
+
+// wait waits if the bytes are to be held back.
+func (h *hold) wait(ctx context.Context, b []byte) {
+	h.mu.Lock()
+	held, goOn := h.held, h.goOn
+	if held == nil || !h.after(b) {
+		h.mu.Unlock()
+		return
+	}
+	h.held = nil
+	h.mu.Unlock()
+	close(held)
+	select {
+	case <-goOn:
+	case <-ctx.Done():
+	}
 }
 
 func startRelay(t *testing.T, upstream string) *relay {
@@ -73,23 +110,14 @@ func startRelay(t *testing.T, upstream string) *relay {
 	return r
 }
 
-// muteSubscribed silences the subscribed connections that there are, for good.
-func (r *relay) muteSubscribed() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, k := range r.links {
-		k.muted.Store(k.subscribed.Load())
-	}
-}
-
 func (r *relay) up(k *link) {
 	defer k.server.Close()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := k.client.Read(buf)
 		k.answered.Store(0)
-		if strings.Contains(strings.ToLower(string(buf[:n])), "__redis__:invalidate") {
-			k.subscribed.Store(true)
+		if bytes.Contains(buf[:n], []byte("TRACKING")) {
+			k.tail.Store(true)
 		}
 		if _, werr := k.server.Write(buf[:n]); err != nil || werr != nil {
 			return
@@ -102,21 +130,25 @@ func (r *relay) down(k *link) {
 	defer k.client.Close()
 	buf := make([]byte, 16<<10)
 	pace := rate.NewLimiter(rate.Inf, len(buf))
-	var messages respSplitter
+	var pushes pushFilter
+	muted := false
 	for {
 		n, err := k.server.Read(buf)
 		if err != nil {
 			return
 		}
-		if most := r.largestReply.Load(); most > 0 && k.answered.Add(int64(n)) > most && !k.subscribed.Load() {
-			k.muted.Store(true)
+		if most := r.largestReply.Load(); most > 0 && k.answered.Add(int64(n)) > most {
+			muted = true
 		}
-		if k.muted.Load() {
+		if muted {
 			continue
 		}
 		b := buf[:n]
-		if k.subscribed.Load() {
-			b = messages.pass(b, !r.dropInvalidations.Load())
+		if k.tail.Load() {
+			b = pushes.pass(b, !r.dropInvalidations.Load())
+			r.tailHold.wait(r.ctx, b)
+		} else {
+			r.historyHold.wait(r.ctx, b)
 		}
 		if _, err := k.client.Write(b); err != nil {
 			return
@@ -130,30 +162,42 @@ func (r *relay) down(k *link) {
 	}
 }
 
-// respSplitter finds the replies in what a subscribed connection receives.
-type respSplitter struct {
-	buf  []byte // begins with a reply
-	scan respScan
+// pushFilter finds the pushes in what Redis sends.
+type pushFilter struct {
+	buf []byte // begins with a value
 }
 
-// pass returns the replies that are complete with b, without the messages unless
+// pass returns the values that are complete with b, without the pushes unless
 // those are wanted.
-func (p *respSplitter) pass(b []byte, messages bool) (out []byte) {
+func (p *pushFilter) pass(b []byte, pushes bool) (out []byte) {
 	p.buf = append(p.buf, b...)
-	for {
-		if p.scan == (respScan{}) {
-			p.scan.need = 1
-		}
-		n, err := p.scan.advance(p.buf)
-		if err != nil {
-			panic(err) // Redis does not speak RESP
-		}
+	for len(p.buf) > 0 {
+		n := valueLen(p.buf)
 		if n == 0 {
 			return out
 		}
-		if reply := p.buf[:n]; messages || !strings.HasPrefix(string(reply), "*3\r\n$7\r\nmessage\r\n") {
-			out = append(out, reply...)
+		if pushes || p.buf[0] != byte(resp.Push) {
+			out = append(out, p.buf[:n]...)
 		}
-		p.buf, p.scan = p.buf[n:], respScan{}
+		p.buf = p.buf[n:]
 	}
+	return out
+}
+
+// valueLen returns the length of the value that b begins with, 0 if it is not
+// complete.
+func valueLen(b []byte) int {
+	if b[0] == byte(resp.Push) {
+		// A push is no value to a parser: as an array it is.
+		b = append([]byte{byte(resp.Array)}, b[1:]...)
+	}
+	var skipped resp.Status
+	n, done, err := resp.NewParser(nil).Feed(b, &skipped)
+	if err != nil {
+		panic(err) // Redis does not speak RESP
+	}
+	if !done {
+		return 0
+	}
+	return n
 }

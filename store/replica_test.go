@@ -12,7 +12,7 @@ import (
 
 // returning is how long a test waits for the way back from the master to a
 // replica, which is not hurried.
-const returning = 3 * returnWait / 2 * 3
+const returning = 45 * time.Second
 
 // fromReplicas has a store read from replicas.
 func fromReplicas(c *Config) { c.ReadReplicas = true }
@@ -21,7 +21,7 @@ func fromReplicas(c *Config) { c.ReadReplicas = true }
 func (s *testStore) awaitReplicas(t testing.TB, want int) {
 	t.Helper()
 	redistest.Eventually(t, returning, fmt.Sprintf("%d nodes to be read from a replica", want), func() bool {
-		s.topo.observe(&s.metrics)
+		s.observe(time.Now())
 		ok, _ := s.Health()
 		return ok && int(value(s.m.Store.TailReplicas)) == want
 	})
@@ -67,7 +67,7 @@ func TestReadsFromReplica(t *testing.T) {
 	if len(r.got) != 3 {
 		t.Errorf("got %v", r.got)
 	}
-	s.windowOf("a").shrink()
+	s.empty("a")
 	r.at(ID{}).drain()
 	if len(r.got) != len(ids)+3 {
 		t.Errorf("%d events from history, want %d", len(r.got), len(ids)+3)
@@ -110,8 +110,7 @@ func TestReplicaMasterKilled(t *testing.T) {
 		replica.AwaitSync(first)
 	}
 	first.Kill()
-	for s.windowOf("a").shrink().events != 0 {
-	}
+	s.empty("a")
 	if resumed.at(ID{}).drain(); len(resumed.got) != 1 {
 		t.Errorf("without a master: got %v", resumed.got)
 	}
@@ -173,11 +172,11 @@ func TestReplicaBehind(t *testing.T) {
 	}
 	// It has seen what the replica does not have; the master knows. Nothing is
 	// delivered that the tail has not read, and nothing is lost.
-	if ahead.at(ID{20, 0}).drain(); len(ahead.got) > 0 {
+	if ahead.at(ID{Ms: 20, Seq: 0}).drain(); len(ahead.got) > 0 {
 		t.Errorf("ahead of the replica: got %v", ahead.got)
 	}
 	// This was never there, and to say so does not wait for the replica.
-	if beyond.at(ID{99, 0}).drain(); len(beyond.got) == 0 || beyond.got[0].gap == nil || beyond.got[0].gap.Reason != "reset" {
+	if beyond.at(ID{Ms: 99, Seq: 0}).drain(); len(beyond.got) == 0 || beyond.got[0].gap == nil || beyond.got[0].gap.Reason != "reset" {
 		t.Errorf("beyond the master: got %v", beyond.got)
 	}
 	goOn()
@@ -195,7 +194,7 @@ func TestReplicaBehind(t *testing.T) {
 		t.Errorf("got %v", gone.got)
 	}
 	master.Do("FLUSHALL")
-	live.await("the reset", func() bool { return live.got[len(live.got)-1].gap != nil })
+	s.awaitGone(t, "a")
 }
 
 // TestReplicaStaysBehind reads from the master when the replica is behind for
@@ -241,7 +240,7 @@ func TestReplicaWithoutMaster(t *testing.T) {
 	master.Do("XADD", "sse:a", "13-0", "data", "3")
 	master.Pause()
 	defer master.Resume()
-	ahead.at(ID{13, 0})
+	ahead.at(ID{Ms: 13, Seq: 0})
 	if _, state := ahead.cur.Next(1 << 16); state != Behind {
 		t.Errorf("ahead of the replica: state %v", state)
 	}
@@ -255,9 +254,8 @@ func TestReplicaWithoutMaster(t *testing.T) {
 		return c["xinfo|stream"] > 0 && c["xrange"] > 0
 	}
 	redistest.Eventually(t, 2*patience, "the empty replica to be read", doubtful)
-	s.windowOf("a").shrink()
-	s.windowOf("a").shrink()
-	resumed.at(ID{10, 0})
+	s.empty("a")
+	resumed.at(ID{Ms: 10, Seq: 0})
 	for range 3 {
 		if b, state := resumed.cur.Next(1 << 16); state == Behind {
 			if b, err := resumed.cur.Fetch(t.Context()); err == nil && (b.Gap != nil || len(b.Entries) > 0) {
@@ -280,103 +278,7 @@ func TestReplicaWithoutMaster(t *testing.T) {
 	s.awaitReplicas(t, 1)
 	// What the doubt was about can be lost all the same.
 	master.Do("DEL", "sse:a")
-	live.await("the reset", func() bool { return live.got[len(live.got)-1].gap != nil })
-}
-
-// TestReplicaChoice chooses among replicas: each has its turn, but for one that
-// is behind, and the master if none is known or may be asked.
-func TestReplicaChoice(t *testing.T) {
-	t.Parallel()
-	master := redistest.Start(t, redistest.WithUser("uninformed on >pass "+sentinelPrivilege))
-	g := redistest.StartSentinel(t, "m", master, 2)
-	one, other := g.Servers()[1], g.Servers()[2]
-	s := openHealthy(t, g.URL(), fromReplicas)
-	rs := s.topo.(*sentinelTopology).node.replicas
-	choose := func() string {
-		addr, _, _ := rs.fittest(t.Context(), master.Addr(), []string{one.Addr(), other.Addr()})
-		return addr
-	}
-	seen := map[string]bool{}
-	redistest.Eventually(t, patience, "both replicas to be chosen", func() bool {
-		seen[choose()] = true
-		return seen[one.Addr()] && seen[other.Addr()]
-	})
-	goOn := stall(one)
-	master.XAdd("sse:a", "data", "x")
-	other.AwaitSync(master)
-	for range 5 {
-		if addr := choose(); addr == one.Addr() {
-			t.Errorf("chose %s; %s is behind", addr, one)
-		}
-	}
-	goOn()
-	if addr, proven, why := rs.fittest(t.Context(), master.Addr(), nil); addr != "" || proven || why == nil {
-		t.Errorf("none is known: %s, %v, %v", addr, proven, why)
-	}
-	if addr, proven, _ := rs.fittest(t.Context(), other.Addr(), []string{master.Addr(), one.Addr()}); addr == master.Addr() || proven {
-		t.Errorf("a master was chosen as a replica, or a replica believed as a master: %s, %v", addr, proven)
-	}
-	// Who may not ask how far a replica is reads from the master.
-	denied := openHealthy(t, strings.Replace(g.URL(), "://", "://uninformed:pass@", 1), fromReplicas)
-	r := denied.subscribe(t, "a")
-	r.awaitID(master.XAdd("sse:a", "data", "y"))
-	denied.awaitReplicas(t, 0)
-}
-
-func TestReplicaIsFit(t *testing.T) {
-	t.Parallel()
-	for flags, want := range map[string]bool{
-		"slave": true, "": true, "s_down,slave": false, "slave,o_down": false, "slave,disconnected": false, "slave,reconf_done": true,
-	} {
-		if got := isFit(map[string]string{"flags": flags}); got != want {
-			t.Errorf("%q: %v", flags, got)
-		}
-	}
-}
-
-func TestReplication(t *testing.T) {
-	t.Parallel()
-	text := func(lines ...string) string { return "# Replication\r\n" + strings.Join(lines, "\r\n") + "\r\n" }
-	master := text("role:master", "connected_slaves:1", "slave0:ip=127.0.0.1,port=2,state=online,offset=7,lag=0", "master_replid:aa", "master_repl_offset:70")
-	want, err := parseReplication(master)
-	if err != nil || want != (replication{master: true, id: "aa", offset: 70}) {
-		t.Fatalf("%+v, %v", want, err)
-	}
-	for name, c := range map[string]struct {
-		text string
-		has  bool
-	}{
-		"level":           {text("role:slave", "master_link_status:up", "slave_repl_offset:70", "master_replid:aa", "master_repl_offset:70"), true},
-		"ahead":           {text("role:slave", "master_link_status:up", "slave_repl_offset:71", "master_replid:aa", "master_repl_offset:71"), true},
-		"behind":          {text("role:slave", "master_link_status:up", "slave_read_repl_offset:70", "slave_repl_offset:69", "master_replid:aa", "master_repl_offset:70"), false},
-		"cut off":         {text("role:slave", "master_link_status:down", "slave_repl_offset:70", "master_replid:aa", "master_repl_offset:70"), false},
-		"another history": {text("role:slave", "master_link_status:up", "slave_repl_offset:99", "master_replid:bb", "master_repl_offset:99"), false},
-		"promoted":        {master, false},
-	} {
-		r, err := parseReplication(c.text)
-		if err != nil || r.has(want) != c.has {
-			t.Errorf("%s: %+v, %v", name, r, err)
-		}
-	}
-	for _, wrong := range []string{"", "role:slave", text("role:master", "master_replid:aa"), text("role:slave", "master_replid:aa", "slave_repl_offset:x"), text("master_replid:aa", "slave_repl_offset:1")} {
-		if _, err := parseReplication(wrong); err == nil || !strings.Contains(err.Error(), "expected") {
-			t.Errorf("%q: %v", wrong, err)
-		}
-	}
-}
-
-func TestOwnedSlots(t *testing.T) {
-	t.Parallel()
-	owned := ownedSlots("id 127.0.0.1:1@2 myself,master - 0 0 1 connected 3 7-9 16383 [93->-id] [77-<-id]")
-	n := 0
-	for _, is := range owned {
-		if is {
-			n++
-		}
-	}
-	if n != 5 || !owned[3] || !owned[7] || !owned[9] || !owned[16383] {
-		t.Errorf("%d slots", n)
-	}
+	s.awaitGone(t, "a")
 }
 
 // TestReplicaNeedsTopology: a single server has no replicas that are known.

@@ -1,36 +1,41 @@
 // Package store keeps the recent past of Redis Streams in memory and follows
-// them: it hands out cursors over channels, one Stream per channel, that read
+// them: it hands out cursors over channels, one stream per channel, that read
 // from memory when they can and from Redis when they must.
 //
-// A replica tails each channel once, whoever and however many are subscribed.
+// A replica follows each channel once, whoever and however many are subscribed.
 // Delivery of what is new, resume after a reconnect, catching up after falling
 // behind and replay are all the same operation: Cursor.Next, and Cursor.Fetch
 // where memory does not reach.
 //
-// The package only reads. With access control lists, its user needs the keys
-// under the prefix to be readable, the channel __redis__:invalidate, and these
-// commands:
+// The parts, from the bottom up:
 //
-//	%R~<prefix>* &__redis__:invalidate +xinfo|stream +xrange +xrevrange +multi +exec
-//	+subscribe +ping +client|id +client|tracking
+//	redisurl     addresses of Redis
+//	resp         the protocol on one connection
+//	redisstream  ids, entries, what a stream is, and whether it still is the same
+//	eventlog     the recent past of one stream in memory, and cursors over it
+//	tail         follows the streams of one server
+//	topology     which servers there are, and which has a key
+//	store        channels, subscriptions, and reads of what memory does not have
+//
+// Nothing is written to Redis. With access control lists, the gateway's user
+// needs the keys under the prefix to be readable, and these commands:
+//
+//	%R~<prefix>* +xinfo|stream +xrange +xrevrange +multi +exec +client|tracking
+//	+select                                 for a database other than 0
 //	+role                                   with Sentinel
 //	+cluster|slots +cluster|nodes +asking   with Redis Cluster
 //	+info +readonly                         to read from replicas, the latter on a cluster
 //
 // On the sentinels it needs +sentinel|master, and +sentinel|replicas to read
 // from replicas.
-//
-// Without +client|id or +client|tracking it polls, as it does with a server
-// that has no CLIENT TRACKING.
 package store
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,10 +43,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/semaphore"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
+	"github.com/sse-gateway/sse-gateway/store/tail"
+	"github.com/sse-gateway/sse-gateway/store/topology"
 )
 
 // Config is what Open needs. All durations and sizes must be positive.
@@ -58,50 +65,50 @@ type Config struct {
 	WindowLinger  time.Duration
 	PollInterval  time.Duration // between reads of a Redis without CLIENT TRACKING
 	SweepInterval time.Duration // between safety reads of every channel
-	ReadReplicas  bool          // read from replicas rather than masters; not with redisurl.Single
+	ReadReplicas  bool          // read from replicas rather than masters; of a single server none are known
+	Ready         Readiness     // when Health says that the store is ready
 	Encoder       Encoder
 	Metrics       *metrics.Store
 	Log           *slog.Logger
 
-	// For tests: onReply, if set, is shown each reply with entries; keepPages, if
-	// not 0, is instead of recentFor.
-	onReply   func(*keeper)
-	keepPages time.Duration
+	keepPages time.Duration // for tests: how long read pages are kept, if not 0
 }
 
 // StalledAfter is how long Redis may be silent before its channels count as
-// stalled and the replica as not ready.
-const StalledAfter = 5 * time.Second
+// stalled.
+const StalledAfter = tail.StalledAfter
 
-// Store is a set of windows and what feeds them. Its methods may be called
+// Store is a set of channels and what feeds them. Its methods may be called
 // concurrently.
 type Store struct {
 	cfg     Config
 	metrics metrics.Store
 	log     *slog.Logger
 	history *history
-	budget  budget
-	topo    topologyManager
-	onRound atomic.Pointer[func()]
+	budget  *eventlog.Budget
+	topo    topology.Topology
+	onBatch atomic.Pointer[func()]
+	started atomic.Bool // all nodes were alive once; see ReadyStarted
 
 	// ctx ends with Close; work that is done for several callers hangs on it.
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	// mu guards the fields below. Invariant: a window is in windows from the
+	// mu guards the fields below. Invariant: a channel is in channels from the
 	// first Subscribe until it has been without a subscription for the linger.
-	mu      sync.Mutex
-	windows map[string]*window // by channel
-	idle    []idleWindow       // in the order of their becoming idle
-	closed  bool
+	mu       sync.Mutex
+	channels map[string]*channel
+	idle     []idleChannel // in the order in which they became idle
+	closed   bool
 }
 
-// idleWindow is a window that had no subscription from since on.
-type idleWindow struct {
-	w     *window
+// idleChannel is a channel that had no subscription from since on.
+type idleChannel struct {
+	ch    *channel
 	since time.Time
 }
 
+// errOneServer is returned for replicas of a server whose replicas are unknown.
 var errOneServer = errors.New("the URL names one server, whose replicas are not known: accepted is redis+sentinel:// or redis+cluster://, " +
 	"or the address of the replica itself as the server")
 
@@ -117,19 +124,31 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.ReadReplicas && addr.Topology == redisurl.Single {
 		return nil, errOneServer
 	}
-	e := &endpoint{Address: addr, replicas: cfg.ReadReplicas}
-	s := &Store{cfg: cfg, metrics: *cfg.Metrics, log: cfg.Log, windows: make(map[string]*window)}
+	s := &Store{cfg: cfg, metrics: *cfg.Metrics, log: cfg.Log, channels: make(map[string]*channel)}
 	redisLogger.Do(func() { redis.SetLogger(debugLogger{cfg.Log}) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.budget = budget{max: cfg.WindowMemory, metrics: cfg.Metrics}
+	s.budget = eventlog.NewBudget(cfg.WindowMemory, cfg.Metrics)
 	s.metrics.WindowBytesMax.Set(float64(cfg.WindowMemory))
-	s.topo = newTopology(s, e)
-	s.history = &history{
-		store: s, client: s.topo.historyClient,
-		room: semaphore.NewWeighted(historyConns), far: semaphore.NewWeighted(farReaders),
-		recent: recentPages{maxBytes: cfg.WindowMemory / recentPart, keep: cmp.Or(cfg.keepPages, recentFor)},
-	}
+	s.topo = topology.New(topology.Options{
+		Address: addr, ReadReplicas: cfg.ReadReplicas, HistoryReads: historyReads, Tail: s.tailConfig(addr),
+	})
+	s.history = newHistory(s)
 	return s, nil
+}
+
+func (s *Store) tailConfig(addr *redisurl.Address) *tail.Config {
+	return &tail.Config{
+		KeyPrefix: s.cfg.KeyPrefix, WindowEvents: s.cfg.WindowEvents, MaxEventBytes: s.cfg.MaxEventBytes,
+		PollInterval: s.cfg.PollInterval, SweepInterval: s.cfg.SweepInterval,
+		Dial: func(ctx context.Context, server string) (net.Conn, error) {
+			o := addr.Options(server)
+			o.DialTimeout = topology.DialTimeout
+			return redis.NewDialer(o)(ctx, o.Network, o.Addr)
+		},
+		Credentials: addr.Credentials, DB: addr.DB,
+		Encode: s.encode, EncodeGap: s.cfg.Encoder.EncodeGap, OnBatchEnd: s.batchEnded,
+		Budget: s.budget, Metrics: &s.metrics, Log: s.log,
+	}
 }
 
 // redisLogger guards go-redis's only logger, which is of the whole process.
@@ -145,14 +164,14 @@ func (l debugLogger) Printf(ctx context.Context, format string, v ...any) {
 	}
 }
 
-// OnRound has f called after each round of reads in which a tail has woken
+// OnRound has f called after each batch of reads in which a tail has woken
 // somebody, by the goroutine of the tail, which holds no lock that a cursor or a
 // subscription needs. The tail waits for f, so f must be quick; it may be called
 // by several at once.
-func (s *Store) OnRound(f func()) { s.onRound.Store(&f) }
+func (s *Store) OnRound(f func()) { s.onBatch.Store(&f) }
 
-func (s *Store) roundOver() {
-	if f := s.onRound.Load(); f != nil {
+func (s *Store) batchEnded() {
+	if f := s.onBatch.Load(); f != nil {
 		(*f)()
 	}
 }
@@ -161,8 +180,8 @@ func (s *Store) roundOver() {
 // nil after an orderly end. What Redis does is never a reason to return.
 func (s *Store) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.topo.run(ctx) })
-	g.Go(func() error { return s.janitor(ctx) })
+	g.Go(func() error { s.topo.Run(ctx); return nil })
+	g.Go(func() error { s.janitor(ctx); return nil })
 	return g.Wait()
 }
 
@@ -173,123 +192,59 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.cancel()
-	return s.topo.close()
+	return s.topo.Close()
 }
 
-// encode makes an entry of what Redis sent.
-func (s *Store) encode(channel string, e rawEntry) Entry {
-	if e.tooLarge || e.size > s.cfg.MaxEventBytes {
-		gap := Gap{Channel: channel, After: e.id.Prev(), Resumed: e.id, Reason: metrics.GapTooLarge}
-		return Entry{ID: e.id, Frame: s.cfg.Encoder.EncodeGap(gap), Kind: KindTooLarge}
-	}
-	enc := s.cfg.Encoder.EncodeEntry(channel, e.id, e.fields)
-	return Entry{ID: e.id, Frame: enc.Frame, End: enc.End, nameDropped: enc.NameDropped}
-}
-
-// countRead counts events that were read, and the names that they lost. It is
-// for those that are used: a read may encode entries only to find that nothing
-// proves yet that they follow the head.
-func (s *Store) countRead(source string, entries []Entry) {
-	events, dropped := 0, 0
-	for i := range entries {
-		if entries[i].Kind != KindTrimmed {
-			events++
-		}
-		if entries[i].nameDropped {
-			dropped++
-		}
-	}
-	s.metrics.EventsRead.WithLabelValues(source).Add(float64(events))
-	s.metrics.EventNamesDropped.Add(float64(dropped))
-}
-
-// Health tells whether every Redis node's tail has proved itself alive within
-// StalledAfter, and if not, why, in words that may be shown to an operator.
-func (s *Store) Health() (ok bool, reason string) { return s.topo.health() }
-
-// janitor closes the windows that nobody has been subscribed to for the
-// linger, lets go of pages that are no longer recent, and keeps the gauges true.
-func (s *Store) janitor(ctx context.Context) error {
+// janitor closes the channels that nobody has been subscribed to for the linger,
+// lets go of pages that are no longer recent, and keeps the gauges true.
+func (s *Store) janitor(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		s.topo.observe(&s.metrics)
+		s.observe(time.Now())
 		s.closeIdle(time.Now().Add(-s.cfg.WindowLinger))
-		s.history.recent.expire(time.Now())
+		s.history.pages.Expire(time.Now())
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 	}
 }
 
-// closeIdle closes the windows that have been idle since before deadline.
+// closeIdle closes the channels that have been idle since before deadline.
 func (s *Store) closeIdle(deadline time.Time) {
 	s.mu.Lock()
-	var expired []*window
+	var expired []*channel
 	n := 0
 	for ; n < len(s.idle) && !s.idle[n].since.After(deadline); n++ {
-		w := s.idle[n].w
-		w.inIdle = false
+		ch := s.idle[n].ch
+		ch.inIdle = false
 		switch {
-		case w.refs > 0 || s.windows[w.channel] != w:
-		case w.idleSince.After(deadline): // it was in use again in between
-			w.inIdle = true
-			s.idle = append(s.idle, idleWindow{w, w.idleSince})
+		case ch.refs > 0 || s.channels[ch.name] != ch:
+		case ch.idleSince.After(deadline): // it was in use again in between
+			ch.inIdle = true
+			s.idle = append(s.idle, idleChannel{ch, ch.idleSince})
 		default:
-			delete(s.windows, w.channel)
-			expired = append(expired, w)
+			delete(s.channels, ch.name)
+			expired = append(expired, ch)
 		}
 	}
 	s.idle = slices.Delete(s.idle, 0, n)
-	s.metrics.ChannelsActive.Set(float64(len(s.windows)))
+	s.metrics.ChannelsActive.Set(float64(len(s.channels)))
 	s.mu.Unlock()
-	for _, w := range expired {
-		s.discard(w)
+	for _, ch := range expired {
+		s.discard(ch)
 	}
 }
 
-// discard lets go of a window that is no longer in s.windows.
-func (s *Store) discard(w *window) {
-	w.node.Store(nil)
-	s.budget.forget(w, w.close())
-}
-
-// lookup returns the window of a key, nil if there is none.
-func (s *Store) lookup(key []byte) *window {
-	channel, ok := bytes.CutPrefix(key, []byte(s.cfg.KeyPrefix))
-	if !ok {
-		return nil
+// discard lets go of a channel that is no longer in s.channels.
+func (s *Store) discard(ch *channel) {
+	src := ch.source
+	if src == nil {
+		return // it could not be opened
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.windows[string(channel)]
-}
-
-// inUse reports whether somebody is subscribed to the window, or about to be.
-func (s *Store) inUse(w *window) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return w.refs > 0
-}
-
-// assigned returns the windows that a node tails.
-func (s *Store) assigned() []*window {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ws := make([]*window, 0, len(s.windows))
-	for _, w := range s.windows {
-		if w.node.Load() != nil {
-			ws = append(ws, w)
-		}
+	for n := src.Node(); n != nil && !n.Remove(src); n = src.Node() {
 	}
-	return ws
-}
-
-// recheck has the tail compare the window with the stream.
-func (s *Store) recheck(w *window) {
-	if n := w.node.Load(); n != nil {
-		n.enqueue(w, readChecked)
-	}
+	s.budget.Forget(src.Log, src.Log.Close())
 }

@@ -4,36 +4,67 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
-// Waker is told that a channel may have something new, or that its Redis went
-// away or came back. Wake must not block, nor call the store. If deferred is
-// set, whoever calls it calls the function given to Store.OnRound soon, when
-// all wakers of one round of reads have been told: what there is to do may wait
-// until then.
-type Waker interface{ Wake(deferred bool) }
+// Waker is told that a channel may have something new; see tail.Waker. If
+// batched is set, the function given to Store.OnRound is called soon.
+type Waker = tail.Waker
+
+// channel is a followed channel and who uses it.
+type channel struct {
+	name string // fixed at construction
+
+	// source is set by open, before opening is done.
+	source *tail.Source
+	pages  tail.SizeEstimate  // of entries in pages of history
+	reads  singleflight.Group // pages of history on their way
+
+	// Guarded by Store.mu.
+	opening   *opening  // nil once the channel is open
+	refs      int       // subscriptions, those that wait for the opening included
+	idleSince time.Time // when refs became 0
+	inIdle    bool      // in Store.idle, once at most
+}
+
+// pageEntries is how many entries of the stream a page of history has, as far as
+// is known.
+func (ch *channel) pageEntries() int {
+	return tail.PageEntries(max(ch.source.Size.Bytes(), ch.pages.Bytes()))
+}
+
+// opening lets several subscribers wait for one channel to open.
+type opening struct {
+	done chan struct{} // closed when the channel is open, or err is set
+	err  error
+}
 
 // Subscription is somebody's interest in a channel. While there is one, the
-// channel is tailed. Its methods may be called concurrently.
+// channel is followed. Its methods may be called concurrently.
 type Subscription struct {
-	store *Store
-	w     *window
-	waker Waker
-	index int // in w.subs; guarded by w.mu
+	store      *Store
+	ch         *channel
+	log        *eventlog.Log
+	subscriber *tail.Subscriber
 }
 
 // Subscribe starts an interest in a channel; Close ends it. The first
 // subscription of a channel asks Redis what the stream is; the errors are
 // ErrWrongType, ErrUnavailable, ErrClosed, and those of ctx.
-func (s *Store) Subscribe(ctx context.Context, channel string, waker Waker) (*Subscription, error) {
-	w, lead, err := s.acquire(channel)
+func (s *Store) Subscribe(ctx context.Context, name string, waker Waker) (*Subscription, error) {
+	ch, first, err := s.acquire(name)
 	if err != nil {
 		return nil, err
 	}
-	if lead {
-		go s.open(w)
+	if first {
+		go s.open(ch)
 	}
-	if o := s.openingOf(w); o != nil {
+	if o := s.openingOf(ch); o != nil {
 		select {
 		case <-o.done:
 			err = o.err
@@ -41,225 +72,180 @@ func (s *Store) Subscribe(ctx context.Context, channel string, waker Waker) (*Su
 			err = ctx.Err()
 		}
 	}
-	if err == nil && w.wrongType.Load() {
-		err = ErrWrongType // it was a stream when the window was opened
+	if err == nil && ch.source.WrongType() {
+		err = ErrWrongType // it was a stream when the channel was opened
 	}
 	if err != nil {
-		s.release(w)
+		s.release(ch)
 		return nil, err
 	}
-	s.budget.touch(w)
-	sub := &Subscription{store: s, w: w, waker: waker}
-	w.mu.Lock()
-	sub.index = len(w.subs)
-	w.subs = append(w.subs, sub)
-	w.mu.Unlock()
-	if n := w.node.Load(); n != nil {
-		n.hasten(w)
-	}
-	return sub, nil
+	s.budget.Touch(ch.source.Log)
+	return &Subscription{store: s, ch: ch, log: ch.source.Log, subscriber: ch.source.Subscribe(waker)}, nil
 }
 
-// acquire returns the channel's window with one more reference; lead tells the
-// caller to open it.
-func (s *Store) acquire(channel string) (w *window, lead bool, err error) {
+// acquire returns the channel with one more reference; first tells the caller to
+// open it.
+func (s *Store) acquire(name string) (ch *channel, first bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, false, ErrClosed
 	}
-	w = s.windows[channel]
-	if w == nil {
-		key := s.cfg.KeyPrefix + channel
-		w = &window{channel: key[len(s.cfg.KeyPrefix):], key: key, opening: &opening{done: make(chan struct{})}}
-		s.windows[w.channel] = w
-		s.metrics.ChannelsActive.Set(float64(len(s.windows)))
-		lead = true
+	ch = s.channels[name]
+	if ch == nil {
+		ch = &channel{name: name, opening: &opening{done: make(chan struct{})}}
+		s.channels[name] = ch
+		s.metrics.ChannelsActive.Set(float64(len(s.channels)))
+		first = true
 	}
-	w.refs++
-	return w, lead, nil
+	ch.refs++
+	return ch, first, nil
 }
 
-func (s *Store) openingOf(w *window) *opening {
+func (s *Store) openingOf(ch *channel) *opening {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return w.opening
+	return ch.opening
 }
 
 // release gives a reference back; the last one starts the linger.
-func (s *Store) release(w *window) {
+func (s *Store) release(ch *channel) {
 	s.mu.Lock()
-	w.refs--
-	empty := s.takeOutEmpty(w)
-	s.startLinger(w)
+	ch.refs--
+	empty := s.removeEmpty(ch)
+	if ch.refs == 0 && s.channels[ch.name] == ch {
+		ch.idleSince = time.Now()
+		if !ch.inIdle {
+			ch.inIdle = true
+			s.idle = append(s.idle, idleChannel{ch, ch.idleSince})
+		}
+	}
 	s.mu.Unlock()
 	if empty {
-		s.discard(w)
+		s.discard(ch)
 	}
 }
 
-// takeOutEmpty takes out a window that nobody uses, of a stream that never had
-// an entry, and reports whether it did. To linger is of use where there are
-// events, and how many streams there are without any is for strangers to say.
-// The caller holds s.mu, and discards the window afterwards.
-func (s *Store) takeOutEmpty(w *window) bool {
-	if w.refs > 0 || w.opening != nil || s.windows[w.channel] != w {
+// removeEmpty removes a channel that nobody uses and whose stream has no
+// entries, and reports whether it did. Clients can name arbitrary channels, so
+// those without events must not linger. The caller holds s.mu, and discards the
+// channel afterwards.
+func (s *Store) removeEmpty(ch *channel) bool {
+	if ch.refs > 0 || ch.opening != nil || s.channels[ch.name] != ch || ch.source == nil {
 		return false
 	}
-	if v := w.view.Load(); v == nil || !v.head.IsZero() {
+	if known := ch.source.Log.Known(); !known.Head.IsZero() {
 		return false
 	}
-	delete(s.windows, w.channel)
-	s.metrics.ChannelsActive.Set(float64(len(s.windows)))
+	delete(s.channels, ch.name)
+	s.metrics.ChannelsActive.Set(float64(len(s.channels)))
 	return true
 }
 
-// startLinger notes that nobody uses the window, if so. The caller holds s.mu.
-func (s *Store) startLinger(w *window) {
-	if w.refs == 0 && s.windows[w.channel] == w {
-		w.idleSince = time.Now()
-		if !w.inIdle {
-			w.inIdle = true
-			s.idle = append(s.idle, idleWindow{w, w.idleSince})
-		}
-	}
-}
-
-// open asks Redis where the stream stands and hands the window to the tail.
-// "Now" is fixed here, once, as the stream's last-generated-id.
-func (s *Store) open(w *window) {
-	info, end, err := s.history.opening(s.ctx, w)
+// open asks Redis where the stream stands and has the tail follow it. "Now" is
+// fixed here, once, as the stream's last-generated-id.
+func (s *Store) open(ch *channel) {
+	key := s.cfg.KeyPrefix + ch.name
+	info, ended, err := s.history.opening(s.ctx, ch, key)
 	if err == nil {
-		w.mu.Lock()
-		w.view.Store(&view{floor: info.last, head: info.last, end: end})
-		w.added, w.first, w.counts = info.added, info.first, info.added >= 0
-		w.anchored = info.newest == info.last && info.exists
-		if !info.exists {
-			w.added = 0
+		src := &tail.Source{Channel: ch.name, Key: key, Log: eventlog.New(ch.name, redisstream.Start(info), ended)}
+		src.Size.Observe(1, info.Size)
+		ch.source = src
+		if err = s.topo.Follow(src); err != nil {
+			err = unavailable(err)
 		}
-		w.mu.Unlock()
-		w.avgSize.Store(int64(info.size + entryOverhead))
-		err = s.topo.assign(w)
 	}
 	if errors.Is(err, context.Canceled) {
 		err = ErrClosed
 	}
 	s.mu.Lock()
-	o := w.opening
+	o := ch.opening
 	o.err = err
 	if err == nil {
-		w.opening = nil
-	} else if s.windows[w.channel] == w {
-		delete(s.windows, w.channel) // the next subscriber tries again
-		s.metrics.ChannelsActive.Set(float64(len(s.windows)))
+		ch.opening = nil
+	} else if s.channels[ch.name] == ch {
+		delete(s.channels, ch.name) // the next subscriber tries again
+		s.metrics.ChannelsActive.Set(float64(len(s.channels)))
 	}
-	empty := s.takeOutEmpty(w) // those who asked may have gone
+	empty := s.removeEmpty(ch) // those who asked may have gone
 	s.mu.Unlock()
 	if empty {
-		s.discard(w)
+		s.discard(ch)
 	}
 	close(o.done)
 }
 
-// Close ends the subscription. The waker is not called afterwards.
+// Close ends the subscription, once. The waker is not called afterwards.
 func (sub *Subscription) Close() {
-	w := sub.w
-	w.mu.Lock()
-	last := len(w.subs) - 1
-	w.subs[sub.index] = w.subs[last]
-	w.subs[sub.index].index = sub.index
-	w.subs[last] = nil
-	w.subs = w.subs[:last]
-	w.mu.Unlock()
-	sub.store.release(w)
+	sub.ch.source.Unsubscribe(sub.subscriber)
+	sub.store.release(sub.ch)
 }
 
 // Channel returns the channel's name.
-func (sub *Subscription) Channel() string { return sub.w.channel }
+func (sub *Subscription) Channel() string { return sub.ch.name }
 
 // Stalled reports whether the channel's Redis has been unreachable for
 // StalledAfter, and since when.
-func (sub *Subscription) Stalled() (since time.Time, stalled bool) {
-	if n := sub.w.node.Load(); n != nil {
-		return n.stalledSince()
-	}
-	return time.Time{}, false
-}
+func (sub *Subscription) Stalled() (since time.Time, stalled bool) { return sub.ch.source.Stalled() }
 
 // Now returns a cursor at the newest entry that the replica knows of.
-func (sub *Subscription) Now() Cursor {
-	v := sub.w.view.Load()
-	return Cursor{sub: sub, pos: v.head, epoch: v.epoch}
-}
+func (sub *Subscription) Now() Cursor { return Cursor{sub, sub.log.Now()} }
 
-// After returns a cursor that goes on after id. If the window cannot tell that
-// the id is of this stream, Redis is asked, and if it is not, the first batch is
-// a gap.
-func (sub *Subscription) After(id ID) Cursor {
-	v := sub.w.view.Load()
-	return Cursor{sub: sub, pos: id, epoch: v.epochOf(id), check: !v.knows(id)}
-}
+// After returns a cursor that goes on after id. If the log cannot tell that the
+// id is of this stream, Redis is asked, and if it is not, the first batch is a
+// gap.
+func (sub *Subscription) After(id ID) Cursor { return Cursor{sub, sub.log.At(id)} }
 
 // Since returns a cursor before the entries of time t and later.
 func (sub *Subscription) Since(t time.Time) Cursor {
-	c := sub.Now()
+	pos := ID{}
 	if ms := t.UnixMilli(); ms > 0 {
-		c.pos = minID(c.pos, ID{Ms: uint64(ms)}.Prev())
-	} else {
-		c.pos = ID{}
+		pos = ID{Ms: uint64(ms)}.Prev()
 	}
-	return c
+	return Cursor{sub, sub.log.From(pos)}
 }
 
-// Last returns a cursor before the last n entries of the stream, which it asks
-// Redis for unless the window has them. Errors are those of Subscribe.
+// Last returns a cursor before the last n entries of the stream, before all of
+// them if there are fewer. Errors are those of Subscribe.
 func (sub *Subscription) Last(ctx context.Context, n int) (Cursor, error) {
-	c := sub.Now()
-	v := sub.w.view.Load()
-	switch {
-	case n <= 0:
-		return c, nil
-	case n < len(v.entries):
-		c.pos = v.entries[len(v.entries)-n-1].ID
-		return c, nil
+	if pos, ok := sub.log.View().BeforeLast(n); ok {
+		return Cursor{sub, sub.log.From(pos)}, nil
 	}
-	info, err := sub.store.history.info(ctx, sub.w.key)
+	info, err := sub.store.history.info(ctx, sub.ch)
 	if err != nil {
 		return Cursor{}, err
 	}
-	if int64(n) >= info.length { // there is no need to walk there
-		return startOf(c, info), nil
+	if int64(n) >= info.Length { // there is no need to walk there
+		return sub.beforeFirst(info), nil
 	}
-	pos, err := sub.store.history.back(ctx, sub.w, n)
+	pos, err := sub.store.history.seekBack(ctx, sub.ch, n)
 	if err != nil {
 		return Cursor{}, err
 	}
-	c.pos = minID(c.pos, pos)
-	return c, nil
+	return Cursor{sub, sub.log.From(pos)}, nil
 }
 
-// Newest asks Redis for the last id that the stream had, which the window may not
+// Newest asks Redis for the last id that the stream had, which the log may not
 // have yet. Errors are those of Subscribe.
 func (sub *Subscription) Newest(ctx context.Context) (ID, error) {
-	info, err := sub.store.history.info(ctx, sub.w.key)
-	return info.last, err
+	info, err := sub.store.history.info(ctx, sub.ch)
+	return info.Last, err
 }
 
 // All returns a cursor before the oldest entry that the stream has. Errors are
 // those of Subscribe.
 func (sub *Subscription) All(ctx context.Context) (Cursor, error) {
-	c := sub.Now()
-	info, err := sub.store.history.info(ctx, sub.w.key)
+	info, err := sub.store.history.info(ctx, sub.ch)
 	if err != nil {
 		return Cursor{}, err
 	}
-	return startOf(c, info), nil
+	return sub.beforeFirst(info), nil
 }
 
-// startOf moves the cursor before the oldest entry of the stream.
-func startOf(c Cursor, info streamInfo) Cursor {
-	if !info.first.IsZero() {
-		c.pos = minID(c.pos, info.first.Prev())
+// beforeFirst returns a cursor before the oldest entry of the stream.
+func (sub *Subscription) beforeFirst(info redisstream.Info) Cursor {
+	if info.First.IsZero() {
+		return sub.Now()
 	}
-	return c
+	return Cursor{sub, sub.log.From(info.First.Prev())}
 }

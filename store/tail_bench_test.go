@@ -186,9 +186,7 @@ func BenchmarkResume(b *testing.B) {
 	r := s.subscribe(b, "a")
 	before := s.historyReads()
 	for b.Loop() {
-		for w := s.windowOf("a"); len(w.view.Load().entries) > 0; {
-			w.shrink()
-		}
+		s.empty("a")
 		var wg sync.WaitGroup
 		for range 1000 {
 			wg.Go(func() {

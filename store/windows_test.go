@@ -89,7 +89,7 @@ func TestManyChannels(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	if n := srv.NumClients(); n > 2+2*historyConns {
+	if n := srv.NumClients(); n > 2+2*historyReads {
 		t.Errorf("%d connections", n)
 	}
 	for _, i := range []int{0, 1, 777, channels - 1} {
@@ -133,14 +133,14 @@ func TestSubscriptionIsUse(t *testing.T) {
 		t.Helper()
 		s.subscribe(t, channel)
 		fill(t, srv.Client(), "sse:"+channel, n, func(int) string { return strings.Repeat("x", 1000) })
-		redistest.Eventually(t, patience, "the entries of "+channel, func() bool { return len(s.windowOf(channel).view.Load().entries) == n })
+		redistest.Eventually(t, patience, "the entries of "+channel, func() bool { return s.source(channel).Log.View().Len() == n })
 		settle(t, s, channel)
 	}
 	add("old", 40)
 	add("between", 40)
 	s.subscribe(t, "old")
 	add("new", 25)
-	old, between := len(s.windowOf("old").view.Load().entries), len(s.windowOf("between").view.Load().entries)
+	old, between := s.source("old").Log.View().Len(), s.source("between").Log.View().Len()
 	if old != 40 || between != 20 {
 		t.Errorf("%d entries are left where somebody subscribed, %d in between", old, between)
 	}
@@ -162,7 +162,7 @@ func TestMemoryBudget(t *testing.T) {
 		}
 		redistest.Eventually(t, patience, "the budget to hold", func() bool { return value(s.m.Store.WindowBytes) <= budget })
 	}
-	if value(s.m.Store.WindowEvictions.WithLabelValues("memory")) == 0 || len(s.windowOf("c0").view.Load().entries) != 0 {
+	if value(s.m.Store.WindowEvictions.WithLabelValues("memory")) == 0 || s.source("c0").Log.View().Len() != 0 {
 		t.Error("the least recently used window has kept its entries")
 	}
 	r := s.subscribe(t, "c0")
@@ -173,8 +173,8 @@ func TestMemoryBudget(t *testing.T) {
 		t.Errorf("the budget is said to be %v", n)
 	}
 	// The past of one channel may have a share of the budget, not all of it.
-	if w := s.windowOf("c0"); w.bytes > budget/4 {
-		t.Errorf("%d bytes of history in a window", w.bytes)
+	if n := s.source("c0").Log.Bytes(); n > budget/4 {
+		t.Errorf("%d bytes of history in a log", n)
 	}
 }
 
@@ -229,7 +229,7 @@ func TestWithoutTracking(t *testing.T) {
 		t.Errorf("history: %v", got)
 	}
 	m.Del("sse:old")
-	old.await("the gap", func() bool { return len(old.got) > 0 })
+	s.awaitGone(t, "old")
 	add("sse:old", "2-0", "z")
 	old.awaitID("2-0")
 	if got := old.texts(); !slices.Equal(got, []string{"gap(6-0,0-0 reset)", "2-0 z"}) {
