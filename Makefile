@@ -10,7 +10,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SYFT        := github.com/anchore/syft/cmd/syft@v1.52.0
 
 GO       ?= go
-DIRS     := cmd gateway store metrics internal deploy
+DIRS     := cmd gateway store metrics deploy
 PROGRAMS := sse-gateway sse-bench
 # As in deploy/Dockerfile: static, and without paths of this machine.
 BUILD    := CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -ldflags='-s -w'

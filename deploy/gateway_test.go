@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 )
 
 // buildGateway builds the program that is deployed, once.

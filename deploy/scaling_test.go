@@ -97,7 +97,7 @@ var planRows = []struct {
 	{"Redis masters", func(p plan) string { return number(p.masters) }},
 	{"processor, the busiest master", func(p plan) string { return digits(p.redisCores) + " cores" }},
 	{"memory, all masters", func(p plan) string { return bytesOf(p.redisMemory) }},
-	{"tail sessions, two connections each", func(p plan) string { return number(p.replicas * p.masters) }},
+	{"tail sessions, one connection each", func(p plan) string { return number(p.replicas * p.masters) }},
 	{"memory, all load balancers (HAProxy)", func(p plan) string { return bytesOf(p.balancers) }},
 	{"load balancer addresses that each gateway must be reached from", func(p plan) string {
 		return number(math.Ceil(p.connections / (p.replicas - 1) / portsPerAddress))

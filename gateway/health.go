@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -29,7 +30,8 @@ func (g *Gateway) AdminHandler(gatherer prometheus.Gatherer) http.Handler {
 
 // serveReady says whether new connections are welcome here.
 func (g *Gateway) serveReady(w http.ResponseWriter, _ *http.Request) {
-	ok, reason := g.cfg.Store.Health()
+	ok, nodes := g.cfg.Store.Health()
+	reason := nodes
 	if ok && g.cfg.Revoked != nil {
 		ok, reason = g.cfg.Revoked.Ready()
 	}
@@ -37,10 +39,10 @@ func (g *Gateway) serveReady(w http.ResponseWriter, _ *http.Request) {
 		ok, reason = false, "draining"
 	}
 	if !ok {
-		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reason": reason})
+		writeJSON(w, http.StatusServiceUnavailable, map[string]any{"ready": false, "reason": reason, "nodes": strings.Split(nodes, "\n")})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"ready": true})
+	writeJSON(w, http.StatusOK, map[string]any{"ready": true, "nodes": strings.Split(nodes, "\n")})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {

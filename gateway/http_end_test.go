@@ -91,7 +91,9 @@ func TestEndOfChannel(t *testing.T) {
 				c.expectEnd("a", end)
 				c.end()
 			}
+			read := r.value("events_read_total", "tail")
 			r.publish("a", "more")
+			r.await(read+1, "events_read_total", "tail") // the replica knows of it
 			c := r.subscribe("channel=a", "Last-Event-ID", end)
 			c.expect("more")
 			c.nothingElse()

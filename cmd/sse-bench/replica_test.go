@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 

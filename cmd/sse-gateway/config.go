@@ -30,6 +30,7 @@ type config struct {
 	RedisUsername     string        `env:"SSE_REDIS_USERNAME" desc:"the user, instead of in the URL"`
 	RedisPasswordFile string        `env:"SSE_REDIS_PASSWORD_FILE" desc:"a file with the password, instead of in the URL; it is read for each new connection, so a renewed password or token needs no restart"`
 	RedisRead         role          `env:"SSE_REDIS_READ" default:"master" desc:"master or replica: which servers of redis+sentinel:// and redis+cluster:// are read from; replica falls back to the master while no replica is fit"`
+	Ready             readiness     `env:"SSE_READY" default:"any" desc:"when /readyz is 200, while not draining: any: at least one node of Redis is alive; all: all are; started: all were alive once since the start"`
 	KeyPrefix         string        `env:"SSE_KEY_PREFIX" default:"sse:" desc:"a channel's stream key is this prefix and its name; none: no prefix, so every stream of the database is a channel"`
 	PollInterval      time.Duration `env:"SSE_POLL_INTERVAL" default:"50ms" desc:"only for a Redis without CLIENT TRACKING"`
 	SweepInterval     time.Duration `env:"SSE_SWEEP_INTERVAL" default:"30s" desc:"safety re-read of every active channel, jittered ±20 %"`

@@ -17,7 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 

@@ -69,7 +69,7 @@ func TestSecretsAreNotWritten(t *testing.T) {
 		s := append(s, "wrong-hunter2")
 		p := startGateway(t, append(env, "SSE_LOG_FORMAT=json", "SSE_REDIS_URL="+redisURL)...)
 		redistest.Eventually(t, 10*time.Second, "Redis was tried", func() bool {
-			return p.metric("sse_gateway_tail_up") == 1 || strings.Contains(p.err.String(), "the tail session ended")
+			return p.metric("sse_gateway_tail_up") == 1 || strings.Contains(p.err.String(), "the session with Redis ended")
 		})
 		statuses := []int64{200}
 		if redisURL == r.URL() {

@@ -57,7 +57,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	m := metrics.New(registry, build())
 	st, err := store.Open(store.Config{
 		RedisURL: string(cfg.RedisURL), RedisUsername: cfg.RedisUsername, RedisPasswordFile: cfg.RedisPasswordFile,
-		ReadReplicas: cfg.RedisRead == readReplica, KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
+		ReadReplicas: cfg.RedisRead == readReplica, Ready: readinesses[cfg.Ready], KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
 		WindowEvents: cfg.WindowEvents, WindowMemory: int(cfg.WindowMemory), WindowLinger: cfg.WindowLinger,
 		PollInterval: cfg.PollInterval, SweepInterval: cfg.SweepInterval,
 		Encoder: feed.Encoder{Encoder: sse.Encoder{}}, Metrics: &m.Store, Log: log,

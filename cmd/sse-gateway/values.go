@@ -7,6 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/sse-gateway/sse-gateway/store"
 )
 
 // list is a comma-separated list; blanks around its parts do not count.
@@ -79,6 +81,20 @@ func (r *role) UnmarshalText(text []byte) error {
 		return errors.New("not a kind of server")
 	}
 	*r = role(s)
+	return nil
+}
+
+// readiness says when the gateway is ready; see store.Readiness.
+type readiness string
+
+var readinesses = map[readiness]store.Readiness{"any": store.ReadyAny, "all": store.ReadyAll, "started": store.ReadyStarted}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *readiness) UnmarshalText(text []byte) error {
+	if _, ok := readinesses[readiness(text)]; !ok {
+		return errors.New("not a kind of readiness")
+	}
+	*r = readiness(text)
 	return nil
 }
 

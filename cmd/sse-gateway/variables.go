@@ -141,6 +141,8 @@ func accepted(field any) string {
 		return "debug, info, warn or error"
 	case *role:
 		return "master or replica"
+	case *readiness:
+		return "any, all or started"
 	case *format:
 		return "text or json"
 	}

@@ -90,6 +90,7 @@ func TestWrongValues(t *testing.T) {
 		{"SSE_REDIS_USERNAME", "bob", "needs a password"},
 		{"SSE_REDIS_PASSWORD_FILE", "/nonexistent/password", "no such file"},
 		{"SSE_REDIS_READ", "slave", "master or replica"},
+		{"SSE_READY", "maybe", "any, all or started"},
 		{"SSE_REDIS_READ", "replica", "redis+sentinel:// or redis+cluster://"},
 	}
 	for _, name := range []string{"SSE_HEARTBEAT", "SSE_RETRY", "SSE_WRITE_TIMEOUT", "SSE_POLL_INTERVAL", "SSE_SWEEP_INTERVAL"} {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/internal/gatewaytest"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
