@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -160,4 +161,24 @@ func (g *gateway) metric(t *testing.T, series string) string {
 	}
 	t.Fatalf("no series %s", series)
 	return ""
+}
+
+// A channel that has ended ends the client: it gets everything, is told, and does not
+// ask again.
+func TestFetchClientEnds(t *testing.T) {
+	a := startApp(t)
+	out, cmd := background(t, nil, redistest.Command(t, "node", "nodejs"), "subscribe.mjs", a.URL+"/events?channel=orders")
+	redistest.Eventually(t, patience, "the client is connected", func() bool { return len(printedEvents(t, out)) > 0 })
+	a.redis.XAdd("sse:orders", "data", "one")
+	a.redis.XAdd("sse:orders", "data", "two", "gateway.end", "1")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+	var got []string
+	for _, e := range printedEvents(t, out) {
+		got = append(got, e.Event+" "+e.Data)
+	}
+	if want := []string{"message one", "message two", `gateway.end {"channel":"orders"}`}; len(got) != 4 || !slices.Equal(got[1:], want) {
+		t.Errorf("got %q, want %q after the first", got, want)
+	}
 }

@@ -11,7 +11,8 @@ const silence = 60_000;
 
 // events yields everything that the gateway sends, its own gateway.* events too,
 // over as many connections as it takes. token() is asked before each of them, so
-// that one that has run out is never sent again. An answer 4xx is an error, as
+// that one that has run out is never sent again. It ends when all channels have
+// ended (gateway.end, and then the answer 204). An answer 4xx is an error, as
 // it will not get better; anything else is tried again. To stop, leave the loop
 // or abort signal.
 export async function* events(url, { token, lastEventId = "", signal } = {}) {
@@ -26,6 +27,7 @@ export async function* events(url, { token, lastEventId = "", signal } = {}) {
       if (token) headers.Authorization = `Bearer ${await token()}`;
       if (lastEventId) headers["Last-Event-ID"] = lastEventId;
       const response = await fetch(url, { headers, signal: attempt.signal, cache: "no-store" });
+      if (response.status === 204) return; // all channels have ended
       if (response.status >= 400 && response.status < 500) throw new Refused(response.status, await response.text());
       if (response.ok) {
         for await (const frame of frames(response.body, attempt)) {
@@ -65,26 +67,27 @@ export class Refused extends Error {
 }
 
 // frames takes a stream of bytes apart. The gateway ends lines with LF only, and
-// writes "field: value".
+// writes "field: value". A retry counts as soon as its line has come: no empty line
+// follows the last one.
 async function* frames(body, attempt) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
+  let frame = {};
   for (;;) {
     const quiet = setTimeout(() => attempt.abort(new Error("no heartbeat")), silence);
     const { done, value } = await reader.read().finally(() => clearTimeout(quiet));
     if (done) return; // what is left is not a whole frame
     text += value;
-    for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) yield frame(text.slice(0, end));
+    for (let end; (end = text.indexOf("\n")) >= 0; text = text.slice(end + 1)) {
+      const line = text.slice(0, end);
+      const colon = line.indexOf(":");
+      const [field, fieldValue] = [line.slice(0, colon), line.slice(colon + 2)];
+      if (line === "") {
+        yield frame;
+        frame = {};
+      } else if (field === "retry") yield { retry: Number(fieldValue) };
+      else if (field === "data") frame.data = frame.data === undefined ? fieldValue : `${frame.data}\n${fieldValue}`;
+      else if (field === "id" || field === "event") frame[field] = fieldValue;
+    }
   }
-}
-
-function frame(text) {
-  const frame = {};
-  for (const line of text.split("\n")) {
-    const [field, value] = [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)];
-    if (field === "data") frame.data = frame.data === undefined ? value : `${frame.data}\n${value}`;
-    else if (field === "id" || field === "event") frame[field] = value;
-    else if (field === "retry") frame.retry = Number(value);
-  }
-  return frame;
 }

@@ -82,7 +82,8 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 		if sub.Newest {
 			c.cursor.OnlyNewest()
 		}
-		ended = ended && c.cursor.Ended()
+		_, stalled := c.cursor.Sub().Stalled()
+		ended = ended && c.cursor.Ended() && !stalled // nobody knows what came since Redis went away
 	}
 	if ended {
 		s.unsubscribe()
