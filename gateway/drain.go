@@ -22,16 +22,22 @@ func (g *Gateway) Drain(ctx context.Context) {
 	case <-ctx.Done():
 	case <-time.After(g.cfg.DrainDelay):
 	}
-	g.refusing.Store(true)
+	g.refuse()
 	g.engine.EndEvenly(ctx, metrics.EndDrain, g.cfg.DrainWindow)
 	g.engine.Stop(ctx, metrics.EndDrain)
+}
+
+// refuse has new streams refused and ends the waiting of polls.
+func (g *Gateway) refuse() {
+	g.refusing.Store(true)
+	g.stop.Do(func() { close(g.stopping) })
 }
 
 // Stop refuses new streams, ends the open ones at once, and returns when they have
 // ended.
 func (g *Gateway) Stop() {
 	g.draining.Store(true)
-	g.refusing.Store(true)
+	g.refuse()
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	g.engine.Stop(ctx, metrics.EndShutdown)

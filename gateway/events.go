@@ -45,7 +45,7 @@ func (g *Gateway) allowedMethods() string {
 	return "GET, OPTIONS"
 }
 
-// stream answers a request with a stream. An error is a *problem, and nothing was
+// stream answers a request with a stream, or a page of it. An error is a *problem, and nothing was
 // written then.
 func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	if g.refusing.Load() {
@@ -58,6 +58,9 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	slot, err := g.limits.acquire(r)
 	if err != nil {
 		return err
+	}
+	if req.poll {
+		return g.poll(slot, w, r, req)
 	}
 	err = g.streamWithin(slot, w, r, req)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -79,12 +80,14 @@ type Gateway struct {
 
 	draining atomic.Bool // the replica is not ready
 	refusing atomic.Bool // new streams are refused
+	stop     sync.Once
+	stopping chan struct{} // closed when polls are to wait no longer
 }
 
 // New makes a gateway. Run must be called for its streams to get events.
 func New(cfg Config) *Gateway {
 	g := &Gateway{
-		cfg: cfg, metrics: cfg.Metrics, log: cfg.Log,
+		cfg: cfg, metrics: cfg.Metrics, log: cfg.Log, stopping: make(chan struct{}),
 		limits: newLimits(cfg.MaxConnections, cfg.MaxConnectionsPerIP, cfg.TrustedProxies, cfg.Metrics),
 		engine: engine.New(engine.Config{
 			Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,

@@ -55,7 +55,8 @@ func TestProblems(t *testing.T) {
 	}{
 		{"GET", "/", 404, "/events", ""},
 		{"GET", "/event", 404, "/events", ""},
-		{"GET", "/events/", 404, "/events", ""},
+		{"GET", "/events/", 400, "no channel", "bad_request"}, // the same path
+		{"GET", "/events//", 404, "/events", ""},
 		{"GET", "/events/a", 404, "/events", ""},
 		{"GET", "//events", 404, "/events", ""},
 		{"GET", "/EVENTS?channel=a", 404, "/events", ""},
@@ -100,7 +101,7 @@ func TestProblems(t *testing.T) {
 			}
 		}
 	}
-	if n, m := r.value("refusals_total", "bad_request"), r.value("refusals_total", "wrong_type"); n != 16 || m != 6 {
+	if n, m := r.value("refusals_total", "bad_request"), r.value("refusals_total", "wrong_type"); n != 18 || m != 6 {
 		t.Errorf("%v bad requests and %v wrong types are counted", n, m)
 	}
 	if n := r.value("connections"); n != 0 {

@@ -97,17 +97,17 @@ func refusalStatus(r *http.Request, q url.Values) (int, error) {
 	default:
 		return http.StatusServiceUnavailable, fmt.Errorf("refusal %s: it is 200 or 503", excerpt(v))
 	}
-	if acceptsEventStream(r) && r.Header.Get("Authorization") == "" {
+	if accepts(r, "text/event-stream") && r.Header.Get("Authorization") == "" {
 		return http.StatusOK, nil
 	}
 	return http.StatusServiceUnavailable, nil
 }
 
-// acceptsEventStream reports whether the client says that it reads event streams.
-func acceptsEventStream(r *http.Request) bool {
+// accepts reports whether the client names a media type among those that it reads.
+func accepts(r *http.Request, mediaType string) bool {
 	for _, v := range r.Header.Values("Accept") {
 		for part := range strings.SplitSeq(v, ",") {
-			if mime, _, _ := strings.Cut(part, ";"); strings.EqualFold(strings.TrimSpace(mime), "text/event-stream") {
+			if mime, _, _ := strings.Cut(part, ";"); strings.EqualFold(strings.TrimSpace(mime), mediaType) {
 				return true
 			}
 		}

@@ -26,6 +26,9 @@ type request struct {
 	envelope bool
 	newest   bool // deliver=latest
 	ping     bool // heartbeat=event
+	poll     bool // one page as JSON
+	limit    int  // of its events
+	wait     time.Duration
 }
 
 // parseRequest reads a request for a stream of at most maxChannels channels.
@@ -57,10 +60,38 @@ func parseRequest(r *http.Request, maxChannels int, now time.Time) (*request, er
 	if _, err := refusalStatus(r, q); err != nil {
 		return nil, err
 	}
+	if err := req.parsePoll(r, q); err != nil {
+		return nil, err
+	}
 	if err := req.parseStart(r, q, positions, now); err != nil {
 		return nil, err
 	}
 	return req, nil
+}
+
+// The limits of a poll.
+const (
+	defaultPage = 100 // events
+	maxPage     = 1000
+	maxWait     = time.Minute
+)
+
+// parsePoll reads what a poll asks for. It is checked of streams, too, which it means
+// nothing to, because the same URL serves both.
+func (req *request) parsePoll(r *http.Request, q url.Values) (err error) {
+	req.poll = accepts(r, "application/json") && !accepts(r, "text/event-stream")
+	req.limit = defaultPage
+	if v := q.Get("limit"); v != "" {
+		if req.limit, err = strconv.Atoi(v); err != nil || req.limit < 1 || req.limit > maxPage {
+			return fmt.Errorf("limit %s: it is a number of events from 1 to %d", excerpt(v), maxPage)
+		}
+	}
+	if v := q.Get("wait"); v != "" {
+		if req.wait, err = time.ParseDuration(v); err != nil || req.wait < 0 || req.wait > maxWait {
+			return fmt.Errorf("wait %s: it is a duration from 0s to %v, such as 25s", excerpt(v), maxWait)
+		}
+	}
+	return nil
 }
 
 // parseChannels reads the channels, each with or without a position of its own:

@@ -17,8 +17,12 @@ func (g *Gateway) watch(s revocation.Stream, grant access.Grant) (*revocation.Wa
 	}
 	w, ok := g.cfg.Revoked.Watch(grant.Identity, s)
 	if !ok {
-		return nil, &problem{status: http.StatusUnauthorized, reason: metrics.RefusedUnauthorized, detail: "the permission was revoked",
-			challenge: "Bearer"}
+		return nil, revokedProblem()
 	}
 	return w, nil
+}
+
+func revokedProblem() *problem {
+	return &problem{status: http.StatusUnauthorized, reason: metrics.RefusedUnauthorized, detail: "the permission was revoked",
+		challenge: "Bearer"}
 }

@@ -95,20 +95,25 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 // placeCursor places the cursor of the i-th channel where the client starts.
 func (s *Stream) placeCursor(ctx context.Context, i int, start *Start) (err error) {
 	c := &s.channels[i]
-	sub := c.topic.sub
+	c.resume, c.live = start.Kind == StartAfter, start.Kind == StartNow
+	c.cursor, err = PlaceCursor(ctx, c.topic.sub, start)
+	return err
+}
+
+// PlaceCursor returns a cursor where a client starts. Errors are those of
+// Subscription.Last.
+func PlaceCursor(ctx context.Context, sub *store.Subscription, start *Start) (store.Cursor, error) {
 	switch start.Kind {
 	case StartAfter:
-		c.cursor, c.resume = sub.After(start.After), true
+		return sub.After(start.After), nil
 	case StartSince:
-		c.cursor = sub.Since(start.Since)
+		return sub.Since(start.Since), nil
 	case StartLast:
-		c.cursor, err = sub.Last(ctx, start.Last)
+		return sub.Last(ctx, start.Last)
 	case StartAll:
-		c.cursor, err = sub.All(ctx)
-	default:
-		c.cursor, c.live = sub.Now(), true
+		return sub.All(ctx)
 	}
-	return err
+	return sub.Now(), nil
 }
 
 // Discard ends a stream that is not served. Its slot is not released.
