@@ -107,8 +107,12 @@ func TestFirstFrameHasIDAndData(t *testing.T) {
 	p := startGateway(t, gatewayEnv(r.URL())...)
 	id := r.XAdd("sse:a", "data", "x")
 	frame := regexp.MustCompile(`^retry: [0-9]+\nid: [0-9a-f~-]{1,128}\nevent: gateway\.ready\ndata: \{"channels":\{[^\n]+\}\}\n\n$`)
+	gap := regexp.MustCompile(`^retry: [0-9]+\nid: [0-9a-f~-]{1,128}\nevent: gateway\.gap\ndata: \{"channel":"a",[^\n]+\}\n\n$`)
+	if got := firstFrame(t, p, "channel=a&last_event_id=nonsense"); !gap.MatchString(got) {
+		t.Errorf("after an unknown id it begins with %q", got)
+	}
 	for _, query := range []string{"channel=a", "channel=none", "channel=a&channel=b", "channel=a&envelope=json", "channel=a&replay=all",
-		"channel=a&since=1h", "channel=a&last_event_id=" + id, "channel=a&last_event_id=nonsense", "channel=a&last_event_id=99999999999999-0"} {
+		"channel=a&since=1h", "channel=a&last_event_id=" + id, "channel=a&last_event_id=99999999999999-0"} {
 		if got := firstFrame(t, p, query); !frame.MatchString(got) {
 			t.Errorf("%s begins with %q", query, got)
 		}

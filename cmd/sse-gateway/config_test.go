@@ -125,7 +125,7 @@ func TestDefaultsAsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config{
-		Addr: ":8080", AdminAddr: ":9090", RedisURL: "redis://127.0.0.1:1", RedisRead: "master", Ready: "any", KeyPrefix: "sse:", PublicChannels: list{"a:*", "b"},
+		Addr: ":8080", Path: "/events", AdminAddr: ":9090", RedisURL: "redis://127.0.0.1:1", RedisRead: "master", Ready: "any", KeyPrefix: "sse:", PublicChannels: list{"a:*", "b"},
 		Heartbeat: 15 * time.Second, Retry: 2 * time.Second, WriteTimeout: 30 * time.Second, MaxChannels: 32,
 		MaxEventBytes: 1 << 20, WindowEvents: 256, WindowMemory: 256 << 20, WindowLinger: time.Minute,
 		PollInterval: 50 * time.Millisecond, SweepInterval: 30 * time.Second, DrainDelay: 3 * time.Second, DrainWindow: 20 * time.Second,

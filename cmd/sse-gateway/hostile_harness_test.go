@@ -264,14 +264,14 @@ func (h *honest) requireUndisturbed(within time.Duration) {
 	}
 }
 
-// status reads the status of an HTTP/1.1 response.
+// status reads the status of an HTTP/1.1 response. The body is left: to close it
+// would be to wait for its end, which that of a stream has not.
 func status(c net.Conn) int {
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
 		return 0
 	}
-	defer res.Body.Close()
 	return res.StatusCode
 }
 

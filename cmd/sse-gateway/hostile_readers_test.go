@@ -172,8 +172,10 @@ func TestHostileCookies(t *testing.T) {
 			p.awaitMetric(10*time.Second, float64(i+1), "sse_gateway_connections")
 		}
 	}
-	redistest.Eventually(t, 30*time.Second, "the cookies are forgotten", func() bool {
-		return p.memory("VmRSS")-base < clients*size/4
+	// Half of them is far more than the streams take, and all of what the heap
+	// has grown by in between need not go back to the system at once.
+	redistest.Eventually(t, 60*time.Second, "the cookies are forgotten", func() bool {
+		return p.memory("VmRSS")-base < clients*size/2
 	})
 	t.Logf("%d streams whose cookies had %d bytes: %s more at most, then %d bytes each", clients, size,
 		mib(p.memory("VmHWM")-base), (p.memory("VmRSS")-base)/clients)
