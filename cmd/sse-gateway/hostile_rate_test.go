@@ -80,6 +80,9 @@ func testFrameRate(t *testing.T, p *gatewayProcess, config *tls.Config, limited 
 	switch {
 	case limited && answers > most:
 		t.Errorf("%d frames were handled in %v, want at most %d", answers, took, most)
+	case !limited && took < during:
+		// The HTTP/2 server has its own bound for answers that wait to be sent,
+		// and ends a connection that is over it.
 	case limited && answers < burst/len(frame)/2, !limited && answers < most:
 		t.Errorf("only %d frames were handled: the flood is none", answers)
 	}
