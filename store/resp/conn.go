@@ -31,7 +31,7 @@ var past = time.Unix(1, 0)
 // Conn is a connection on which commands are answered in order. It belongs to
 // one goroutine, but for Wake and Close, which any may call.
 type Conn struct {
-	conn     net.Conn
+	conn     socket
 	patience time.Duration
 	parser   *Parser
 
@@ -50,7 +50,7 @@ type Conn struct {
 // counts as dead when a reply is due and no byte has arrived for patience.
 // pushes takes what the server sends by itself; nil if nothing is expected.
 func NewConn(conn net.Conn, patience time.Duration, pushes Sink) *Conn {
-	return &Conn{conn: conn, patience: patience, parser: NewParser(pushes), lastArrival: time.Now()}
+	return &Conn{conn: newSocket(conn), patience: patience, parser: NewParser(pushes), lastArrival: time.Now()}
 }
 
 // Append adds a command to those that Flush sends.
