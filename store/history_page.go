@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/goredis"
+	"github.com/sse-gateway/sse-gateway/store/rediserr"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+	"github.com/sse-gateway/sse-gateway/store/resp"
+	"github.com/sse-gateway/sse-gateway/store/tail"
+)
+
+// reader returns a reader for entries that are to be encoded.
+func (h *history) reader(each func(redisstream.Entry)) *redisstream.EntryReader {
+	return &redisstream.EntryReader{Limits: tail.ReplyLimits(h.store.cfg.MaxEventBytes), Each: each}
+}
+
+// page reads the entries after a cursor, or after the gap if retention or a
+// reset of the stream has passed its position. A read that began before the log
+// entered its epoch is not shared: it may be of the stream before the reset.
+func (h *history) page(ctx context.Context, ch *channel, c *eventlog.Cursor) (*eventlog.Page, error) {
+	log, pos, epoch, count := ch.source.Log, c.Pos(), c.Epoch(), int(c.Hint)
+	if p := h.pages.Find(log, epoch, pos); p != nil {
+		h.store.metrics.HistoryReads.WithLabelValues("shared").Inc()
+		return p, nil
+	}
+	flight := strconv.FormatUint(uint64(epoch), 10) + " " + pos.String()
+	v, err := h.do(ctx, ch.source.Key, &ch.reads, flight, func(ctx context.Context) (any, error) {
+		return h.readPage(ctx, ch, epoch, pos, count)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.(*eventlog.Page), nil
+}
+
+func (h *history) readPage(ctx context.Context, ch *channel, epoch uint32, pos ID, count int) (*eventlog.Page, error) {
+	log := ch.source.Log
+	view := log.View()
+	if view.Epoch() == epoch && view.Covers(pos) || h.pages.Find(log, epoch, pos) != nil {
+		return nil, errNowCached
+	}
+	if count == 0 {
+		count = min(ch.pageEntries(), firstEntries)
+	}
+	client, err := h.topo.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := h.pageFrom(ctx, client, ch, pos, count)
+	if err == nil && p.GapReason != "" {
+		p, err = h.confirmGap(ctx, ch, pos, p, count)
+	}
+	if err != nil {
+		return nil, err
+	}
+	tail.CountEvents(&h.store.metrics, metrics.SourceHistory, p.Entries)
+	if !view.Accept(p) {
+		return p, nil
+	}
+	h.pages.Add(log, epoch, pos, p, time.Now())
+	h.store.budget.Account(log, log.Prepend(epoch, p, h.store.cfg.WindowEvents, h.store.budget.Share()))
+	return p, nil
+}
+
+// pageFrom reads a page with one client.
+func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, ch *channel, pos ID, count int) (*eventlog.Page, error) {
+	p := &eventlog.Page{Resumed: pos}
+	key := ch.source.Key
+	args := []string{"XRANGE", key, pos.Next().String(), "+", "COUNT", strconv.Itoa(count)}
+	info, reply, err := redisstream.ReadSnapshot(ctx, goredis.Querier{Client: client}, key, args, func() *redisstream.EntryReader {
+		p.Entries = []Entry{}
+		return h.reader(func(e redisstream.Entry) { p.Entries = append(p.Entries, h.store.encode(ch.name, e)) })
+	})
+	if resp.IsWrongType(err) { // the stream gave way to something else under its subscribers
+		info, reply, err = redisstream.Info{}, &redisstream.EntryReader{}, nil
+	}
+	if rediserr.Kind(err) == metrics.RedisTimeout {
+		ch.pages.Enlarge(ch.source.Size.Bytes())
+	}
+	if err != nil {
+		return nil, err
+	}
+	ch.pages.Observe(reply.Seen, reply.Bytes)
+	p.Next = tail.NextPage(count, reply.Seen, reply.Bytes)
+	p.Start, p.Last = info.Start(), info.Last
+	n := len(p.Entries)
+	switch {
+	case info.Last.Less(pos): // a stream that does not exist has 0-0
+		p.Resumed, p.GapReason = info.Last, metrics.GapReset
+	case n > 0 && redisstream.Predates(pos, p.Start):
+		p.Resumed, p.GapReason = p.Entries[0].ID.Prev(), metrics.GapReset
+	case n > 0 && info.LostBetween(pos, p.Entries[0].ID):
+		p.Resumed, p.GapReason = p.Entries[0].ID.Prev(), metrics.GapTrimmed
+	case n == 0 && info.LostBetween(pos, info.Last.Next()):
+		p.Resumed, p.GapReason = info.Last, metrics.GapTrimmed
+	}
+	p.UpTo = info.Last
+	if reply.Cut || n >= count {
+		p.UpTo = p.Entries[n-1].ID
+	}
+	return p, nil
+}
+
+// confirmGap reads a page again from the master if a replica's would tell of a
+// gap: the replica may only be behind, or the key on its way to another node of
+// the cluster. What the master has counts. While it cannot be asked there is an
+// error, the position stays, and nobody is told of a loss.
+func (h *history) confirmGap(ctx context.Context, ch *channel, pos ID, p *eventlog.Page, count int) (*eventlog.Page, error) {
+	master, err := h.topo.Master(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if master == nil {
+		return p, nil
+	}
+	return h.pageFrom(ctx, master, ch, pos, count)
+}
