@@ -64,8 +64,9 @@ const (
 	ReplyTimeout = 2 * time.Second
 )
 
-// serverOptions are the settings that all clients have in common. RESP2, because
-// go-redis knows it of every server without asking.
+// serverOptions are the settings that all clients have in common. RESP2 is enough
+// for questions and history, and go-redis carries on with a server that refuses
+// its HELLO.
 func (o *Options) serverOptions(addr string) *redis.Options {
 	c := o.Address.Options(addr)
 	c.Protocol, c.DisableIdentity, c.ContextTimeoutEnabled = 2, true, true
