@@ -29,19 +29,20 @@ func newLimits(maxConnections, maxPerIP int, trusted []netip.Prefix, m *metrics.
 // slot is a stream's place within the limits.
 type slot struct {
 	limits *limits
+	counts *metrics.Namespace
 	watch  *revocation.Watch // nil: nothing can revoke the stream's grant
 	ip     access.Key
 	hasIP  bool
 }
 
-// acquire takes a slot for the client of a request. An error is a *problem.
-func (l *limits) acquire(r *http.Request) (*slot, error) {
+// acquire takes a slot for the client of a request for channels. An error is a *problem.
+func (l *limits) acquire(r *http.Request, channels []string) (*slot, error) {
 	if n := l.connections.Add(1); n > int64(l.max) {
 		l.connections.Add(-1)
 		return nil, &problem{status: http.StatusServiceUnavailable, reason: metrics.RefusedMaxConnections, temporary: true,
 			detail: "this replica has as many connections as it may"}
 	}
-	s := &slot{limits: l}
+	s := &slot{limits: l, counts: l.metrics.Namespaces.OfStream(channels)}
 	if l.maxPerIP > 0 {
 		if s.ip, s.hasIP = l.perIP.Acquire(access.ClientIP(r, l.trusted)); !s.hasIP {
 			l.connections.Add(-1)
@@ -49,7 +50,7 @@ func (l *limits) acquire(r *http.Request) (*slot, error) {
 				detail: fmt.Sprintf("there are %d connections from this address already", l.maxPerIP)}
 		}
 	}
-	l.metrics.Connections.Inc()
+	s.counts.Connections.Inc()
 	return s, nil
 }
 
@@ -58,7 +59,7 @@ func (l *limits) acquire(r *http.Request) (*slot, error) {
 func (s *slot) Release() {
 	s.watch.Stop()
 	s.limits.connections.Add(-1)
-	s.limits.metrics.Connections.Dec()
+	s.counts.Connections.Dec()
 	if s.hasIP {
 		s.limits.perIP.Release(s.ip)
 	}

@@ -12,16 +12,13 @@ func TestChannelsOfTheAdminListener(t *testing.T) {
 	list := func(query string) (names []string, total int) {
 		t.Helper()
 		a := r.admin(t, http.MethodGet, "/channels"+query)
-		var v struct {
-			Channels []listedChannel
-			Total    int
-		}
+		var v ChannelList
 		if err := json.Unmarshal(a.body, &v); err != nil || a.status != http.StatusOK || v.Channels == nil {
 			t.Fatalf("%s: %d %s, %v", query, a.status, a.body, err)
 		}
 		for _, c := range v.Channels {
 			names = append(names, c.Name)
-			if want := map[string]int{"orders:1": 2}[c.Name]; c.Subscribers != max(want, 1) || c.LastID == "" {
+			if want := map[string]int{"orders:1": 2}[c.Name]; c.Subscribers != max(want, 1) || c.Position == "" || c.Window.After != c.Position {
 				t.Errorf("%s: %+v", query, c)
 			}
 		}

@@ -33,7 +33,7 @@ func testLargeEnvelopes(t *testing.T, e *harness, recvBuf int) {
 	}
 	redistest.Eventually(t, enginePatience, "what was written to be counted", func() bool {
 		return valueOfMetric(e.m.Gateway.DeliveryBytes) == ready+bytesOf(clients) &&
-			valueOfMetric(e.m.Gateway.Deliveries) == len(clients)*len(data)
+			valueOfMetric(e.m.Gateway.Namespaces.Of("").Deliveries) == len(clients)*len(data)
 	})
 	e.awaitConnections(len(clients))
 	back := e.connect(ch, clientSetup{query: "&envelope=json", lastID: clients[0].messages()[1].ID})

@@ -171,11 +171,11 @@ func valueOfMetric(m prometheus.Metric) int {
 
 // latencies returns how many deliveries have had their latency measured.
 func (e *harness) latencies() int {
-	_, _, n := e.m.Gateway.DeliveryLatency.Cumulative()
+	_, _, n := e.m.Gateway.Namespaces.Of("").DeliveryLatency.Cumulative()
 	return int(n)
 }
 
-func (e *harness) connections() int { return valueOfMetric(e.m.Gateway.Connections) }
+func (e *harness) connections() int { return valueOfMetric(e.m.Gateway.Namespaces.Of("").Connections) }
 func (e *harness) parked() int      { return valueOfMetric(e.m.Gateway.ConnectionsParked) }
 func (e *harness) ended(reason string) int {
 	return valueOfMetric(e.m.Gateway.Disconnects.WithLabelValues(reason))

@@ -19,7 +19,7 @@ func (e *harness) fill(channel string) (n int) {
 	full := func() bool {
 		// A socket that is full gives a parked stream a goroutine; a stream
 		// that has one is behind what was published.
-		return e.parks() && e.parked() == 0 || !e.parks() && valueOfMetric(e.m.Gateway.Deliveries) < n-100
+		return e.parks() && e.parked() == 0 || !e.parks() && valueOfMetric(e.m.Gateway.Namespaces.Of("").Deliveries) < n-100
 	}
 	for deadline := time.Now().Add(enginePatience); !full(); n += 50 {
 		if time.Now().After(deadline) {
@@ -66,7 +66,7 @@ func testPausingReader(t *testing.T, e *harness) {
 	}
 	c.checkNumbers(0, total, fillPadding)
 	e.awaitConnections(1)
-	if n := valueOfMetric(e.m.Gateway.Deliveries); n != total {
+	if n := valueOfMetric(e.m.Gateway.Namespaces.Of("").Deliveries); n != total {
 		t.Errorf("%d deliveries were counted, want %d", n, total)
 	}
 	// That it fell behind says nothing about how quick the gateway is.

@@ -222,7 +222,7 @@ func testFlushInterval(t *testing.T, e *harness) {
 	c.awaitMessages(n)
 	c.checkNumbers(0, n, "x")
 	redistest.Eventually(t, enginePatience, "the deliveries to be counted", func() bool {
-		return valueOfMetric(e.m.Gateway.Deliveries) == n
+		return valueOfMetric(e.m.Gateway.Namespaces.Of("").Deliveries) == n
 	})
 	took := time.Since(start)
 	most := int(took/e.g.cfg.FlushInterval) + 2
@@ -245,7 +245,7 @@ func testLatency(t *testing.T, e *harness) {
 	}
 	e.awaitConnections(len(clients))
 	redistest.Eventually(t, enginePatience, "the deliveries to be counted", func() bool {
-		return valueOfMetric(e.m.Gateway.Deliveries) == before*len(clients)
+		return valueOfMetric(e.m.Gateway.Namespaces.Of("").Deliveries) == before*len(clients)
 	})
 	if n := e.latencies(); n != 0 {
 		t.Errorf("the latency of %d old events was measured", n)

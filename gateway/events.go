@@ -55,7 +55,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &problem{status: http.StatusBadRequest, reason: metrics.RefusedBadRequest, detail: err.Error()}
 	}
-	slot, err := g.limits.acquire(r)
+	slot, err := g.limits.acquire(r, req.channels)
 	if err != nil {
 		return err
 	}

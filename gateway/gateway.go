@@ -136,12 +136,3 @@ func (g *Gateway) Connections() int64 { return g.limits.connections.Load() }
 // Hijacked returns how many streams have a connection that was hijacked from
 // net/http.
 func (g *Gateway) Hijacked() int64 { return g.engine.Hijacked() }
-
-// Channel is a channel that has subscribers on this replica.
-type Channel = engine.Channel
-
-// Channels returns the channels that have subscribers and for which visible is true,
-// in no order. It walks all of them, so its caller should not ask often.
-func (g *Gateway) Channels(visible func(channel string) bool) []Channel {
-	return g.engine.Channels(visible)
-}

@@ -40,7 +40,7 @@ func TestClientsLeave(t *testing.T) {
 	r.await(30, "disconnects_total", metrics.EndClient)
 	r.await(0, "channels_active")
 	redistest.Eventually(t, patience, "the topics to be dropped", func() bool {
-		return len(r.g.Channels(func(string) bool { return true })) == 0
+		return r.g.ListChannels(func(string) bool { return true }, 1).Total == 0
 	})
 	if n := r.value("disconnects_total"); n != 30 {
 		t.Errorf("%v disconnects", n)
@@ -80,7 +80,7 @@ func TestConnectionsGauge(t *testing.T) {
 		for range 8 {
 			busy.Go(func() {
 				for range 10 {
-					slot, err := r.g.limits.acquire(&http.Request{RemoteAddr: "192.0.2.1:1"})
+					slot, err := r.g.limits.acquire(&http.Request{RemoteAddr: "192.0.2.1:1"}, nil)
 					if err != nil {
 						t.Error(err)
 						return

@@ -45,11 +45,28 @@ type poller struct {
 	req     *request
 	cursors []store.Cursor // one per channel that is subscribed
 	page    page
-	reasons []string // of the gaps
+	counts  []pollCount // one for each event and gap of the page
 
 	woken   chan struct{} // capacity 1: there may be something new
 	revoke  sync.Once
 	revoked chan struct{} // closed when the grant was withdrawn
+}
+
+// pollCount is an event or a gap that is counted once the page is complete.
+type pollCount struct {
+	channel string
+	gap     string // its reason; "" for an event
+}
+
+// count counts what the page has.
+func (p *poller) count(m *metrics.Gateway) {
+	for _, c := range p.counts {
+		if of := m.Namespaces.Of(c.channel); c.gap != "" {
+			of.Gaps.WithLabelValues(c.gap).Inc()
+		} else {
+			of.Deliveries.Inc()
+		}
+	}
 }
 
 // Wake implements store.Waker.
@@ -83,10 +100,7 @@ func (g *Gateway) poll(slot *slot, w http.ResponseWriter, r *http.Request, req *
 	if err := g.fillPage(r.Context(), p, grant); err != nil {
 		return err
 	}
-	g.metrics.Deliveries.Add(float64(len(p.page.Events)))
-	for _, reason := range p.reasons {
-		g.metrics.Gaps.WithLabelValues(reason).Inc()
-	}
+	p.count(g.metrics)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_ = json.NewEncoder(w).Encode(p.page) // the client may have gone
@@ -149,7 +163,7 @@ func (p *poller) open(ctx context.Context, st engine.Store) error {
 		}
 		p.cursors = append(p.cursors, cursor)
 		if p.req.unknown {
-			p.addGap(sse.AppendGap(nil, channel, "", cursor.Pos(), metrics.GapUnknownID), metrics.GapUnknownID)
+			p.addGap(channel, sse.AppendGap(nil, channel, "", cursor.Pos(), metrics.GapUnknownID), metrics.GapUnknownID)
 		}
 	}
 	return nil
@@ -204,7 +218,7 @@ func (p *poller) room() bool { return len(p.page.Events) < p.req.limit && p.page
 // room.
 func (p *poller) take(c *store.Cursor, batch store.Batch) {
 	if gap := batch.Gap; gap != nil {
-		p.addGap(sse.AppendGap(nil, gap.Channel, gap.After.String(), gap.Resumed, gap.Reason), gap.Reason)
+		p.addGap(gap.Channel, sse.AppendGap(nil, gap.Channel, gap.After.String(), gap.Resumed, gap.Reason), gap.Reason)
 	}
 	for i := range batch.Entries {
 		e := &batch.Entries[i]
@@ -215,18 +229,19 @@ func (p *poller) take(c *store.Cursor, batch store.Batch) {
 		switch body := sse.WithoutID(e.Frame); {
 		case len(e.Frame) == 0: // nothing but the end of the channel
 		case e.Kind != store.KindEvent:
-			p.addGap(body, e.Kind.GapReason())
+			p.addGap(c.Sub().Channel(), body, e.Kind.GapReason())
 		default:
 			p.page.Events = append(p.page.Events, dataOf(sse.AppendEnvelope(nil, c.Sub().Channel(), e.ID, body)))
 			p.page.size += len(e.Frame)
+			p.counts = append(p.counts, pollCount{channel: c.Sub().Channel()})
 		}
 	}
 }
 
-// addGap adds the body of a gap event.
-func (p *poller) addGap(body []byte, reason string) {
+// addGap adds the body of a gap event of a channel.
+func (p *poller) addGap(channel string, body []byte, reason string) {
 	p.page.Gaps = append(p.page.Gaps, dataOf(body))
-	p.reasons = append(p.reasons, reason)
+	p.counts = append(p.counts, pollCount{channel, reason})
 }
 
 // dataOf returns the data of a frame that has one line of it.

@@ -31,19 +31,16 @@ const (
 
 // Gateway holds the series of package gateway.
 type Gateway struct {
-	Connections          prometheus.Gauge
+	Namespaces           Namespaces
 	ConnectionsMax       prometheus.Gauge
 	ConnectionsParked    prometheus.Gauge
 	ConnectionsOpened    prometheus.Counter
 	ConnectionsThrottled prometheus.Counter
 	Disconnects          *prometheus.CounterVec // by reason
 	Refusals             *prometheus.CounterVec // by reason
-	Deliveries           prometheus.Counter
 	DeliveryBytes        prometheus.Counter
 	Writes               prometheus.Counter
-	DeliveryLatency      *Latency
-	Resumes              *prometheus.CounterVec
-	Gaps                 *prometheus.CounterVec // by reason
+	Resumes              *prometheus.CounterVec // by source and outcome
 	Draining             prometheus.Gauge
 }
 
@@ -51,7 +48,7 @@ type Gateway struct {
 // behind, in seconds.
 var latencyBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
-func newGateway(f factory) Gateway {
+func newGateway(f factory, namespaces []string) Gateway {
 	resumes := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "resumes_total",
 		Help: "Streams that began at a client's position, by where the missed events came from and whether all were there."},
 		[]string{"source", "outcome"})
@@ -62,7 +59,7 @@ func newGateway(f factory) Gateway {
 		}
 	}
 	return Gateway{
-		Connections:          f.gauge("connections", "Open event streams."),
+		Namespaces:           newNamespaces(f, namespaces),
 		ConnectionsMax:       f.gauge("connections_max", "The limit for connections (SSE_MAX_CONNECTIONS)."),
 		ConnectionsParked:    f.gauge("connections_parked", "Open event streams that wait in the poller, without a goroutine."),
 		ConnectionsOpened:    f.counter("connections_opened_total", "Event streams that were opened."),
@@ -70,12 +67,9 @@ func newGateway(f factory) Gateway {
 		Disconnects:          f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown, EndRevoked, EndOfChannels),
 		Refusals: f.counterVec("refusals_total", "Requests for a stream that were refused, by reason.", "reason",
 			RefusedBadRequest, RefusedUnauthorized, RefusedForbidden, RefusedWrongType, RefusedMaxConnections, RefusedPerIP, RefusedDraining, RefusedRedis, RefusedAuth, RefusedEnded),
-		Deliveries:      f.counter("deliveries_total", "Events written to clients."),
-		DeliveryBytes:   f.counter("delivery_bytes_total", "Bytes written to clients, heartbeats included."),
-		Writes:          f.counter("writes_total", "Writes to clients; deliveries per write tells how well events are collected."),
-		DeliveryLatency: f.latency("delivery_latency_seconds", "From the time in the stream id to the write to the client, for live events.", latencyBuckets),
-		Resumes:         resumes,
-		Gaps:            f.counterVec("gaps_total", "Gaps that clients were told of, by reason.", "reason", GapTrimmed, GapReset, GapTooLarge, GapUnknownID),
-		Draining:        f.gauge("draining", "1 from SIGTERM on."),
+		DeliveryBytes: f.counter("delivery_bytes_total", "Bytes written to clients, heartbeats included."),
+		Writes:        f.counter("writes_total", "Writes to clients; deliveries per write tells how well events are collected."),
+		Resumes:       resumes,
+		Draining:      f.gauge("draining", "1 from SIGTERM on."),
 	}
 }

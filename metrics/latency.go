@@ -20,7 +20,7 @@ type Latency struct {
 
 func (f factory) latency(name, help string, bounds []float64) *Latency {
 	l := &Latency{
-		desc:   prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, nil, nil),
+		desc:   prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, nil, f.labels),
 		bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1),
 	}
 	f.reg.MustRegister(l)

@@ -14,7 +14,7 @@ import (
 func newTestLatency(t testing.TB) (*Latency, *prometheus.Registry) {
 	t.Helper()
 	reg := prometheus.NewRegistry()
-	return factory{reg}.latency("test_seconds", "help", latencyBuckets), reg
+	return factory{reg: reg}.latency("test_seconds", "help", latencyBuckets), reg
 }
 
 // gathered returns the one histogram of a registry.

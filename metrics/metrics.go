@@ -23,11 +23,12 @@ type Metrics struct {
 }
 
 // New declares all series and registers them, with the Go and process
-// collectors, with reg. It panics if one of them is already registered there,
-// which is a programming error.
-func New(reg prometheus.Registerer, build Build) *Metrics {
-	f := factory{reg}
-	m := &Metrics{Store: newStore(f), Gateway: newGateway(f), Revocations: newRevocations(f)}
+// collectors, with reg. With namespaces, which are different from each other and
+// from OtherNamespace, those of Namespace have a label of that name. New panics if
+// one of the series is already registered there, which is a programming error.
+func New(reg prometheus.Registerer, build Build, namespaces ...string) *Metrics {
+	f := factory{reg: reg}
+	m := &Metrics{Store: newStore(f), Gateway: newGateway(f, namespaces), Revocations: newRevocations(f)}
 	f.gaugeVec("build_info", "Always 1; the labels tell the build.", "version", "revision", "goversion").
 		WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
 	reg.MustRegister(
@@ -45,10 +46,19 @@ type Build struct {
 }
 
 // factory registers what it makes.
-type factory struct{ reg prometheus.Registerer }
+type factory struct {
+	reg    prometheus.Registerer
+	labels prometheus.Labels // of every series; may be nil
+}
+
+// labelled returns a factory of the series of one namespace.
+func (f factory) labelled(ns string) factory {
+	f.labels = prometheus.Labels{"namespace": ns}
+	return f
+}
 
 func (f factory) counter(name, help string) prometheus.Counter {
-	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: f.labels})
 	f.reg.MustRegister(c)
 	return c
 }
@@ -56,7 +66,7 @@ func (f factory) counter(name, help string) prometheus.Counter {
 // counterVec registers a counter with one label and creates the series of
 // each of its values.
 func (f factory) counterVec(name, help, label string, values ...string) *prometheus.CounterVec {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, []string{label})
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: f.labels}, []string{label})
 	f.reg.MustRegister(c)
 	for _, v := range values {
 		c.WithLabelValues(v)
@@ -65,13 +75,13 @@ func (f factory) counterVec(name, help, label string, values ...string) *prometh
 }
 
 func (f factory) gauge(name, help string) prometheus.Gauge {
-	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: f.labels})
 	f.reg.MustRegister(g)
 	return g
 }
 
 func (f factory) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: f.labels}, labels)
 	f.reg.MustRegister(g)
 	return g
 }

@@ -188,6 +188,19 @@ func (sub *Subscription) Channel() string { return sub.ch.name }
 // StalledAfter, and since when.
 func (sub *Subscription) Stalled() (since time.Time, stalled bool) { return sub.ch.source.Stalled() }
 
+// Window is what the replica has of a channel in memory.
+type Window struct {
+	Events int
+	Bytes  int // those of evicted events that are not free yet included
+	After  ID  // the window has every event after this id
+}
+
+// Window returns what the replica has of the channel in memory.
+func (sub *Subscription) Window() Window {
+	v := sub.log.View()
+	return Window{Events: v.Len(), Bytes: sub.log.Bytes(), After: v.Floor()}
+}
+
 // Now returns a cursor at the newest entry that the replica knows of.
 func (sub *Subscription) Now() Cursor { return Cursor{sub, sub.log.Now()} }
 

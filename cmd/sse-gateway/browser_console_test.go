@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -130,15 +131,16 @@ func testConsoleStats(t *testing.T, r *redistest.Server, p *gatewayProcess, tb *
 		var stats struct {
 			Connections, Deliveries int
 			Latency                 struct{ Count int }
-			Channels                []struct {
-				Name        string
-				Subscribers int
-			}
 		}
 		if err := json.Unmarshal([]byte(body), &stats); err != nil || status != http.StatusOK || strings.Contains(body, "private") {
 			t.Fatalf("/console/stats answers %d %s: %v", status, body, err)
 		}
-		return stats.Connections == 2 && len(stats.Channels) == 2 && stats.Channels[0].Subscribers == 1
+		status, body = fetch(t, "http://"+p.public+"/console/channels", nil)
+		var served gateway.ChannelList
+		if err := json.Unmarshal([]byte(body), &served); err != nil || status != http.StatusOK || strings.Contains(body, "private") {
+			t.Fatalf("/console/channels answers %d %s: %v", status, body, err)
+		}
+		return stats.Connections == 2 && served.Total == 2 && served.Channels[0].Subscribers == 1 && served.Channels[0].Position != ""
 	})
 	tb.until(browserPatience, `document.querySelector("#value-connections").innerText === "2"`)
 	tb.until(browserPatience, `document.querySelectorAll("#chart-connections path, #chart-connections polyline").length > 0`)
@@ -196,7 +198,9 @@ func testConsoleDev(t *testing.T, browser context.Context) {
 	p := dev()
 	requireAdminOnPublicIs404(t, p)
 	tb := openConsole(t, browser, p)
+	tb.awaitOpen() // by itself
 	tb.connect("orders")
+	tb.click("#clear") // what came of the channel demo
 	tb.fill("#publish-channel", "orders")
 	tb.fill("#publish-event", "created")
 	tb.fill("#publish-data", "<b>from the page</b>\nline two")

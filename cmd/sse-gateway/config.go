@@ -70,8 +70,9 @@ type config struct {
 	DrainWindow      time.Duration `env:"SSE_DRAIN_WINDOW" default:"20s" dev:"1s" desc:"then end the streams evenly over that long"`
 	MaxConnectionAge time.Duration `env:"SSE_MAX_CONNECTION_AGE" default:"0s" desc:"a stream is ended after that long, jittered ±20 %, to rebalance after a roll-out; 0 is off"`
 
-	LogLevel  logLevel `group:"Log" env:"SSE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
-	LogFormat format   `env:"SSE_LOG_FORMAT" default:"text" desc:"text or json"`
+	LogLevel         logLevel `group:"Log and metrics" env:"SSE_LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
+	LogFormat        format   `env:"SSE_LOG_FORMAT" default:"text" desc:"text or json"`
+	MetricNamespaces list     `env:"SSE_METRIC_NAMESPACES" desc:"comma-separated namespaces (a channel's name before the first colon) that connections, deliveries, gaps and latency are told apart by, in a label namespace; all others are other"`
 }
 
 // loadConfig reads the environment. The error holds every mistake, each in a

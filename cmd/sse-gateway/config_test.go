@@ -98,6 +98,7 @@ var contractDefaults = map[string]string{
 	"SSE_CONSOLE":                "false (dev: true)",
 	"SSE_LOG_LEVEL":              "info",
 	"SSE_LOG_FORMAT":             "text",
+	"SSE_METRIC_NAMESPACES":      "none",
 }
 
 func TestDefaultsAreTheContracts(t *testing.T) {

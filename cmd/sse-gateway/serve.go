@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -54,7 +55,7 @@ func serve(ctx, force context.Context, cfg *config, p program) error {
 func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Logger, page console.Options) (err error) {
 	warn(cfg, log)
 	registry := prometheus.NewRegistry()
-	m := metrics.New(registry, build())
+	m := metrics.New(registry, build(), cfg.MetricNamespaces...)
 	st, err := store.Open(store.Config{
 		RedisURL: string(cfg.RedisURL), RedisUsername: cfg.RedisUsername, RedisPasswordFile: cfg.RedisPasswordFile,
 		ReadReplicas: cfg.RedisRead == readReplica, Ready: readinesses[cfg.Ready], KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
@@ -250,7 +251,8 @@ func newGateway(cfg *config, gc gateway.Config, m *metrics.Metrics, page console
 	stats := &statsSource{metrics: m, visible: public.Match}
 	if cfg.Console {
 		page.Logger = gc.Log
-		page.Stats = stats.get
+		page.EventsURL = strings.TrimSuffix(cfg.Path, "/")
+		page.Stats, page.Channels = stats.getFigures, stats.getChannels
 		gc.Console = console.Handler(page)
 	}
 	stats.gateway = gateway.New(gc)

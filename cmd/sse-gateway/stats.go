@@ -1,8 +1,6 @@
 package main
 
 import (
-	"cmp"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +13,8 @@ import (
 )
 
 const (
-	// maxStatsChannels bounds the channels that the console's figures name.
-	maxStatsChannels = 200
+	// maxConsoleChannels bounds the channels that are named to the console.
+	maxConsoleChannels = 200
 	// statsFor is how long the figures are kept: anybody may ask for them, and to
 	// collect them takes a walk over all channels.
 	statsFor = time.Second
@@ -29,43 +27,49 @@ type statsSource struct {
 	metrics *metrics.Metrics
 	visible func(channel string) bool // which channels may be named
 
-	// mu guards the fields below, and is held while the figures are collected, so
-	// that many who ask at once have them collected once.
-	mu     sync.Mutex
-	last   console.Stats
-	lastAt time.Time
+	figures  kept[console.Stats]
+	channels kept[any]
 }
 
-// get returns the figures of the last statsFor.
-func (s *statsSource) get() console.Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if now := time.Now(); s.lastAt.IsZero() || now.Sub(s.lastAt) >= statsFor {
-		s.last, s.lastAt = s.collect(), now
-	}
-	return s.last
+func (s *statsSource) getFigures() console.Stats { return s.figures.get(s.collectFigures) }
+
+// getChannels returns the channels as the admin listener's /channels has them.
+func (s *statsSource) getChannels() any {
+	return s.channels.get(func() any { return s.gateway.ListChannels(s.visible, maxConsoleChannels) })
 }
 
-func (s *statsSource) collect() console.Stats {
-	bounds, counts, total := s.metrics.Gateway.DeliveryLatency.Cumulative()
-	stats := console.Stats{
-		Connections: s.gateway.Connections(),
-		Deliveries:  sumOf(s.metrics.Gateway.Deliveries),
-		EventsRead:  sumOf(s.metrics.Store.EventsRead),
-		Latency:     console.Latency{Count: total},
-	}
-	for i, le := range bounds {
-		stats.Latency.Buckets = append(stats.Latency.Buckets, console.Bucket{Le: le, Count: counts[i]})
-	}
-	channels := s.gateway.Channels(s.visible)
-	slices.SortFunc(channels, func(a, b gateway.Channel) int {
-		return cmp.Or(cmp.Compare(b.Subscribers, a.Subscribers), cmp.Compare(a.Name, b.Name))
+func (s *statsSource) collectFigures() console.Stats {
+	stats := console.Stats{Connections: s.gateway.Connections(), EventsRead: sumOf(s.metrics.Store.EventsRead)}
+	s.metrics.Gateway.Namespaces.Each(func(ns *metrics.Namespace) {
+		stats.Deliveries += sumOf(ns.Deliveries)
+		bounds, counts, total := ns.DeliveryLatency.Cumulative()
+		stats.Latency.Count += total
+		for i, le := range bounds {
+			if i == len(stats.Latency.Buckets) {
+				stats.Latency.Buckets = append(stats.Latency.Buckets, console.Bucket{Le: le})
+			}
+			stats.Latency.Buckets[i].Count += counts[i]
+		}
 	})
-	stats.Channels = []console.Channel{}
-	for _, c := range channels[:min(len(channels), maxStatsChannels)] {
-		stats.Channels = append(stats.Channels, console.Channel{Name: c.Name, Subscribers: c.Subscribers, LastID: c.LastID.String()})
-	}
 	return stats
+}
+
+// kept is a value that is collected anew when it is older than statsFor.
+type kept[T any] struct {
+	// mu guards the fields below, and is held while the value is collected, so that
+	// many who ask at once have it collected once.
+	mu   sync.Mutex
+	last T
+	at   time.Time
+}
+
+func (k *kept[T]) get(collect func() T) T {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now := time.Now(); k.at.IsZero() || now.Sub(k.at) >= statsFor {
+		k.last, k.at = collect(), now
+	}
+	return k.last
 }
 
 // sumOf returns the sum of a collector's counters.

@@ -15,20 +15,20 @@ import (
 // Whoever asks for the console's figures often has them collected once a second.
 func TestStatsAreKeptForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
+		m := metrics.New(prometheus.NewRegistry(), metrics.Build{}, "a")
 		s := &statsSource{gateway: gateway.New(gateway.Config{Metrics: &m.Gateway, Log: slog.New(slog.DiscardHandler)}), metrics: m}
-		m.Gateway.Deliveries.Add(1)
-		if got := s.get().Deliveries; got != 1 {
+		m.Gateway.Namespaces.Of("a").Deliveries.Add(1)
+		if got := s.getFigures().Deliveries; got != 1 {
 			t.Fatalf("%d deliveries, want 1", got)
 		}
-		m.Gateway.Deliveries.Add(1)
+		m.Gateway.Namespaces.Of("a").Deliveries.Add(1)
 		for range 1000 {
-			if got := s.get().Deliveries; got != 1 {
+			if got := s.getFigures().Deliveries; got != 1 {
 				t.Fatalf("the figures were collected again: %d deliveries", got)
 			}
 		}
 		time.Sleep(statsFor)
-		if got := s.get().Deliveries; got != 2 {
+		if got := s.getFigures().Deliveries; got != 2 {
 			t.Errorf("after %v there are %d deliveries, want 2", statsFor, got)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
+	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
@@ -29,7 +30,7 @@ func (c *config) validatePath() (mistakes []error) {
 func (c *config) validate(dev bool) (mistakes []error) {
 	for _, check := range []func() []error{
 		c.validateDurations, c.validateNumbers, c.validateAddresses, c.validatePath,
-		func() []error { return c.validateRedis(dev) }, c.validateTLS, c.validateAccess,
+		func() []error { return c.validateRedis(dev) }, c.validateTLS, c.validateAccess, c.validateNamespaces,
 	} {
 		mistakes = append(mistakes, check()...)
 	}
@@ -167,6 +168,21 @@ func (c *config) validateAccess() (mistakes []error) {
 		mistakes = append(mistakes, &valueError{"SSE_REVOCATIONS", "true", "true only with a key for tokens or SSE_AUTH_URL: nobody else has a subject that could be revoked"})
 	}
 	return mistakes
+}
+
+// maxNamespaces bounds the series of a replica: each namespace has 23.
+const maxNamespaces = 50
+
+func (c *config) validateNamespaces() (mistakes []error) {
+	seen := map[string]bool{metrics.OtherNamespace: true}
+	for _, name := range c.MetricNamespaces {
+		if len(c.MetricNamespaces) > maxNamespaces || !access.ValidChannel(name) || strings.Contains(name, ":") || seen[name] {
+			return []error{&valueError{"SSE_METRIC_NAMESPACES", strings.Join(c.MetricNamespaces, ","),
+				fmt.Sprintf("at most %d names such as chat, each once, that may be a channel's before the first colon, and are not %s", maxNamespaces, metrics.OtherNamespace)}}
+		}
+		seen[name] = true
+	}
+	return nil
 }
 
 // access returns the part that package access is for.

@@ -31,10 +31,10 @@ sse-gateway dev: not for production (the console can publish%s)
 
   open     %s://%s/
   publish  %s XADD %sorders '*' data hello
-  read     %s '%s://%s/events?channel=orders'
+  read     %s '%s://%s%s?channel=orders'
   metrics  http://%s/metrics
 
-`, forgets, scheme, public, w.cli, w.cfg.KeyPrefix, curl, scheme, public, admin)
+`, forgets, scheme, public, w.cli, w.cfg.KeyPrefix, curl, scheme, public, w.cfg.Path, admin)
 }
 
 // reachable is an address to connect to for one that is listened on.

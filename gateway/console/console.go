@@ -22,6 +22,7 @@ const (
 	pagePath    = "/"
 	publishPath = "/console/publish"
 	statsPath   = "/console/stats"
+	channelPath = "/console/channels"
 )
 
 // Options is what the page is told about the gateway it belongs to. The zero
@@ -49,15 +50,20 @@ type Options struct {
 	Publish func(ctx context.Context, channel, event, data string) (id string, err error)
 	// Stats returns the replica's present figures. Nil leaves the gateway's
 	// charts and their endpoint out. It is called concurrently, about every
-	// two seconds for each open page, and must not block. Whoever may open the
-	// page can read the result, channel names included.
+	// two seconds for each open page, and must not block.
 	Stats func() Stats
+	// Channels returns what the admin listener answers to /channels, to be encoded
+	// as JSON. Nil leaves the replica's part in the table of channels and its
+	// endpoint out. It is called as Stats is. Whoever may open the page can read the
+	// result, channel names included.
+	Channels func() any
 	// Logger gets failed publishes. Nil means slog.Default().
 	Logger *slog.Logger
 }
 
 // Handler returns the console: GET and HEAD of / answer the page, and, where
-// the options have them, POST /console/publish and GET /console/stats. It is
+// the options have them, POST /console/publish, GET /console/stats and GET
+// /console/channels. It is
 // safe for concurrent use. It panics if the embedded assets do not fit together
 // or opts.EventsURL is no URL, which is a mistake in the program.
 func Handler(opts Options) http.Handler {
@@ -82,6 +88,11 @@ func Handler(opts Options) http.Handler {
 	if opts.Stats != nil {
 		mux.HandleFunc("GET "+statsPath, func(w http.ResponseWriter, _ *http.Request) {
 			writeJSON(w, http.StatusOK, "application/json", opts.Stats().withLists())
+		})
+	}
+	if opts.Channels != nil {
+		mux.HandleFunc("GET "+channelPath, func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, http.StatusOK, "application/json", opts.Channels())
 		})
 	}
 	return problems(mux)

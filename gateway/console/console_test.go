@@ -134,12 +134,22 @@ func TestRefusals(t *testing.T) {
 func TestStats(t *testing.T) {
 	h := Handler(Options{Stats: func() Stats { return Stats{Connections: 7} }})
 	res := ask(h, "GET", "/console/stats", "")
-	want := `{"connections":7,"deliveries":0,"events_read":0,"latency":{"count":0,"buckets":[]},"channels":[]}`
+	want := `{"connections":7,"deliveries":0,"events_read":0,"latency":{"count":0,"buckets":[]}}`
 	if got := strings.TrimSpace(body(t, res)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if res.Header.Get("Cache-Control") != "no-store" {
 		t.Error("figures may be cached")
+	}
+}
+
+func TestChannels(t *testing.T) {
+	res := ask(Handler(Options{Channels: func() any { return []string{"orders"} }}), "GET", "/console/channels", "")
+	if got := strings.TrimSpace(body(t, res)); got != `["orders"]` || res.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("got %s, Cache-Control %q", got, res.Header.Get("Cache-Control"))
+	}
+	if res := ask(Handler(Options{}), "GET", "/console/channels", ""); res.StatusCode != 404 {
+		t.Errorf("without channels: %s", res.Status)
 	}
 }
 

@@ -33,6 +33,7 @@ type settings struct {
 	EventsURL string   `json:"eventsUrl"`
 	Publish   bool     `json:"publish"`
 	Stats     bool     `json:"stats"`
+	Served    bool     `json:"served"` // the page may ask which channels the replica serves
 }
 
 // buildPage puts the document together from the embedded files.
@@ -56,7 +57,7 @@ func buildPage(opts Options) (*page, error) {
 	config, err := json.Marshal(settings{
 		KeyPrefix: opts.KeyPrefix, RedisHint: opts.RedisHint, Dev: opts.Dev,
 		Channels: opts.DefaultChannels, EventsURL: opts.EventsURL,
-		Publish: opts.Publish != nil, Stats: opts.Stats != nil,
+		Publish: opts.Publish != nil, Stats: opts.Stats != nil, Served: opts.Channels != nil,
 	})
 	if err != nil {
 		return nil, err

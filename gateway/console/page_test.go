@@ -37,6 +37,8 @@ func TestPage(t *testing.T) {
 		"bounded and paused":           testBounded,
 		"keyboard":                     testKeyboard,
 		"long names":                   testLongNames,
+		"channels":                     testChannelTable,
+		"connects by itself":           testConnectsByItself,
 		"focus":                        testFocus,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newTab(t, chromium)) })
@@ -100,9 +102,7 @@ func testHostile(t *testing.T, tb *tab) {
 	url, gateway := serve(t, Options{
 		KeyPrefix: `</script><img src=x onerror="window.hit=1">`, RedisHint: `<b onclick=x>`,
 		DefaultChannels: []string{`<img src=x onerror="window.hit=2">`}, Dev: true,
-		Stats: func() Stats {
-			return Stats{Channels: []Channel{{Name: `<img src=x onerror="window.hit=3">`, LastID: "<i>"}}}
-		},
+		Channels: func() any { return channelsAnswer(`<img src=x onerror="window.hit=3">`) },
 	})
 	tb.open(url + `/#channel=%3Cimg%20src=x%20onerror=window.hit=4%3E&start=id:%3Cb%3E`)
 	before := eval[int](tb, `document.images.length`)

@@ -12,9 +12,6 @@ type Stats struct {
 	EventsRead uint64 `json:"events_read"`
 	// Latency is the delivery latency, from the event id's time to the write.
 	Latency Latency `json:"latency"`
-	// Channels are the channels with subscribers, the most subscribed first.
-	// The caller bounds the list; the page shows at most 200 of it.
-	Channels []Channel `json:"channels"`
 }
 
 // Latency is a cumulative histogram.
@@ -33,22 +30,10 @@ type Bucket struct {
 	Count uint64 `json:"count"`
 }
 
-// Channel is one channel as this replica serves it.
-type Channel struct {
-	Name string `json:"name"`
-	// Subscribers is the number of this replica's connections that read it.
-	Subscribers int `json:"subscribers"`
-	// LastID is the id of its newest event, "0-0" if it never had one.
-	LastID string `json:"last_id"`
-}
-
-// withLists makes absent lists empty, so that the page always gets arrays.
+// withLists makes an absent list empty, so that the page always gets an array.
 func (s Stats) withLists() Stats {
 	if s.Latency.Buckets == nil {
 		s.Latency.Buckets = []Bucket{}
-	}
-	if s.Channels == nil {
-		s.Channels = []Channel{}
 	}
 	return s
 }

@@ -117,13 +117,43 @@ func testKeyboard(t *testing.T, tb *tab) {
 	}
 }
 
+// channelsAnswer is what /channels answers of a gateway with one channel.
+func channelsAnswer(name string) any {
+	window := map[string]any{"events": 3, "bytes": 2048, "after": "1-0"}
+	return map[string]any{"total": 1, "channels": []any{map[string]any{"name": name, "subscribers": 7, "position": "1-1", "window": window}}}
+}
+
+// The table has what the replica serves and what the page has seen.
+func testChannelTable(t *testing.T, tb *tab) {
+	url, gateway := serve(t, Options{Channels: func() any { return channelsAnswer("demo") }})
+	tb.open(url)
+	tb.connect("other")
+	gateway.add("other", "", "seen")
+	tb.click("#tab-channels")
+	tb.until(`document.querySelectorAll("#channel-rows tr").length === 2`)
+	if got := tb.text("#channel-rows tr:nth-of-type(1)"); !strings.Contains(got, "demo") || !strings.Contains(got, "7") || !strings.Contains(got, "3, 2.0 KiB") || !strings.Contains(got, "1-1") {
+		t.Errorf("the served channel's row is %q", got)
+	}
+	if got := tb.text("#channel-rows tr:nth-of-type(2)"); !strings.Contains(got, "other") || !strings.Contains(got, "seen") {
+		t.Errorf("the seen channel's row is %q", got)
+	}
+}
+
+// The page of dev is connected as soon as it is open.
+func testConnectsByItself(t *testing.T, tb *tab) {
+	url, gateway := serve(t, Options{Dev: true, DefaultChannels: []string{"demo"}})
+	gateway.add("demo", "", "before")
+	tb.open(url)
+	tb.until(`document.querySelector("#state").dataset.state === "open"`)
+	gateway.add("demo", "", "hello")
+	tb.until(rows("event") + ` === 1`)
+}
+
 // The longest names that there can be take nothing else away: neither the
 // columns beside them nor, on a phone, the channel beside the event's name.
 func testLongNames(t *testing.T, tb *tab) {
 	long := strings.Repeat("Wide", 50)
-	url, gateway := serve(t, Options{Stats: func() Stats {
-		return Stats{Channels: []Channel{{Name: long, Subscribers: 1, LastID: "1-1"}}}
-	}})
+	url, gateway := serve(t, Options{Channels: func() any { return channelsAnswer(long) }})
 	tb.open(url)
 	tb.connect(long)
 	gateway.add(long, long, long)

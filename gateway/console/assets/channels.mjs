@@ -1,17 +1,17 @@
-// The table of channels: what this page has seen, and, from the gateway's
-// figures, what the replica serves.
+// The table of channels: what this page has seen, and what the replica serves, as
+// /channels has it.
 
 import { byId, channelTag, el } from "./dom.mjs";
 import { idTime } from "./position.mjs";
-import { clock, count, oneLine, visible } from "./text.mjs";
+import { bytes, clock, count, oneLine, visible } from "./text.mjs";
 
 const MAX_CHANNELS = 200;
 
 // ChannelTable draws at most once per tick, and only if it changed. onWatch is
 // called with the name of a channel that the user wants to see.
 export class ChannelTable {
-  constructor(withStats, onWatch) {
-    this.withStats = withStats;
+  constructor(withServed, onWatch) {
+    this.withServed = withServed;
     this.onWatch = onWatch;
     this.seen = new Map(); // name → { events, last }
     this.served = [];
@@ -30,7 +30,7 @@ export class ChannelTable {
     this.changed = true;
   }
 
-  stats(channels) {
+  serve(channels) {
     this.served = channels.slice(0, MAX_CHANNELS);
     this.changed = true;
   }
@@ -51,14 +51,17 @@ export class ChannelTable {
 
   row(name, served) {
     const seen = this.seen.get(name);
-    const id = seen?.last.id ?? served?.last_id ?? "";
+    const id = seen?.last.id ?? served?.position ?? "";
     const time = idTime(id);
     const button = el("button", { type: "button", className: "small", dataset: { watch: name } }, "Watch");
     button.setAttribute("aria-label", `Watch ${name}`);
     button.addEventListener("click", () => this.onWatch(name));
     const cell = (label, ...children) => el("td", { dataset: { label } }, ...children);
     const row = el("tr", {}, el("th", { scope: "row" }, channelTag(visible(name))));
-    if (this.withStats) row.append(cell("Subscribers", served ? count(served.subscribers) : "–"));
+    if (this.withServed) {
+      const inWindow = served ? `${count(served.window.events)}, ${bytes(served.window.bytes)}` : "–";
+      row.append(cell("Subscribers", served ? count(served.subscribers) : "–"), cell("Window", inWindow));
+    }
     row.append(
       cell("Seen here", count(seen?.events ?? 0)),
       cell("Last event", time ? `${clock(time)} ` : "–", el("span", { className: "preview" }, seen?.last.data ?? "")),

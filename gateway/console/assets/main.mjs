@@ -12,7 +12,7 @@ import { explainGap } from "./record.mjs";
 import { Session } from "./session.mjs";
 import { announce, startCopy, startTabs, startTheme } from "./shell.mjs";
 import { xadd } from "./snippets.mjs";
-import { startStats } from "./stats.mjs";
+import { startServed, startStats } from "./stats.mjs";
 import { duration, visible } from "./text.mjs";
 import { Tiles } from "./tiles.mjs";
 
@@ -25,7 +25,7 @@ class Page {
     this.heardAt = null;
     this.tiles = new Tiles(settings.stats);
     this.form = new Form(settings, () => this.chosen());
-    this.table = new ChannelTable(settings.stats, (name) => this.watch(name));
+    this.table = new ChannelTable(settings.served, (name) => this.watch(name));
     this.held = 0;
     this.list = new EventList(byId("events"), {
       select: inspect,
@@ -41,7 +41,7 @@ class Page {
     const { settings } = this;
     byId("no-eventsource").hidden = "EventSource" in window;
     byId("dev-note").hidden = !settings.dev;
-    for (const node of document.querySelectorAll(".with-stats-only")) node.hidden = !settings.stats;
+    for (const node of document.querySelectorAll(".with-served-only")) node.hidden = !settings.served;
     startCode();
     startTheme();
     startTabs();
@@ -56,14 +56,17 @@ class Page {
     setInterval(() => this.showCounts(), 250);
     if (settings.stats) {
       startStats(
-        (reading) => {
-          this.tiles.stats(reading);
-          this.table.stats(reading.now.channels);
-          this.table.draw();
-        },
+        (reading) => this.tiles.stats(reading),
         () => this.tiles.statsFailed(),
       );
     }
+    if (settings.served) {
+      startServed((channels) => {
+        this.table.serve(channels);
+        this.table.draw();
+      });
+    }
+    if (settings.dev && this.form.chosen().length > 0) this.connect();
     document.documentElement.dataset.ready = "";
   }
 

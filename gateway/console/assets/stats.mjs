@@ -1,8 +1,30 @@
-// The gateway's own figures, read every two seconds while the page is visible.
+// What the gateway says of itself, read every two seconds while the page is visible.
 
 import { quantile, rateBetween, Series } from "./meter.mjs";
 
 const PERIOD = 2000; // milliseconds
+
+// poll calls take with what a URL has, and onFailure with what went wrong.
+function poll(url, take, onFailure) {
+  async function loop() {
+    if (!document.hidden) {
+      try {
+        const response = await fetch(url, { cache: "no-store" });
+        if (!response.ok) throw new Error(`status ${response.status}`);
+        take(await response.json(), performance.now());
+      } catch (err) {
+        onFailure(err.message);
+      }
+    }
+    setTimeout(loop, PERIOD);
+  }
+  loop();
+}
+
+// startServed calls onReading with the channels that the replica serves.
+export function startServed(onReading) {
+  poll("/console/channels", (answer) => onReading(answer.channels), () => {});
+}
 
 // startStats calls onReading with the figures and their last minutes, and
 // onFailure with what went wrong.
@@ -13,17 +35,10 @@ export function startStats(onReading, onFailure) {
   let before = null;
   let at = 0;
 
-  async function read() {
-    if (document.hidden) return;
-    try {
-      const response = await fetch("/console/stats", { cache: "no-store" });
-      if (!response.ok) throw new Error(`status ${response.status}`);
-      take(await response.json(), performance.now());
-    } catch (err) {
-      before = null; // the next difference would span the outage
-      onFailure(err.message);
-    }
-  }
+  poll("/console/stats", take, (message) => {
+    before = null; // the next difference would span the outage
+    onFailure(message);
+  });
 
   function take(now, time) {
     const seconds = (time - at) / 1000;
@@ -43,10 +58,4 @@ export function startStats(onReading, onFailure) {
   function milliseconds(seconds) {
     return seconds === null ? null : seconds * 1000;
   }
-
-  async function loop() {
-    await read();
-    setTimeout(loop, PERIOD);
-  }
-  loop();
 }

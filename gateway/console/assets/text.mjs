@@ -47,3 +47,10 @@ export function count(n) {
   if (n > 0 && n < 10 && !Number.isInteger(n)) return n.toFixed(1);
   return Math.round(n).toLocaleString("en");
 }
+
+// bytes is a size in a unit that suits it.
+export function bytes(n) {
+  if (n < 1024) return `${n} B`;
+  if (n < 1024 * 1024) return `${(n / 1024).toFixed(1)} KiB`;
+  return `${(n / 1024 / 1024).toFixed(1)} MiB`;
+}

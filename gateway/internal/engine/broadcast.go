@@ -71,13 +71,14 @@ func (b *broadcast) form(s *Stream) *form {
 // encode makes the batch, with the events in envelopes or not.
 func (b *broadcast) encode(envelope bool) *buffer {
 	buf := getBuffer()
+	counts := buf.tally(b.topic.namespace)
 	for i := range b.entries {
 		e := &b.entries[i]
 		isEvent := e.Kind == store.KindEvent
 		if isEvent {
-			buf.event(e.ID, true)
+			counts.event(e.ID, true)
 		} else {
-			buf.gap(e.Kind.GapReason())
+			counts.gap(e.Kind.GapReason())
 		}
 		if envelope && isEvent {
 			buf.b = append(sse.AppendID(buf.b, e.ID), b.topic.envelopes.of(b.topic.sub.Channel(), e)...)

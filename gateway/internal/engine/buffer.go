@@ -24,8 +24,14 @@ const (
 // buffer is the batch that is being made for one client, or for all who stand at
 // one place, and what is to be counted once it was written.
 type buffer struct {
-	b      []byte // chunkRoom bytes, and then the stream's own part
-	large  []byte // a large frame, shared, that follows b; nothing may be appended to b after it
+	b       []byte  // chunkRoom bytes, and then the stream's own part
+	large   []byte  // a large frame, shared, that follows b; nothing may be appended to b after it
+	tallies []tally // one for each namespace that has something in it, mostly one
+}
+
+// tally is what a batch has of one namespace.
+type tally struct {
+	of     *metrics.Namespace
 	events int
 	live   []uint64 // of live events, the milliseconds in their ids
 	gaps   []string // reasons
@@ -48,7 +54,7 @@ const (
 // getBuffer returns an empty buffer.
 func getBuffer() *buffer {
 	t := bufferPool.Get().(*buffer)
-	t.b, t.large, t.events, t.live, t.gaps = t.b[:chunkRoom], nil, 0, t.live[:0], t.gaps[:0]
+	t.b, t.large, t.tallies = t.b[:chunkRoom], nil, t.tallies[:0]
 	return t
 }
 
@@ -110,12 +116,30 @@ func (o *output) kept() *output {
 	return &output{own: slices.Clone(o.own), large: o.large, end: o.end}
 }
 
-func (t *buffer) gap(reason string) { t.gaps = append(t.gaps, reason) }
+// tally returns the batch's tally of a namespace.
+func (t *buffer) tally(of *metrics.Namespace) *tally {
+	n := len(t.tallies)
+	for i := n - 1; i >= 0; i-- {
+		if t.tallies[i].of == of {
+			return &t.tallies[i]
+		}
+	}
+	if n == cap(t.tallies) {
+		t.tallies = append(t.tallies, tally{of: of})
+		return &t.tallies[n]
+	}
+	t.tallies = t.tallies[:n+1] // one of an earlier batch, whose slices are used again
+	y := &t.tallies[n]
+	y.of, y.events, y.live, y.gaps = of, 0, y.live[:0], y.gaps[:0]
+	return y
+}
 
-func (t *buffer) event(id store.ID, live bool) {
-	t.events++
+func (y *tally) gap(reason string) { y.gaps = append(y.gaps, reason) }
+
+func (y *tally) event(id store.ID, live bool) {
+	y.events++
 	if live {
-		t.live = append(t.live, id.Ms)
+		y.live = append(y.live, id.Ms)
 	}
 }
 
@@ -123,12 +147,18 @@ func (t *buffer) event(id store.ID, live bool) {
 func (t *buffer) count(m *metrics.Gateway, n, streams int, now time.Time) {
 	m.Writes.Add(float64(streams))
 	m.DeliveryBytes.Add(float64(n * streams))
-	if t.events > 0 {
-		m.Deliveries.Add(float64(t.events * streams))
+	for i := range t.tallies {
+		t.tallies[i].count(streams, now)
 	}
-	t.observe(m, streams, now)
-	for _, reason := range t.gaps {
-		m.Gaps.WithLabelValues(reason).Add(float64(streams))
+}
+
+func (y *tally) count(streams int, now time.Time) {
+	if y.events > 0 {
+		y.of.Deliveries.Add(float64(y.events * streams))
+	}
+	y.observe(streams, now)
+	for _, reason := range y.gaps {
+		y.of.Gaps.WithLabelValues(reason).Add(float64(streams))
 	}
 }
 
@@ -137,20 +167,20 @@ func (t *buffer) count(m *metrics.Gateway, n, streams int, now time.Time) {
 const maxLatency = time.Hour
 
 // observe counts the latency of the live events.
-func (t *buffer) observe(m *metrics.Gateway, streams int, now time.Time) {
+func (y *tally) observe(streams int, now time.Time) {
 	ms := uint64(now.UnixMilli())
-	for i := 0; i < len(t.live); {
+	for i := 0; i < len(y.live); {
 		run := i + 1 // events of one millisecond are counted together
-		for run < len(t.live) && t.live[run] == t.live[i] {
+		for run < len(y.live) && y.live[run] == y.live[i] {
 			run++
 		}
 		// Signed, or in nanoseconds, the difference to an id that a publisher chose
 		// could overflow.
-		switch at := t.live[i]; {
+		switch at := y.live[i]; {
 		case at <= ms && ms-at < uint64(maxLatency.Milliseconds()):
-			m.DeliveryLatency.Observe(time.Duration(ms-at)*time.Millisecond, (run-i)*streams)
+			y.of.DeliveryLatency.Observe(time.Duration(ms-at)*time.Millisecond, (run-i)*streams)
 		case at > ms && at-ms < uint64(maxLatency.Milliseconds()): // clocks differ
-			m.DeliveryLatency.Observe(0, (run-i)*streams)
+			y.of.DeliveryLatency.Observe(0, (run-i)*streams)
 		}
 		i = run
 	}

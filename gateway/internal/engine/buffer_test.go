@@ -58,9 +58,9 @@ func TestLatencyOfStrangeIDs(t *testing.T) {
 	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
 	now := time.Now()
 	for _, ms := range []uint64{0, 1, 1 << 62, 1 << 63, math.MaxInt64, math.MaxUint64, uint64(now.UnixMilli()) - math.MaxInt64/uint64(time.Millisecond) - 1} {
-		b := &buffer{live: []uint64{ms}}
-		b.observe(&m.Gateway, 1, now)
-		if _, _, n := m.Gateway.DeliveryLatency.Cumulative(); n != 0 {
+		y := tally{of: m.Gateway.Namespaces.Of("a"), live: []uint64{ms}}
+		y.observe(1, now)
+		if _, _, n := y.of.DeliveryLatency.Cumulative(); n != 0 {
 			t.Fatalf("the id %d counts as a latency", ms)
 		}
 	}

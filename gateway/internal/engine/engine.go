@@ -101,7 +101,8 @@ func (e *Engine) openStreams() []*Stream {
 type Channel struct {
 	Name        string
 	Subscribers int
-	LastID      store.ID // of the newest entry that the replica knows of
+	Position    store.ID // the id of the newest entry that the replica knows of
+	Window      store.Window
 }
 
 // Channels returns the channels that have subscribers and for which visible is
@@ -123,7 +124,7 @@ func (e *Engine) Channels(visible func(channel string) bool) []Channel {
 			}
 			now := t.sub.Now()
 			all[i].Subscribers += len(t.subscribers)
-			all[i].LastID = now.Pos()
+			all[i].Position, all[i].Window = now.Pos(), t.sub.Window()
 		}
 		s.mu.Unlock()
 	}

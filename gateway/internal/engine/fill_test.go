@@ -19,7 +19,8 @@ func TestManyIDsFitTheBatch(t *testing.T) {
 	for i := range s.channels {
 		channel := fmt.Sprintf("c%02d", i)
 		f.publish(channel, "before") // so that all ids are of full length
-		s.channels[i].cursor = f.subscribe(channel).sub.Now()
+		s.channels[i].topic = f.subscribe(channel)
+		s.channels[i].cursor = s.channels[i].topic.sub.Now()
 	}
 	f.publishNumbers("c07", events, "x")
 	redistest.Eventually(t, patience, "all events in the windows", func() bool {
@@ -49,7 +50,8 @@ func TestLiveComesBeforeEvents(t *testing.T) {
 	f := newFeed(t)
 	s := &Stream{shard: f.engine().shards[0], buf: &buffer{}, stalled: true} // it has looked, and Redis was away
 	s.channels = s.one[:]
-	s.channels[0].cursor = f.subscribe("a").sub.Now()
+	s.channels[0].topic = f.subscribe("a")
+	s.channels[0].cursor = s.channels[0].topic.sub.Now()
 	f.publishNumbers("a", 1, "x")
 	redistest.Eventually(t, patience, "the event", func() bool { return !s.channels[0].cursor.Idle() })
 	b, _ := s.fillChannel(nil, 0, maxBatch)

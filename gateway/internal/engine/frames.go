@@ -49,13 +49,16 @@ func (s *Stream) appendUnknown(b []byte) []byte {
 			b = s.appendIDLine(b, i, at)
 		}
 		b = sse.AppendGap(b, s.channels[i].cursor.Sub().Channel(), "", at, metrics.GapUnknownID)
-		s.buf.gap(metrics.GapUnknownID)
+		s.tally(i).gap(metrics.GapUnknownID)
 	}
 	return b
 }
 
+// tally returns what is counted of the i-th channel in the batch that is being made.
+func (s *Stream) tally(i int) *tally { return s.buf.tally(s.channels[i].topic.namespace) }
+
 func (s *Stream) appendGap(b []byte, i int, gap store.Gap) []byte {
-	s.buf.gap(gap.Reason)
+	s.tally(i).gap(gap.Reason)
 	b = s.appendIDLine(b, i, gap.Resumed)
 	return sse.AppendGap(b, gap.Channel, gap.After.String(), gap.Resumed, gap.Reason)
 }
@@ -68,9 +71,9 @@ func (s *Stream) appendEntry(b []byte, i int, e *store.Entry) []byte {
 		return b
 	}
 	if e.Kind != store.KindEvent {
-		s.buf.gap(e.Kind.GapReason())
+		s.tally(i).gap(e.Kind.GapReason())
 	} else {
-		s.buf.event(e.ID, s.channels[i].live)
+		s.tally(i).event(e.ID, s.channels[i].live)
 	}
 	body := e.Frame
 	switch {

@@ -116,7 +116,7 @@ func (f *feed) subscribe(channel string) *topic {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(sub.Close)
-	return &topic{sub: sub}
+	return &topic{sub: sub, namespace: f.m.Gateway.Namespaces.Of(channel)}
 }
 
 type noWaker struct{}

@@ -4,16 +4,18 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
 // topic is a channel as a shard knows it. It is the store.Waker of the shard's
 // subscription.
 type topic struct {
-	shard *shard
-	sub   *store.Subscription
-	dirty atomic.Bool  // it is in shard.dirty, or about to be woken
-	size  atomic.Int32 // len(subscribers)
+	shard     *shard
+	sub       *store.Subscription
+	namespace *metrics.Namespace // of the channel
+	dirty     atomic.Bool        // it is in shard.dirty, or about to be woken
+	size      atomic.Int32       // len(subscribers)
 
 	subscribers []subscriber // guarded by shard.mu
 	// broadcastCursor is where most of the streams are; guarded by shard.loopMu.
@@ -49,7 +51,7 @@ func (s *shard) subscribe(ctx context.Context, channel string, st *Stream, index
 	t := s.topics[channel]
 	if t == nil {
 		s.mu.Unlock()
-		t = &topic{shard: s}
+		t = &topic{shard: s, namespace: s.env.cfg.Metrics.Namespaces.Of(channel)}
 		sub, err := s.env.cfg.Store.Subscribe(ctx, channel, t)
 		if err != nil {
 			return err
