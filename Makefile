@@ -19,11 +19,10 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 # Modules: this one, and those that hold tests of clients in other modules.
 MODULES := $(sort $(dir $(shell find . -name go.mod -not -path '*/node_modules/*')))
 
-# Packages are tested one after another: they start servers and measure time,
-# and two of them at once would be in each other's way on a small machine.
-# -count=1: what the tests start (Redis, nginx, browsers) is unknown to Go's
+# Packages are tested two at a time: most tests wait, and none may fail because
+# the machine does something else besides. -count=1: what the tests start (Redis, nginx, browsers) is unknown to Go's
 # cache of results. -vet=off: `make lint` runs all of go vet.
-TESTFLAGS ?= -race -count=1 -p 1 -vet=off -timeout 10m
+TESTFLAGS ?= -race -count=1 -p 2 -vet=off -timeout 10m
 BENCHTIME ?= 1s
 
 # run-tests runs the tests that match a name, and fails if there are none.

@@ -109,8 +109,13 @@ func testOrders(t *testing.T, a *app, p *page) {
 	shows("15: late", "16: paid", "17: lost", "18: gone", "19: paid")
 	loaded(2)
 
-	// The stream is gone altogether, while the page is connected.
-	a.redis.Do("DEL", ordersStream, ordersKey)
-	a.setOrders(t, "20 new")
+	// Redis comes back as it was a while ago, while the page is connected.
+	const before = "orders-before"
+	a.redis.Do("COPY", ordersStream, before)
+	a.setOrders(t, "19 lost")
+	shows("15: late", "16: paid", "17: lost", "18: gone", "19: lost")
+	a.redis.Do("DEL", ordersKey)
+	a.redis.Do("HSET", ordersKey, "20", "new")
+	a.redis.Do("RENAME", before, ordersStream)
 	shows("20: new")
 }
