@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -11,22 +12,32 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/deploy/proxytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// balancer is a load balancer that was started with its shipped configuration.
-type balancer struct {
-	http1 string // base URL for HTTP/1.1
-	http2 string // base URL for HTTP/2 by prior knowledge
+// starter starts a load balancer in front of stubs, with the given time after which
+// a silent stream counts as dead.
+type starter func(t *testing.T, stubs []*stub, idle time.Duration) proxytest.Proxy
+
+// TestProxies runs every proxy with the configuration that is shipped.
+func TestProxies(t *testing.T) {
+	for name, start := range proxytest.Starters() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testBalancer(t, func(t *testing.T, stubs []*stub, idle time.Duration) proxytest.Proxy {
+				return start(t, idle, gatewaysOf(stubs)...)
+			})
+		})
+	}
 }
 
-// starter starts a load balancer in front of three stubs, with the given time
-// after which a silent stream counts as dead.
-type starter func(t *testing.T, stubs []*stub, idle time.Duration) balancer
-
-// milliseconds writes a duration as both load balancers read it.
-func milliseconds(d time.Duration) string {
-	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+// gatewaysOf returns the stubs' addresses.
+func gatewaysOf(stubs []*stub) (gateways []proxytest.Gateway) {
+	for _, s := range stubs {
+		gateways = append(gateways, proxytest.Gateway{Public: s.public.Listener.Addr().String(), Admin: s.admin.Listener.Addr().String()})
+	}
+	return gateways
 }
 
 // stream is an open event stream.
@@ -108,7 +119,16 @@ func (s *stream) next(t *testing.T) string {
 // startStubs starts three stubs.
 func startStubs(t *testing.T, heartbeat time.Duration) []*stub {
 	t.Helper()
-	return []*stub{startStub(t, "gateway-1", heartbeat), startStub(t, "gateway-2", heartbeat), startStub(t, "gateway-3", heartbeat)}
+	_, admin, err := net.SplitHostPort(redistest.FreeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stubs []*stub
+	for _, n := range []string{"1", "2", "3"} {
+		// Each has an address of its own, so that all can have the same admin port.
+		stubs = append(stubs, startStub(t, "gateway-"+n, heartbeat, "127.0.0."+n, admin))
+	}
+	return stubs
 }
 
 // testBalancer holds what every load balancer in front of gateways has to do.
@@ -125,7 +145,7 @@ func testBalancer(t *testing.T, start starter) {
 func testAtOnce(t *testing.T, start starter) {
 	stubs := startStubs(t, 0)
 	lb := start(t, stubs, time.Minute)
-	for version, url := range map[int]string{1: lb.http1, 2: lb.http2} {
+	for version, url := range map[int]string{1: lb.HTTP1, 2: lb.HTTP2} {
 		s, _ := subscribe(t, url, version)
 		if s.ProtoMajor != version {
 			t.Errorf("%s, want HTTP/%d", s.Proto, version)
@@ -150,9 +170,15 @@ func testAtOnce(t *testing.T, start starter) {
 }
 
 func testClientLeaves(t *testing.T, start starter) {
-	stubs := startStubs(t, 0)
+	const heartbeat = 300 * time.Millisecond
+	stubs := startStubs(t, heartbeat)
 	lb := start(t, stubs, time.Minute)
-	s, name := subscribe(t, lb.http1, 1)
+	if lb.SeesLeave { // then it needs no heartbeat to see it
+		for _, s := range stubs {
+			s.heartbeat.Store(0)
+		}
+	}
+	s, name := subscribe(t, lb.HTTP1, 1)
 	s.Body.Close()
 	for _, g := range stubs {
 		if g.name == name {
@@ -165,8 +191,8 @@ func testIdle(t *testing.T, start starter) {
 	// A stub that stands still for all of idle but a heartbeat's time would end
 	// the stream that is to live.
 	const idle, often = 3 * time.Second, 12
-	alive, _ := subscribe(t, start(t, startStubs(t, idle/often), idle).http1, 1)
-	silent, _ := subscribe(t, start(t, startStubs(t, 0), idle).http1, 1)
+	alive, _ := subscribe(t, start(t, startStubs(t, idle/often), idle).HTTP1, 1)
+	silent, _ := subscribe(t, start(t, startStubs(t, 0), idle).HTTP1, 1)
 	select {
 	case <-silent.end:
 	case <-time.After(5 * idle):
@@ -196,7 +222,11 @@ func testSlowClient(t *testing.T, start starter) {
 		}
 		return n
 	}
-	res := get(t, start(t, stubs, time.Minute).http1, 1, "text/event-stream")
+	lb := start(t, stubs, time.Minute)
+	if !lb.Throttles {
+		return // it says so, and how to bound it
+	}
+	res := get(t, lb.HTTP1, 1, "text/event-stream")
 	// Nothing is read. What fits into the buffers on the way is taken, no more.
 	const standstill = 500 * time.Millisecond
 	var taken int64
@@ -222,7 +252,7 @@ func testPassedBy(t *testing.T, start starter) {
 	stubs[1].public.Close()
 	stubs[1].admin.Close()
 	for range 6 {
-		if _, name := subscribe(t, lb.http1, 1); name == "gateway-2" {
+		if _, name := subscribe(t, lb.HTTP1, 1); name == "gateway-2" {
 			t.Error("gateway-2 answered, which is gone")
 		}
 	}
@@ -235,7 +265,7 @@ func testNoGateway(t *testing.T, start starter) {
 		s.public.Close()
 		s.admin.Close()
 	}
-	for version, url := range map[int]string{1: lb.http1, 2: lb.http2} {
+	for version, url := range map[int]string{1: lb.HTTP1, 2: lb.HTTP2} {
 		// A browser would give up for good on any status but 200.
 		res := get(t, url, version, "text/event-stream")
 		if res.StatusCode != http.StatusOK || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
@@ -268,7 +298,7 @@ func testRefusal(t *testing.T, start starter) {
 	for _, s := range stubs {
 		s.refusing.Store(true)
 	}
-	res := get(t, lb.http1, 1, "application/json")
+	res := get(t, lb.HTTP1, 1, "application/json")
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -277,7 +307,7 @@ func testRefusal(t *testing.T, start starter) {
 		t.Errorf("got %s %q, want the gateway's own answer", res.Status, body)
 	}
 	// All refuse: that has to be told to a browser so that it comes back.
-	res = get(t, lb.http1, 1, "text/event-stream")
+	res = get(t, lb.HTTP1, 1, "text/event-stream")
 	if kind := res.Header.Get("Content-Type"); res.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") {
 		t.Errorf("EventSource gets %s, %s", res.Status, kind)
 	}

@@ -7,24 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/deploy/proxytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 const haproxyConfig = "haproxy/haproxy.cfg"
-
-// startHAProxy starts HAProxy with the configuration that is shipped. Its
-// metrics are at metricsAddr.
-func startHAProxy(t *testing.T, stubs []*stub, idle time.Duration, metricsAddr string) balancer {
-	t.Helper()
-	addr := redistest.FreeAddr(t)
-	env := []string{"SSE_LB_BIND=" + addr, "SSE_LB_METRICS_BIND=" + metricsAddr, "SSE_LB_IDLE_TIMEOUT=" + milliseconds(idle)}
-	for name, value := range stubEnv(t, stubs) {
-		env = append(env, name+"="+value)
-	}
-	start(t, env, redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", haproxyConfig)
-	waitListening(t, addr)
-	return balancer{"http://" + addr, "http://" + addr}
-}
 
 func TestHAProxyConfig(t *testing.T) {
 	env := []string{"SSE_LB_BIND=:8080", "SSE_LB_METRICS_BIND=:8404", "SSE_LB_IDLE_TIMEOUT=60s"}
@@ -37,22 +24,16 @@ func TestHAProxyConfig(t *testing.T) {
 	}
 }
 
-func TestHAProxy(t *testing.T) {
-	testBalancer(t, func(t *testing.T, stubs []*stub, idle time.Duration) balancer {
-		return startHAProxy(t, stubs, idle, redistest.FreeAddr(t))
-	})
-}
-
 // A gateway that drains gets no new streams from within SSE_DRAIN_DELAY (3 s)
 // on, while those it has go on; and is back when it is ready.
 func TestHAProxyTakesDrainingOut(t *testing.T) {
 	stubs := startStubs(t, 0)
-	lb := startHAProxy(t, stubs, time.Minute, redistest.FreeAddr(t))
+	lb := proxytest.HAProxy(t, time.Minute, gatewaysOf(stubs)...)
 
 	// leastconn: one stream on each.
 	var kept *stream
 	for range stubs {
-		if s, name := subscribe(t, lb.http1, 1); name == "gateway-1" {
+		if s, name := subscribe(t, lb.HTTP1, 1); name == "gateway-1" {
 			kept = s
 		}
 	}
@@ -64,7 +45,7 @@ func TestHAProxyTakesDrainingOut(t *testing.T) {
 	// As long as it is in the pool, leastconn chooses it when it has the fewest.
 	redistest.Eventually(t, 3*time.Second, "gateway-1 is out of the pool", func() bool {
 		hasFewest := stubs[0].open() < min(stubs[1].open(), stubs[2].open())
-		_, name := subscribe(t, lb.http1, 1)
+		_, name := subscribe(t, lb.HTTP1, 1)
 		return hasFewest && name != "gateway-1"
 	})
 	stubs[0].publish("still here")
@@ -74,17 +55,15 @@ func TestHAProxyTakesDrainingOut(t *testing.T) {
 
 	stubs[0].notReady.Store(false)
 	redistest.Eventually(t, 5*time.Second, "gateway-1 is back", func() bool {
-		_, name := subscribe(t, lb.http1, 1)
+		_, name := subscribe(t, lb.HTTP1, 1)
 		return name == "gateway-1"
 	})
 }
 
 func TestHAProxyMetrics(t *testing.T) {
-	addr := redistest.FreeAddr(t)
-	startHAProxy(t, startStubs(t, 0), time.Minute, addr)
-	waitListening(t, addr)
+	lb := proxytest.HAProxy(t, time.Minute, gatewaysOf(startStubs(t, 0))...)
 	for path, want := range map[string]string{"/metrics": `haproxy_server_status{proxy="gateways",server="gateway-1"`, "/healthz": "200 OK"} {
-		res, err := http.Get("http://" + addr + path)
+		res, err := http.Get(lb.Metrics + path)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -19,7 +19,7 @@ import (
 type stub struct {
 	name          string
 	public, admin *httptest.Server
-	heartbeat     time.Duration // 0: none
+	heartbeat     atomic.Int64 // of streams that begin now, a time.Duration; 0: none
 
 	notReady  atomic.Bool
 	flooding  atomic.Bool  // writes as much as it can, up to floodLimit
@@ -31,16 +31,25 @@ type stub struct {
 	streams map[chan string]struct{} // guarded by mu; one for each open stream
 }
 
-// startStub starts a stub that lasts until the end of the test.
-func startStub(t *testing.T, name string, heartbeat time.Duration) *stub {
+// startStub starts a stub at a host that lasts until the end of the test.
+func startStub(t *testing.T, name string, heartbeat time.Duration, host, adminPort string) *stub {
 	t.Helper()
-	s := &stub{name: name, heartbeat: heartbeat, streams: map[chan string]struct{}{}}
+	s := &stub{name: name, streams: map[chan string]struct{}{}}
+	s.heartbeat.Store(int64(heartbeat))
 	s.public = httptest.NewUnstartedServer(http.HandlerFunc(s.serveEvents))
 	// So that a stop of the stub ends its streams too.
 	ctx, stop := context.WithCancel(context.Background())
 	s.public.Config.BaseContext = func(net.Listener) context.Context { return ctx }
-	s.public.Start()
-	s.admin = httptest.NewServer(http.HandlerFunc(s.serveReady))
+	s.admin = httptest.NewUnstartedServer(http.HandlerFunc(s.serveReady))
+	for server, port := range map[*httptest.Server]string{s.public: "0", s.admin: adminPort} {
+		server.Listener.Close()
+		l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Listener = l
+		server.Start()
+	}
 	t.Cleanup(func() {
 		stop()
 		s.public.Close()
@@ -85,8 +94,8 @@ func (s *stub) serveEvents(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "data: %s\n\n", s.name)
 	_ = out.Flush()
 	var beat <-chan time.Time
-	if s.heartbeat > 0 {
-		ticker := time.NewTicker(s.heartbeat)
+	if d := time.Duration(s.heartbeat.Load()); d > 0 {
+		ticker := time.NewTicker(d)
 		defer ticker.Stop()
 		beat = ticker.C
 	}
@@ -133,16 +142,4 @@ func (s *stub) open() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.streams)
-}
-
-// stubEnv names the stubs to a load balancer's configuration.
-func stubEnv(t *testing.T, stubs []*stub) map[string]string {
-	t.Helper()
-	env := map[string]string{}
-	for i, s := range stubs {
-		n := fmt.Sprintf("SSE_GATEWAY_%d", i+1)
-		env[n] = s.public.Listener.Addr().String()
-		env[n+"_ADMIN"] = port(t, s.admin.Listener.Addr().String())
-	}
-	return env
 }

@@ -13,6 +13,8 @@ import (
 func balancerVariables() []string {
 	return strings.Fields(`
 		SSE_LB_BIND SSE_LB_H2C_BIND SSE_LB_METRICS_BIND SSE_LB_IDLE_TIMEOUT SSE_LB_RUN_DIR
+		SSE_LB_HOST SSE_LB_PORT SSE_LB_IDLE_SECONDS SSE_LB_CONF_DIR SSE_GATEWAY_ADMIN
+		SSE_GATEWAY_1_HOST SSE_GATEWAY_1_PORT SSE_GATEWAY_2_HOST SSE_GATEWAY_2_PORT SSE_GATEWAY_3_HOST SSE_GATEWAY_3_PORT
 		SSE_GATEWAY_1 SSE_GATEWAY_2 SSE_GATEWAY_3
 		SSE_GATEWAY_1_ADMIN SSE_GATEWAY_2_ADMIN SSE_GATEWAY_3_ADMIN`)
 }
@@ -24,7 +26,7 @@ var sseVariable = regexp.MustCompile(`\bSSE_[A-Z0-9_]*[A-Z0-9]\b`)
 func TestEveryVariableIsKnown(t *testing.T) {
 	known := append(gatewayVariables(t), balancerVariables()...)
 	paths := append(files(t, ".md"), composePath, "Dockerfile")
-	for _, dir := range []string{"grafana", "haproxy", "kubernetes", "nginx", "prometheus", "redis", "systemd"} {
+	for _, dir := range []string{"apache", "caddy", "grafana", "haproxy", "kubernetes", "nginx", "prometheus", "redis", "systemd", "varnish"} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				paths = append(paths, path)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/deploy/proxytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -44,11 +45,14 @@ func startFetch(t *testing.T, url string) *redistest.Output {
 // directly and behind proxies. Without chunks, or HTTP/2, both would look alike.
 func TestKillIsAnErrorToFetch(t *testing.T) {
 	t.Parallel()
-	for name, front := range map[string]func(t *testing.T, p *gatewayProcess) (base string){
-		"directly": func(_ *testing.T, p *gatewayProcess) string { return "http://" + p.public },
-		"HAProxy":  func(t *testing.T, p *gatewayProcess) string { return startHAProxy(t, time.Minute, p).http1 },
-		"nginx":    func(t *testing.T, p *gatewayProcess) string { return startNginx(t, time.Minute, p).http1 },
-	} {
+	type front func(t *testing.T, p *gatewayProcess) proxytest.Proxy
+	fronts := map[string]front{"directly": func(_ *testing.T, p *gatewayProcess) proxytest.Proxy {
+		return proxytest.Proxy{HTTP1: "http://" + p.public, Kind: proxytest.Kind{TellsKill: true}}
+	}}
+	for name, start := range proxytest.Starters() {
+		fronts[name] = func(t *testing.T, p *gatewayProcess) proxytest.Proxy { return start(t, time.Minute, behind(p)...) }
+	}
+	for name, front := range fronts {
 		for _, end := range []struct {
 			name, want string
 			stop       func(p *gatewayProcess)
@@ -61,7 +65,11 @@ func TestKillIsAnErrorToFetch(t *testing.T) {
 				r := redistest.Start(t)
 				p := startGateway(t, gatewayEnv(r.URL(), "SSE_TRUSTED_PROXIES=127.0.0.1", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=1s")...)
 				p.awaitReady()
-				base := front(t, p)
+				proxy := front(t, p)
+				if end.name == "kill" && !proxy.TellsKill {
+					return // deploy/PROXIES.md says so
+				}
+				base := proxy.HTTP1
 				subscribeUntil(t, transport(t, 1, nil), base+"/events?channel=a").close()
 				printed := startFetch(t, base+"/events?channel=a")
 				redistest.Eventually(t, patience, "the ready frame", func() bool { return strings.Contains(printed.String(), "gateway.ready") })

@@ -1,122 +1,40 @@
 package main
 
 import (
-	"fmt"
-	"maps"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/deploy/proxytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// balancer is a load balancer with the configuration in deploy, in front of
-// gateways.
-type balancer struct {
-	name         string
-	http1, http2 string // base URLs
-}
-
-// forEachBalancer runs a test behind each load balancer.
-func forEachBalancer(t *testing.T, test func(t *testing.T, start func(t *testing.T, idle time.Duration, gateways ...*gatewayProcess) balancer)) {
-	t.Run("HAProxy", func(t *testing.T) { t.Parallel(); test(t, startHAProxy) })
-	t.Run("nginx", func(t *testing.T) { t.Parallel(); test(t, startNginx) })
-}
-
-// balancerEnv names up to three gateways; those that are not there refuse
-// connections.
-func balancerEnv(t *testing.T, idle time.Duration, gateways []*gatewayProcess) map[string]string {
-	t.Helper()
-	env := map[string]string{"SSE_LB_IDLE_TIMEOUT": strconv.FormatInt(idle.Milliseconds(), 10) + "ms", "SSE_LB_RUN_DIR": t.TempDir()}
-	for i := range 3 {
-		public, admin := "127.0.0.1:1", "127.0.0.1:1"
-		if i < len(gateways) {
-			public, admin = gateways[i].public, gateways[i].admin
-		}
-		_, port, err := net.SplitHostPort(admin)
-		if err != nil {
-			t.Fatal(err)
-		}
-		name := fmt.Sprintf("SSE_GATEWAY_%d", i+1)
-		env[name], env[name+"_ADMIN"] = public, port
+// forEachProxy runs a test behind each proxy with the configuration in deploy.
+func forEachProxy(t *testing.T, test func(t *testing.T, start proxytest.Starter)) {
+	for name, start := range proxytest.Starters() {
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, start) })
 	}
-	return env
 }
 
-func startHAProxy(t *testing.T, idle time.Duration, gateways ...*gatewayProcess) balancer {
-	t.Helper()
-	env := balancerEnv(t, idle, gateways)
-	addr := redistest.FreeAddr(t)
-	env["SSE_LB_BIND"], env["SSE_LB_METRICS_BIND"] = addr, redistest.FreeAddr(t)
-	startTool(t, env, addr, redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", "../../deploy/haproxy/haproxy.cfg")
-	return balancer{name: "HAProxy", http1: "http://" + addr, http2: "http://" + addr}
+// behind returns the addresses of gateways as a proxy is told them.
+func behind(gateways ...*gatewayProcess) (addrs []proxytest.Gateway) {
+	for _, p := range gateways {
+		addrs = append(addrs, proxytest.Gateway{Public: p.public, Admin: p.admin})
+	}
+	return addrs
 }
 
-func startNginx(t *testing.T, idle time.Duration, gateways ...*gatewayProcess) balancer {
-	t.Helper()
-	env := balancerEnv(t, idle, gateways)
-	http1, http2 := redistest.FreeAddr(t), redistest.FreeAddr(t)
-	env["SSE_LB_BIND"], env["SSE_LB_H2C_BIND"] = http1, http2
-	template, err := os.ReadFile("../../deploy/nginx/nginx.conf.template")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conf := regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`).ReplaceAllStringFunc(string(template), func(v string) string { return env[v[2:len(v)-1]] })
-	path := filepath.Join(t.TempDir(), "nginx.conf")
-	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	startTool(t, nil, http2, redistest.Command(t, "nginx", "nginx"), "-e", "stderr", "-g", "daemon off;", "-c", path)
-	return balancer{name: "nginx", http1: "http://" + http1, http2: "http://" + http2}
-}
-
-// startTool starts a program until the end of the test and waits until it
-// listens.
-func startTool(t *testing.T, env map[string]string, addr, name string, args ...string) {
-	t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Env = os.Environ()
-	for k := range maps.Keys(env) {
-		cmd.Env = append(cmd.Env, k+"="+env[k])
-	}
-	var out redistest.Output
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		hung := time.AfterFunc(10*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Wait()
-		hung.Stop()
-		if t.Failed() {
-			t.Logf("%s printed:\n%.4000s", name, out.String())
-		}
-	})
-	redistest.Eventually(t, 10*time.Second, addr+" accepts connections", func() bool {
-		c, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-}
-
-// startPair starts two gateways on one Redis.
+// startPair starts two gateways on one Redis. They have an address each, and the
+// same admin port.
 func startPair(t *testing.T, env ...string) (*redistest.Server, []*gatewayProcess) {
 	t.Helper()
 	r := redistest.Start(t)
+	admin := strconv.Itoa(redistest.FreePort(t))
 	var pair []*gatewayProcess
-	for range 2 {
-		p := startGateway(t, gatewayEnv(r.URL(), append([]string{"SSE_TRUSTED_PROXIES=127.0.0.1"}, env...)...)...)
+	for _, host := range []string{"127.0.0.1", "127.0.0.2"} {
+		p := startGateway(t, gatewayEnv(r.URL(), append([]string{"SSE_TRUSTED_PROXIES=127.0.0.1", "SSE_ADDR=" + host + ":0", "SSE_ADMIN_ADDR=" + host + ":" + admin}, env...)...)...)
 		p.awaitReady()
 		pair = append(pair, p)
 	}
@@ -151,12 +69,12 @@ func subscribeUntil(t *testing.T, rt http.RoundTripper, url string, headers ...s
 // than the proxy's time-out.
 func TestStreamsThroughProxies(t *testing.T) {
 	t.Parallel()
-	forEachBalancer(t, func(t *testing.T, start func(*testing.T, time.Duration, ...*gatewayProcess) balancer) {
+	forEachProxy(t, func(t *testing.T, start proxytest.Starter) {
 		const idle = 1500 * time.Millisecond
 		r, pair := startPair(t, "SSE_HEARTBEAT=400ms")
-		lb := start(t, idle, pair...)
+		lb := start(t, idle, behind(pair...)...)
 		var clients []*client
-		for version, url := range map[int]string{1: lb.http1, 2: lb.http2} {
+		for version, url := range map[int]string{1: lb.HTTP1, 2: lb.HTTP2} {
 			tr := transport(t, version, nil)
 			for range 4 {
 				c := subscribeUntil(t, tr, url+"/events?channel=a")
@@ -193,12 +111,12 @@ func TestStreamsThroughProxies(t *testing.T) {
 // A replica that drains gets no new clients, keeps those it has until their turn comes, and they resume on the other.
 func TestDrainBehindProxies(t *testing.T) {
 	t.Parallel()
-	forEachBalancer(t, func(t *testing.T, start func(*testing.T, time.Duration, ...*gatewayProcess) balancer) {
+	forEachProxy(t, func(t *testing.T, start proxytest.Starter) {
 		const delay, window = 5 * time.Second, 2 * time.Second
 		r, pair := startPair(t, "SSE_DRAIN_DELAY="+delay.String(), "SSE_DRAIN_WINDOW="+window.String())
-		lb := start(t, time.Minute, pair...)
+		lb := start(t, time.Minute, behind(pair...)...)
 		tr := transport(t, 1, nil)
-		url := lb.http1 + "/events?channel=a"
+		url := lb.HTTP1 + "/events?channel=a"
 		var clients []*client
 		for range 8 {
 			clients = append(clients, subscribeUntil(t, tr, url))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/deploy/proxytest"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -34,7 +35,7 @@ backend gateways
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	startTool(t, nil, addr, redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", conf)
+	proxytest.Run(t, nil, []string{addr}, redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", conf)
 	return addr
 }
 

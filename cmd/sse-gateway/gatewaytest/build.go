@@ -19,7 +19,7 @@ import (
 // The program stays in bin/test, and go build does nothing there if it is up to
 // date. Tests of several packages, and so processes, may call Build at once.
 func Build(pkg string, race bool) (path string, err error) {
-	root, err := moduleRoot()
+	root, err := Root()
 	if err != nil {
 		return "", err
 	}
@@ -60,9 +60,9 @@ func Race() bool {
 	return false
 }
 
-// moduleRoot returns the root of the repository, in which the test's directory
+// Root returns the root of the repository, in which the test's directory
 // is. Modules within it, which hold tests of clients, have no cmd/sse-gateway.
-func moduleRoot() (string, error) {
+func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
