@@ -92,39 +92,50 @@ type kustomization struct {
 	} `yaml:"configMapGenerator"`
 }
 
-// cluster returns the kustomization and its manifests by kind and name.
+// cluster returns the kustomization of production, joined with its base, and their
+// manifests by kind and name. What they are when rendered is tested in kubernetes.
 func cluster(t *testing.T) (kustomization, map[string]manifest) {
 	t.Helper()
-	var k kustomization
-	decode(t, "kubernetes/kustomization.yaml", &k)
+	var joined kustomization
 	all := map[string]manifest{}
-	for _, r := range k.Resources {
-		for _, doc := range documents(t, filepath.Join("kubernetes", r)) {
-			var m manifest
-			if err := doc.Decode(&m); err != nil {
-				t.Fatalf("%s: %v", r, err)
+	for _, dir := range []string{"kubernetes/base", "kubernetes/production"} {
+		var k kustomization
+		decode(t, filepath.Join(dir, "kustomization.yaml"), &k)
+		for _, r := range k.Resources {
+			if r == "../base" {
+				continue
 			}
-			all[m.Kind+"/"+m.Metadata.Name] = m
+			for _, doc := range documents(t, filepath.Join(dir, r)) {
+				var m manifest
+				if err := doc.Decode(&m); err != nil {
+					t.Fatalf("%s: %v", r, err)
+				}
+				all[m.Kind+"/"+m.Metadata.Name] = m
+			}
 		}
+		joined.Resources = append(joined.Resources, k.Resources...)
+		joined.Images = append(joined.Images, k.Images...)
+		joined.ConfigMaps = append(joined.ConfigMaps, k.ConfigMaps...)
 	}
-	return k, all
+	return joined, all
 }
 
-// Every manifest is applied, except for examples and Helm values.
-func TestKustomizationIsComplete(t *testing.T) {
-	k, _ := cluster(t)
-	entries, err := os.ReadDir("kubernetes")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		name := e.Name()
-		isExtra := name == "kustomization.yaml" || strings.HasSuffix(name, ".example.yaml") || strings.HasSuffix(name, ".values.yaml")
-		if isExtra == slices.Contains(k.Resources, name) {
-			t.Errorf("%s: is a resource: %v", name, !isExtra)
+// Every manifest of the base and the overlays is applied.
+func TestKustomizationsAreComplete(t *testing.T) {
+	for _, dir := range []string{"base", "production", "try"} {
+		var k kustomization
+		decode(t, filepath.Join("kubernetes", dir, "kustomization.yaml"), &k)
+		entries, err := os.ReadDir(filepath.Join("kubernetes", dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if name := e.Name(); name != "kustomization.yaml" && !slices.Contains(k.Resources, name) {
+				t.Errorf("%s/%s is no resource", dir, name)
+			}
 		}
 	}
-	if len(k.Images) != 1 || !strings.HasPrefix(k.Images[0].NewTag, "v") {
+	if k, _ := cluster(t); len(k.Images) != 1 || !strings.HasPrefix(k.Images[0].NewTag, "v") {
 		t.Errorf("images %v: want one with a version", k.Images)
 	}
 }
@@ -139,9 +150,11 @@ func TestKubernetesDeployment(t *testing.T) {
 	c := pod.Containers[0]
 
 	set := map[string]string{}
-	for _, l := range k.ConfigMaps[0].Literals {
-		name, value, _ := strings.Cut(l, "=")
-		set[name] = value
+	for _, m := range k.ConfigMaps {
+		for _, l := range m.Literals {
+			name, value, _ := strings.Cut(l, "=")
+			set[name] = value
+		}
 	}
 	for _, e := range c.Env {
 		set[e.Name] = ""
