@@ -64,6 +64,7 @@ type Config struct {
 	WindowMemory  int    // bytes kept over all channels
 	WindowLinger  time.Duration
 	PollInterval  time.Duration // between reads of a Redis without CLIENT TRACKING
+	ExpectPolling bool          // that it has none is no reason to warn
 	SweepInterval time.Duration // between safety reads of every channel
 	ReadReplicas  bool          // read from replicas rather than masters; of a single server none are known
 	Ready         Readiness     // when Health says that the store is ready
@@ -139,7 +140,7 @@ func Open(cfg Config) (*Store, error) {
 func (s *Store) tailConfig(addr *redisurl.Address) *tail.Config {
 	return &tail.Config{
 		KeyPrefix: s.cfg.KeyPrefix, WindowEvents: s.cfg.WindowEvents, MaxEventBytes: s.cfg.MaxEventBytes,
-		PollInterval: s.cfg.PollInterval, SweepInterval: s.cfg.SweepInterval,
+		PollInterval: s.cfg.PollInterval, ExpectPolling: s.cfg.ExpectPolling, SweepInterval: s.cfg.SweepInterval,
 		Dial: func(ctx context.Context, server string) (net.Conn, error) {
 			o := addr.Options(server)
 			o.DialTimeout = topology.DialTimeout

@@ -45,6 +45,7 @@ func dev(ctx, force context.Context, cfg *config, p program) error {
 		w.embedded = embedded.Addr()
 		// It has no CLIENT TRACKING, and what the page shows as latency should be
 		// the gateway's. To ask it costs nothing.
+		p.polled = true
 		if os.Getenv("SSE_POLL_INTERVAL") == "" {
 			cfg.PollInterval = embeddedPoll
 		}

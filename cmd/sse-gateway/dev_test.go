@@ -207,6 +207,43 @@ func TestDevWithoutPublisher(t *testing.T) {
 	p.stop(t)
 }
 
+// The embedded Redis is asked every 5 ms, so that what the page shows as latency is
+// the gateway's; that it has to be asked is nothing to warn of.
+func TestDevPollsOften(t *testing.T) {
+	leaveNothing(t)
+	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_LOG_LEVEL=debug")
+	p := startRun(t, "dev")
+	redistest.Eventually(t, patience, "the tail says how often it polls", func() bool { return strings.Contains(p.err.String(), "interval=5ms") })
+	p.stop(t)
+	if strings.Contains(p.err.String(), "level=WARN") {
+		t.Errorf("it warns:\n%s", &p.err)
+	}
+}
+
+// No page of another site can read what dev serves, on either listener, under a name
+// of its own.
+func TestDevRefusesNames(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	p := startGatewayCommand(t, exec.Command(gatewayBinary, "dev"), gatewayEnv(r.URL())...)
+	for host, ours := range map[string]bool{
+		"evil.example": false, "localhost.evil.example": false, "localhost": true, "127.0.0.1": true, "[::1]:80": true,
+	} {
+		for addr, path := range map[string]string{p.public: "/nothing", p.admin: "/metrics"} {
+			req := mustRequest(t, "http://"+addr+path)
+			req.Host = host
+			res, err := transport(t, 1, nil).RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if refused := res.StatusCode == http.StatusForbidden; refused == ours {
+				t.Errorf("%s%s as %s: %s", addr, path, host, res.Status)
+			}
+		}
+	}
+}
+
 func TestRedisCLI(t *testing.T) {
 	for url, want := range map[string]string{
 		"redis://127.0.0.1:6379":     "redis-cli",

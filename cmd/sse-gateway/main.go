@@ -60,6 +60,8 @@ type program struct {
 	hangups <-chan os.Signal
 	// started, if not nil, is called once everything listens.
 	started func(addrs)
+	// polled tells that the Redis is one that has to be polled, as all know.
+	polled bool
 	// embeddedRedis is where the Redis of dev listens; "" is where redis-cli
 	// looks.
 	embeddedRedis string

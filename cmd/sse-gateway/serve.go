@@ -60,7 +60,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		RedisURL: string(cfg.RedisURL), RedisUsername: cfg.RedisUsername, RedisPasswordFile: cfg.RedisPasswordFile,
 		ReadReplicas: cfg.RedisRead == readReplica, Ready: readinesses[cfg.Ready], KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
 		WindowEvents: cfg.WindowEvents, WindowMemory: int(cfg.WindowMemory), WindowLinger: cfg.WindowLinger,
-		PollInterval: cfg.PollInterval, SweepInterval: cfg.SweepInterval,
+		PollInterval: cfg.PollInterval, ExpectPolling: p.polled, SweepInterval: cfg.SweepInterval,
 		Encoder: feed.Encoder{Encoder: sse.Encoder{}}, Metrics: &m.Store, Log: log,
 	})
 	if err != nil {
@@ -97,11 +97,11 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		return usageError{err}
 	}
 	public = guard(cfg, gc, g, public, publicServer)
-	if page.Dev {
-		publicServer.Handler = refuseNames(publicServer.Handler)
-	}
 	adminServer := newServer(log)
 	adminServer.Handler = g.AdminHandler(registry)
+	if page.Dev {
+		publicServer.Handler, adminServer.Handler = refuseNames(publicServer.Handler), refuseNames(adminServer.Handler)
+	}
 	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, revocations: revocations, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
 	log.Info("serving", "addr", public.Addr().String(), "admin", admin.Addr().String(),
 		"redis", redisurl.Redact(string(cfg.RedisURL)), "version", build().Version)

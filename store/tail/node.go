@@ -24,6 +24,7 @@ type Config struct {
 	WindowEvents  int           // entries that a log keeps
 	MaxEventBytes int           // names and values of an entry; a larger one is a gap
 	PollInterval  time.Duration // between reads of a server without CLIENT TRACKING
+	ExpectPolling bool          // that a server has none is no reason to warn
 	SweepInterval time.Duration // between safety reads of every channel
 
 	// Dial connects to a server, with TLS if the configuration says so.

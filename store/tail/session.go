@@ -2,6 +2,7 @@ package tail
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -96,7 +97,11 @@ func (n *Node) opened(s *session) {
 	if s.can.tracking {
 		n.log.Debug("following", "addr", s.target.Addr)
 	} else {
-		n.log.Warn("the server does not announce changes: polling", "addr", s.target.Addr,
+		level := slog.LevelWarn
+		if n.cfg.ExpectPolling {
+			level = slog.LevelDebug
+		}
+		n.log.Log(context.Background(), level, "the server does not announce changes: polling", "addr", s.target.Addr,
 			"interval", n.cfg.PollInterval, "reason", s.can.why)
 	}
 	n.signOfLife(s.conn.LastArrival())
