@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // serving is what a configuration needs that is otherwise good.
@@ -219,6 +221,18 @@ func TestWrongTLSFiles(t *testing.T) {
 	}
 	requireUsageError(t, nil, append(serving[:len(serving):len(serving)], "SSE_TLS_CERT_FILE="+file, "SSE_TLS_KEY_FILE="+file),
 		"SSE_TLS_CERT_FILE", file, "PEM")
+	one, other := redistest.NewTLSFiles(t), redistest.NewTLSFiles(t)
+	requireUsageError(t, nil, append(serving[:len(serving):len(serving)], "SSE_TLS_CERT_FILE="+one.ServerCertFile, "SSE_TLS_KEY_FILE="+other.ServerKeyFile),
+		"SSE_TLS_CERT_FILE", one.ServerCertFile, other.ServerKeyFile, "does not match")
+}
+
+// A line that is too short for a secret is told by its number, and not shown.
+func TestWrongSecretFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secrets")
+	if err := os.WriteFile(file, []byte(strings.Repeat("s", 32)+"\nhunter2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	requireUsageError(t, nil, append(serving[:len(serving):len(serving)], "SSE_JWT_SECRET_FILE="+file), "SSE_JWT_SECRET_FILE", file, "line 2")
 }
 
 func TestPortTaken(t *testing.T) {

@@ -27,6 +27,8 @@ const (
 	retryEvery = 200 * time.Millisecond
 	// batchBytes is how much of the stream is taken at once.
 	batchBytes = 256 << 10
+	// lossesEvery is how often revocations that do not count are logged at most.
+	lossesEvery = 10 * time.Second
 )
 
 // Follower keeps its list as the stream of revocations has it. Ready may be called
@@ -44,6 +46,16 @@ type Follower struct {
 	sub    *store.Subscription
 	cursor store.Cursor
 	fault  string // the last error that was logged
+	lost   losses // not logged yet
+}
+
+// losses are revocations that do not count. They are logged in one line for all of
+// lossesEvery, as a million may come at once.
+type losses struct {
+	useless, dropped int
+	first            store.ID  // of the useless
+	fault            error     // its own
+	loggedAt         time.Time // when others were logged
 }
 
 // NewFollower returns a follower that keeps list once Run is called.
@@ -82,6 +94,8 @@ func (f *Follower) Run(ctx context.Context) {
 		var retry <-chan time.Time
 		if err != nil {
 			retry = time.After(retryEvery + rand.N(retryEvery/2))
+		} else if f.lost.useless+f.lost.dropped > 0 {
+			retry = time.After(lossesEvery)
 		}
 		select {
 		case <-ctx.Done():
@@ -152,6 +166,7 @@ func (f *Follower) open(ctx context.Context) error {
 
 // read applies what there is after the cursor.
 func (f *Follower) read(ctx context.Context) error {
+	defer f.logLosses()
 	for {
 		batch, state := f.cursor.Next(batchBytes)
 		if state == store.Behind {
@@ -167,15 +182,11 @@ func (f *Follower) read(ctx context.Context) error {
 	}
 }
 
-// apply adds the revocations of a batch. What is no use is counted, and logged in
-// one line for all of them.
+// apply adds the revocations of a batch.
 func (f *Follower) apply(batch store.Batch) {
 	if gap := batch.Gap; gap != nil && gap.Reason == metrics.GapTrimmed {
 		f.missed(gap.Resumed)
 	}
-	useless, dropped := 0, 0
-	var first store.ID
-	var fault error
 	for i := range batch.Entries {
 		e := &batch.Entries[i]
 		if e.Kind == store.KindTrimmed {
@@ -184,21 +195,32 @@ func (f *Follower) apply(batch store.Batch) {
 		}
 		r, err := parse(e)
 		if err != nil {
-			if useless++; useless == 1 {
-				first, fault = e.ID, err
+			if f.lost.useless++; f.lost.useless == 1 {
+				f.lost.first, f.lost.fault = e.ID, err
 			}
+			f.metrics.Lost.WithLabelValues(metrics.RevocationUseless).Inc()
 			continue
 		}
-		dropped += f.Add(r)
+		if dropped := f.Add(r); dropped > 0 {
+			f.lost.dropped += dropped
+			f.metrics.Lost.WithLabelValues(metrics.RevocationDropped).Add(float64(dropped))
+		}
 	}
-	if useless > 0 {
-		f.metrics.Lost.WithLabelValues(metrics.RevocationUseless).Add(float64(useless))
-		f.log.Warn("revocations that are no use are ignored", "count", useless, "first", first.String(), "error", fault)
+}
+
+// logLosses logs what does not count, unless it has just done so.
+func (f *Follower) logLosses() {
+	now := time.Now()
+	if f.lost.useless+f.lost.dropped == 0 || now.Sub(f.lost.loggedAt) < lossesEvery {
+		return
 	}
-	if dropped > 0 {
-		f.metrics.Lost.WithLabelValues(metrics.RevocationDropped).Add(float64(dropped))
-		f.log.Error("there are more revocations than a replica keeps, those with the earliest until were dropped", "dropped", dropped, "max", revocation.MaxRevocations)
+	if f.lost.useless > 0 {
+		f.log.Warn("revocations that are no use are ignored", "count", f.lost.useless, "first", f.lost.first.String(), "error", f.lost.fault)
 	}
+	if f.lost.dropped > 0 {
+		f.log.Error("there are more revocations than a replica keeps, those with the earliest until were dropped", "dropped", f.lost.dropped, "max", revocation.MaxRevocations)
+	}
+	f.lost = losses{loggedAt: now}
 }
 
 // missed tells of entries up to an id that retention has removed unread. What was
