@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,13 +48,28 @@ func newFixture(t *testing.T) *fixture {
 	for i := range f.gateways {
 		f.gateways[i] = startGateway(t, env...)
 	}
-	f.balancer = startHAProxy(t, f.gateways[0], f.gateways[1], f.gateways[1])
+	f.balancer = startHAProxy(t, f.app.URL, f.gateways[0], f.gateways[1], f.gateways[1])
 	return f
 }
 
-// startHAProxy starts HAProxy with the configuration that is shipped.
-func startHAProxy(t *testing.T, gateways ...*gateway) (addr string) {
+// startHAProxy starts HAProxy with the configuration that is shipped, for pages of
+// an origin: while both gateways are away the browsers must be allowed to read
+// what HAProxy itself says, or they do not come back.
+func startHAProxy(t *testing.T, origin string, gateways ...*gateway) (addr string) {
 	t.Helper()
+	const shipped, allow = "../haproxy/haproxy.cfg", "#   http-after-response set-header Access-Control-Allow-Origin "
+	config, err := os.ReadFile(shipped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, ok := strings.Cut(string(config), allow+"https://app.example.com")
+	if !ok {
+		t.Fatalf("%s has no %q", shipped, allow)
+	}
+	file := filepath.Join(t.TempDir(), "haproxy.cfg")
+	if err := os.WriteFile(file, []byte(before+strings.TrimPrefix(allow, "#")+origin+after), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	addr = redistest.FreeAddr(t)
 	metrics := redistest.FreeAddr(t)
 	env := []string{"SSE_LB_BIND=" + addr, "SSE_LB_METRICS_BIND=" + metrics, "SSE_LB_IDLE_TIMEOUT=30s"}
@@ -60,7 +77,7 @@ func startHAProxy(t *testing.T, gateways ...*gateway) (addr string) {
 		_, admin, _ := net.SplitHostPort(g.admin)
 		env = append(env, fmt.Sprintf("SSE_GATEWAY_%d=%s", i+1, g.addr), fmt.Sprintf("SSE_GATEWAY_%d_ADMIN=%s", i+1, admin))
 	}
-	startProcess(t, env, nil, redistest.Command(t, "haproxy", "haproxy"), "-q", "-db", "-f", "../haproxy/haproxy.cfg")
+	startProcess(t, env, nil, redistest.Command(t, "haproxy", "haproxy"), "-q", "-db", "-f", file)
 	awaitReady(t, "http://"+metrics+"/healthz")
 	return addr
 }
