@@ -48,6 +48,7 @@ type agent struct {
 	mu      sync.Mutex
 	on      *gatewayProcess // where it connects, or is connected
 	open    bool            // it has a stream
+	streams int             // how many it has had
 	refused bool            // it was told 401
 	over    time.Time       // when it was, or lost the stream before that
 	marker  string          // the data of the last event
@@ -108,7 +109,9 @@ func (a *agent) stream(ctx context.Context, tr *http.Transport, p *gatewayProces
 	}
 	defer res.Body.Close()
 	a.set(func() {
-		a.open = res.StatusCode == http.StatusOK
+		if a.open = res.StatusCode == http.StatusOK; a.open {
+			a.streams++
+		}
 		if a.refused = res.StatusCode == http.StatusUnauthorized; a.refused && a.over.IsZero() {
 			a.over = time.Now()
 		}
@@ -134,6 +137,13 @@ func (a *agent) set(change func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	change()
+}
+
+// had returns how many streams the agent has had.
+func (a *agent) had() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.streams
 }
 
 // state returns whether the agent has a stream, was refused for good, and the
