@@ -13,7 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
@@ -53,7 +53,7 @@ func printConfig(w io.Writer, cfg *config) {
 		case "SSE_KEY_PREFIX":
 			text = cmp.Or(text, noPrefix)
 		case "SSE_AUTH_URL", "SSE_JWKS_URL":
-			text = access.MaskURL(text)
+			text = outbound.MaskURL(text)
 		}
 		if text != "" {
 			fmt.Fprintf(w, "%s=%s\n", v.name, text)

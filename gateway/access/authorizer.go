@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
+	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
@@ -15,9 +17,8 @@ import (
 // concurrently.
 type Authorizer struct {
 	public  Patterns
+	keys    keys.Source // of tokens; nil: off
 	tokens  *tokens     // nil: off
-	remote  *remoteKeys // nil: no JWK set
-	file    *keyFile    // nil: no key file
 	forward *forward    // nil: off
 	trusted []netip.Prefix
 	revoked *revocation.List // nil: off
@@ -36,26 +37,12 @@ func New(cfg Config, log *slog.Logger) (*Authorizer, error) {
 		return nil, err
 	}
 	a := &Authorizer{public: public, trusted: cfg.TrustedProxies, revoked: cfg.Revocations}
-	switch {
-	case cfg.JWKSURL != "":
-		if a.remote, err = newRemoteKeys(cfg.JWKSURL, log); err != nil {
+	if cfg.tokensOn() {
+		var algs []string
+		if a.keys, algs, err = cfg.openKeys(log); err != nil {
 			return nil, err
 		}
-		a.tokens = newTokens(cfg, a.remote.find, algsPublic)
-	case cfg.JWTSecret != "":
-		keys := fixedKeys{[]byte(cfg.JWTSecret)}
-		a.tokens = newTokens(cfg, keys.find, algsSecret)
-	case cfg.tokensOn():
-		if a.file, err = keyFileOf(cfg, log); err != nil {
-			return nil, err
-		}
-		// The keys of the file may change to others, but not from secrets to
-		// public keys, so that no token chooses how a key is used.
-		algs := algsPublic
-		if cfg.JWTSecretFile != "" {
-			algs = algsSecret
-		}
-		a.tokens = newTokens(cfg, a.file.find, algs)
+		a.tokens = newTokens(cfg, a.keys, algs)
 	}
 	if cfg.AuthURL != "" {
 		a.forward = newForward(cfg, log)
@@ -63,16 +50,33 @@ func New(cfg Config, log *slog.Logger) (*Authorizer, error) {
 	return a, nil
 }
 
+// openKeys opens the source of keys that the configuration names, and returns the
+// algorithms that its tokens may have.
+func (c Config) openKeys(log *slog.Logger) (source keys.Source, algs []string, err error) {
+	switch {
+	case c.JWKSURL != "":
+		transport := c.keysTransport
+		if transport == nil {
+			transport = outbound.NewTransport(1)
+		}
+		source, err = keys.NewRemote(c.JWKSURL, transport, log)
+		return source, keys.PublicKeys, err
+	case c.JWTSecretFile != "":
+		source, err = keys.SecretFile(c.JWTSecretFile, log)
+		return source, keys.Secrets, err
+	case c.JWTPublicKeyFile != "":
+		source, err = keys.PublicKeyFile(c.JWTPublicKeyFile, log)
+		return source, keys.PublicKeys, err
+	}
+	return keys.OfSecret([]byte(c.JWTSecret)), keys.Secrets, nil
+}
+
 // Run keeps the keys of a file or JWK set fresh until ctx is done, and then lets
 // go of idle connections. It must be called once; requests before it are answered
 // too, but keys are then only fetched when a token needs them.
 func (a *Authorizer) Run(ctx context.Context) {
-	switch {
-	case a.remote != nil:
-		a.remote.run(ctx)
-		a.remote.client.CloseIdleConnections()
-	case a.file != nil:
-		a.file.run(ctx)
+	if a.keys != nil {
+		a.keys.Run(ctx)
 	}
 	<-ctx.Done()
 	if a.forward != nil {
@@ -83,8 +87,8 @@ func (a *Authorizer) Run(ctx context.Context) {
 // Reload reads the file of keys at once, if there is one. What cannot be used of
 // it is logged, and changes nothing.
 func (a *Authorizer) Reload() {
-	if a.file != nil {
-		a.file.refresh(true)
+	if a.keys != nil {
+		a.keys.Reload()
 	}
 }
 

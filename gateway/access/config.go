@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
@@ -70,6 +72,8 @@ type Config struct {
 	// (SSE_TRUSTED_PROXIES), see ParsePrefixes. Here they decide which address
 	// the application is told.
 	TrustedProxies []netip.Prefix
+
+	keysTransport http.RoundTripper // for tests: fetches the JWK set; nil: the network
 }
 
 // withDefaults returns the configuration with defaults for what is zero.
@@ -128,14 +132,14 @@ func (c Config) String() string {
 	add("SSE_JWT_SECRET", c.JWTSecret.String())
 	add("SSE_JWT_SECRET_FILE", c.JWTSecretFile)
 	add("SSE_JWT_PUBLIC_KEY_FILE", c.JWTPublicKeyFile)
-	add("SSE_JWKS_URL", maskURL(c.JWKSURL))
+	add("SSE_JWKS_URL", outbound.MaskURL(c.JWKSURL))
 	add("SSE_JWT_ISSUER", c.JWTIssuer)
 	add("SSE_JWT_AUDIENCE", c.JWTAudience)
 	add("SSE_JWT_CLAIM", c.JWTClaim)
 	add("SSE_JWT_COOKIE", c.JWTCookie)
 	add("SSE_JWT_QUERY_PARAM", c.JWTQueryParam)
 	if c.AuthURL != "" {
-		add("SSE_AUTH_URL", maskURL(c.AuthURL))
+		add("SSE_AUTH_URL", outbound.MaskURL(c.AuthURL))
 		add("SSE_AUTH_TIMEOUT", c.AuthTimeout.String())
 		add("SSE_AUTH_CONCURRENCY", fmt.Sprint(c.AuthConcurrency))
 		add("SSE_AUTH_CACHE_TTL", c.AuthCacheTTL.String())

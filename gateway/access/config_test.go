@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
 )
 
 // checkConfigError checks that an error names the variable and what is accepted.
@@ -55,16 +57,16 @@ func TestValidate(t *testing.T) {
 		"no secret file":       {Config{JWTSecretFile: "/nonexistent/secret"}, "SSE_JWT_SECRET_FILE"},
 		"PEM as secret":        {Config{JWTSecret: Secret(publicPEM(t, testKeys.p256.Public()))}, "SSE_JWT_SECRET="},
 		"PEM as secret file":   {Config{JWTSecretFile: file(t, publicPEM(t, testKeys.p256.Public()))}, "SSE_JWT_SECRET_FILE"},
-		"huge key file":        {Config{JWTPublicKeyFile: file(t, strings.Repeat("x", maxKeyFile+1))}, "SSE_JWT_PUBLIC_KEY_FILE"},
+		"huge key file":        {Config{JWTPublicKeyFile: file(t, strings.Repeat("x", keys.MaxFile+1))}, "SSE_JWT_PUBLIC_KEY_FILE"},
 		"no PEM":               {Config{JWTPublicKeyFile: file(t, "hello")}, "SSE_JWT_PUBLIC_KEY_FILE"},
 		"directory":            {Config{JWTPublicKeyFile: t.TempDir()}, "SSE_JWT_PUBLIC_KEY_FILE"},
 		"two PEM blocks":       {Config{JWTPublicKeyFile: file(t, publicPEM(t, testKeys.p256.Public())+certificatePEM(t))}, ""},
 		"second block cut off": {Config{JWTPublicKeyFile: file(t, publicPEM(t, testKeys.p256.Public())+certificatePEM(t)[:60])}, "SSE_JWT_PUBLIC_KEY_FILE"},
 		"second block private": {Config{JWTPublicKeyFile: file(t, publicPEM(t, testKeys.p256.Public())+privatePEM(t))}, "SSE_JWT_PUBLIC_KEY_FILE"},
-		"too many PEM blocks":  {Config{JWTPublicKeyFile: file(t, strings.Repeat(publicPEM(t, testKeys.p256.Public()), maxFileKeys+1))}, "SSE_JWT_PUBLIC_KEY_FILE"},
+		"too many PEM blocks":  {Config{JWTPublicKeyFile: file(t, strings.Repeat(publicPEM(t, testKeys.p256.Public()), keys.MaxFileKeys+1))}, "SSE_JWT_PUBLIC_KEY_FILE"},
 		"two secrets":          {Config{JWTSecretFile: file(t, string(good)+"\r\n\n"+string(good)+"x")}, ""},
 		"short second secret":  {Config{JWTSecretFile: file(t, string(good)+"\ntoo-short-secret\n")}, "SSE_JWT_SECRET_FILE"},
-		"too many secrets":     {Config{JWTSecretFile: file(t, strings.Repeat(string(good)+"\n", maxFileKeys+1))}, "SSE_JWT_SECRET_FILE"},
+		"too many secrets":     {Config{JWTSecretFile: file(t, strings.Repeat(string(good)+"\n", keys.MaxFileKeys+1))}, "SSE_JWT_SECRET_FILE"},
 		"empty secret file":    {Config{JWTSecretFile: file(t, "\n")}, "SSE_JWT_SECRET_FILE"},
 		"private key":          {Config{JWTPublicKeyFile: file(t, privatePEM(t))}, "SSE_JWT_PUBLIC_KEY_FILE"},
 		"other PEM":            {Config{JWTPublicKeyFile: file(t, blockPEM("DH PARAMETERS", []byte("x")))}, "SSE_JWT_PUBLIC_KEY_FILE"},

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
@@ -51,7 +52,7 @@ type verdict struct {
 func newForward(c Config, log *slog.Logger) *forward {
 	f := &forward{
 		url:     c.AuthURL,
-		client:  &http.Client{Transport: newTransport(c.AuthConcurrency), CheckRedirect: noRedirect},
+		client:  outbound.NewClient(outbound.NewTransport(c.AuthConcurrency)),
 		timeout: c.AuthTimeout,
 		slots:   make(chan struct{}, c.AuthConcurrency),
 		revoked: c.Revocations,
@@ -107,7 +108,7 @@ func (f *forward) ask(ctx context.Context, q question) verdict {
 	}
 	res, err := f.send(ctx, q)
 	if err != nil {
-		return f.failed(withoutURL(err))
+		return f.failed(outbound.WithoutURL(err))
 	}
 	v, err := judge(res, q.channels, asked)
 	if err != nil {
@@ -117,7 +118,7 @@ func (f *forward) ask(ctx context.Context, q question) verdict {
 		v.grant.Identity = revocation.OfAnswer(subject, known)
 	}
 	if f.down.CompareAndSwap(true, false) {
-		f.log.Info("forward authentication answers again", "url", maskURL(f.url))
+		f.log.Info("forward authentication answers again", "url", outbound.MaskURL(f.url))
 	}
 	if v.refusal == nil && f.cache != nil {
 		f.cache.put(q.who, asked, v.grant)
@@ -146,7 +147,7 @@ func (f *forward) send(ctx context.Context, q question) (*http.Response, error) 
 // application.
 func (f *forward) failed(cause error) verdict {
 	if !errors.Is(cause, context.Canceled) && f.down.CompareAndSwap(false, true) {
-		f.log.Warn("forward authentication gives no answer; clients are told to come again", "url", maskURL(f.url), "error", cause)
+		f.log.Warn("forward authentication gives no answer; clients are told to come again", "url", outbound.MaskURL(f.url), "error", cause)
 	}
 	return verdict{refusal: unavailable("the application that decides gives no answer", cause)}
 }

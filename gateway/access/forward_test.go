@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 )
 
 // application starts the server that is asked, and counts the questions.
@@ -97,7 +99,7 @@ func TestForwardAnswers(t *testing.T) {
 		"lifetime empty":         {200, []string{headerLifetime, ""}, 503},
 		"lifetime twice":         {200, []string{headerLifetime, "60", headerLifetime, "60"}, 503},
 		"lifetime on a refusal":  {403, []string{headerLifetime, "x"}, 403},
-		"huge header":            {200, []string{"X-Huge", strings.Repeat("x", 2*maxResponseHeader)}, 503},
+		"huge header":            {200, []string{"X-Huge", strings.Repeat("x", 2*outbound.MaxResponseHeader)}, 503},
 		"challenge that is huge": {401, []string{"WWW-Authenticate", strings.Repeat("x", maxChallenge+1)}, 401},
 	} {
 		t.Run(name, func(t *testing.T) {

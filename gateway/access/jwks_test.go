@@ -17,6 +17,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -57,11 +58,10 @@ func (s *keyServer) RoundTrip(r *http.Request) (*http.Response, error) {
 func withKeyServer(t *testing.T, s *keyServer) (a *Authorizer, start func(), log *bytes.Buffer) {
 	t.Helper()
 	log = new(bytes.Buffer)
-	a, err := New(Config{JWKSURL: "https://id.example/keys?key=hidden-key"}, slog.New(slog.NewTextHandler(log, nil)))
+	a, err := New(Config{JWKSURL: "https://id.example/keys?key=hidden-key", keysTransport: s}, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.remote.client.Transport = bounded{s}
 	return a, func() {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan struct{})
@@ -96,7 +96,7 @@ func TestJWKSOutage(t *testing.T) {
 		refused(t, try(a, es(t, "e")), 503)
 
 		s.set(s.body, false) // the start's retries find it
-		redistest.Pass(2 * jwksRetryMax)
+		redistest.Pass(2 * keys.RetryMax)
 		if err := try(a, es(t, "e")); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestJWKSOutage(t *testing.T) {
 
 		for _, broken := range []string{"", "{}", `{"keys":[]}`, "<html>", `{"keys":[{"kty":"oct","k":"` + strings.Repeat("A", 64) + `"}]}`, `{"keys":[{"kty":"RSA"}]}`} {
 			s.set(broken, false)
-			redistest.Pass(2 * jwksInterval)
+			redistest.Pass(2 * keys.Interval)
 			if err := try(a, es(t, "e")); err != nil {
 				t.Errorf("the answer %q took the keys away: %v", broken, err)
 			}
@@ -128,7 +128,7 @@ func TestJWKSRotation(t *testing.T) {
 		a, start, _ := withKeyServer(t, s)
 		start()
 		refused(t, try(a, rs(t, "r")), 401)
-		redistest.Pass(jwksMinAge)
+		redistest.Pass(keys.MinAge)
 		s.set(jwksJSON(t, jwk(t, testKeys.rsa.Public(), "kid", "r", "alg", "RS256", "use", "sig")), false)
 		before := s.fetches.Load()
 		if err := try(a, rs(t, "r")); err != nil {
@@ -139,7 +139,7 @@ func TestJWKSRotation(t *testing.T) {
 			t.Errorf("%d fetches, want 1", n)
 		}
 		s.set(jwksJSON(t, jwk(t, testKeys.p256.Public(), "kid", "e")), false)
-		redistest.Pass(2 * jwksInterval)
+		redistest.Pass(2 * keys.Interval)
 		refused(t, try(a, rs(t, "r")), 401) // withdrawn by the schedule
 	})
 }
@@ -165,7 +165,7 @@ func TestJWKSUnknownKidIsRateLimitedAndShared(t *testing.T) {
 			wg.Wait()
 			redistest.Pass(2 * time.Second)
 		}
-		most := int64(time.Since(begin)/jwksMinAge) + 1
+		most := int64(time.Since(begin)/keys.MinAge) + 1
 		if n := s.fetches.Load() - 1; n < 2 || n > most {
 			t.Errorf("%d fetches, want at most %d", n, most)
 		}
@@ -196,28 +196,14 @@ func TestJWKSSlowServer(t *testing.T) {
 		start()
 		begin := time.Now()
 		refused(t, try(a, es(t, "e")), 503)
-		if d := time.Since(begin); d > jwksTimeout {
+		if d := time.Since(begin); d > keys.Timeout {
 			t.Errorf("waited %v", d)
 		}
 	})
 }
 
-func TestJWKSScheduleIsJittered(t *testing.T) {
-	seen := map[time.Duration]bool{}
-	for range 100 {
-		d := jitter(jwksInterval)
-		if d < jwksInterval*8/10 || d > jwksInterval*12/10 {
-			t.Fatalf("got %v", d)
-		}
-		seen[d] = true
-	}
-	if len(seen) < 90 {
-		t.Errorf("only %d different waits", len(seen))
-	}
-}
-
 func TestJWKSAnswerIsBounded(t *testing.T) {
-	many := make([]map[string]any, jwksMaxKeys+1)
+	many := make([]map[string]any, keys.MaxKeys+1)
 	for i := range many {
 		many[i] = jwk(t, testKeys.p256.Public(), "kid", "e")
 	}
@@ -225,7 +211,7 @@ func TestJWKSAnswerIsBounded(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"too many keys": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, jwksJSON(t, many...)) },
 		"too long": func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, `{"x":"`+strings.Repeat("x", jwksMaxBody)+`",`+one[1:])
+			_, _ = io.WriteString(w, `{"x":"`+strings.Repeat("x", keys.MaxBody)+`",`+one[1:])
 		},
 		"status": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(201); _, _ = io.WriteString(w, one) },
 		"redirect": func(w http.ResponseWriter, r *http.Request) {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
 )
 
 // rotation is an authorizer with a key file that a test writes.
@@ -103,7 +105,7 @@ func TestBrokenKeyFileKeepsTheKeys(t *testing.T) {
 	r := newRotation(t, first, secretFile)
 	before, after := sign(t, jwt.SigningMethodHS256, []byte(first), claims()), sign(t, jwt.SigningMethodHS256, []byte(second), claims())
 	warnings := 0
-	for _, broken := range []string{"", "\n", second + "\nhunter2\n", publicPEM(t, testKeys.ed.Public()), strings.Repeat("x", maxKeyFile+1)} {
+	for _, broken := range []string{"", "\n", second + "\nhunter2\n", publicPEM(t, testKeys.ed.Public()), strings.Repeat("x", keys.MaxFile+1)} {
 		r.write(broken)
 		for range 3 {
 			r.Reload()
@@ -144,13 +146,13 @@ func TestKeyFileIsReadAgainWhenItChanges(t *testing.T) {
 		done := make(chan struct{})
 		go func() { r.Run(ctx); close(done) }()
 		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
-		pass(keyFileInterval / 2)
-		for n := minSecret; n <= len(second); n++ { // every reading finds another beginning
+		pass(keys.FileInterval / 2)
+		for n := keys.MinSecret; n <= len(second); n++ { // every reading finds another beginning
 			r.write(second[:n])
-			pass(keyFileInterval)
+			pass(keys.FileInterval)
 			r.require("while it is written", map[string]bool{before: true, after: false})
 		}
-		pass(keyFileInterval)
+		pass(keys.FileInterval)
 		r.require("once it is written", map[string]bool{before: false, after: true})
 		if n := strings.Count(r.log.String(), "read again"); n != 1 {
 			t.Errorf("read again %d times:\n%s", n, &r.log)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
@@ -35,12 +36,12 @@ var (
 // tokens finds and checks the tokens of requests. It may be used concurrently.
 type tokens struct {
 	parser        *jwt.Parser
-	key           keyFunc
+	keys          keys.Source
 	claim         string
 	cookie, param string // empty: not read
 }
 
-func newTokens(c Config, key keyFunc, algs []string) *tokens {
+func newTokens(c Config, source keys.Source, algs []string) *tokens {
 	opts := []jwt.ParserOption{
 		jwt.WithValidMethods(algs), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
 		jwt.WithLeeway(leeway), jwt.WithStrictDecoding(),
@@ -51,7 +52,7 @@ func newTokens(c Config, key keyFunc, algs []string) *tokens {
 	if c.JWTAudience != "" {
 		opts = append(opts, jwt.WithAudience(c.JWTAudience))
 	}
-	return &tokens{parser: jwt.NewParser(opts...), key: key, claim: c.JWTClaim, cookie: c.JWTCookie, param: c.JWTQueryParam}
+	return &tokens{parser: jwt.NewParser(opts...), keys: source, claim: c.JWTClaim, cookie: c.JWTCookie, param: c.JWTQueryParam}
 }
 
 // found collects the tokens of one request.
@@ -131,7 +132,7 @@ func (t *tokens) verify(ctx context.Context, raw string) (verified, *Refusal) {
 		if _, ok := token.Header["crit"]; ok {
 			return nil, errCrit
 		}
-		return t.key(ctx, token)
+		return t.keys.Find(ctx, token)
 	})
 	if err == nil {
 		err = checkDates(claims)
@@ -211,7 +212,7 @@ var tokenFaults = []struct {
 	{errExpired, errExpired.Error()},
 	{errDates, errDates.Error()},
 	{errCrit, errCrit.Error()},
-	{errNoKey, errNoKey.Error()},
+	{keys.ErrNone, keys.ErrNone.Error()},
 	{jwt.ErrTokenMalformed, "the token is malformed"},
 	{jwt.ErrTokenSignatureInvalid, "the token has a bad signature or algorithm"},
 	{jwt.ErrTokenExpired, "the token has expired"},
@@ -225,8 +226,8 @@ var tokenFaults = []struct {
 // tokenRefusal turns an error of the parser or of the keys into a refusal.
 func tokenRefusal(err error) *Refusal {
 	switch {
-	case errors.Is(err, errKeysUnavailable):
-		return unavailable("tokens cannot be checked now", errKeysUnavailable)
+	case errors.Is(err, keys.ErrUnavailable):
+		return unavailable("tokens cannot be checked now", keys.ErrUnavailable)
 	case errors.Is(err, context.Canceled):
 		return unavailable("the request was cancelled", context.Canceled)
 	case errors.Is(err, context.DeadlineExceeded):

@@ -7,6 +7,9 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
+	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 )
 
 // gatewayParams are the query parameters that the gateway itself reads.
@@ -46,11 +49,11 @@ func (c Config) validateTokens() (faults []error) {
 			faults = append(faults, err)
 		}
 	case c.JWTSecret != "":
-		if err := checkSecret("SSE_JWT_SECRET", masked, []byte(c.JWTSecret)); err != nil {
+		if err := keys.CheckSecret("SSE_JWT_SECRET", outbound.Masked, []byte(c.JWTSecret)); err != nil {
 			faults = append(faults, err)
 		}
 	default:
-		if _, err := keyFileOf(c, nil); err != nil {
+		if _, _, err := c.openKeys(nil); err != nil {
 			faults = append(faults, err)
 		}
 	}
@@ -102,7 +105,7 @@ func (c Config) validateForward() (faults []error) {
 func validateURL(name, raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return invalid(name, maskURL(raw), "a URL http://host/path or https://host/path without user, password and fragment")
+		return invalid(name, outbound.MaskURL(raw), "a URL http://host/path or https://host/path without user, password and fragment")
 	}
 	return nil
 }

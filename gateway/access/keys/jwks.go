@@ -1,4 +1,4 @@
-package access
+package keys
 
 import (
 	"context"
@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -15,29 +14,27 @@ import (
 	"github.com/MicahParks/keyfunc/v3"
 	"github.com/golang-jwt/jwt/v5"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 )
 
-// The times of the JWK set. Those of the schedule are jittered by ±20 %.
+// The times and bounds of the JWK set. Those of the schedule are jittered by ±20 %.
 const (
-	jwksInterval = 10 * time.Minute // between fetches, while they succeed
-	jwksRetryMin = time.Second      // after the first failed one, doubled each time
-	jwksRetryMax = time.Minute
-	jwksTimeout  = 5 * time.Second // of one fetch; a request may wait that long
-	// jwksMinAge is how old the last fetch must be for an unknown key id to
+	Interval = 10 * time.Minute // between fetches, while they succeed
+	retryMin = time.Second      // after the first failed one, doubled each time
+	RetryMax = time.Minute      // between fetches at most, while they fail
+	Timeout  = 5 * time.Second  // of one fetch; a request may wait that long
+	// MinAge is how old the last fetch must be for an unknown key id to
 	// cause another. Anyone can send one, so it must not be short; a key that
 	// signs sooner than this after it was published is refused.
-	jwksMinAge  = 10 * time.Second
-	jwksMaxBody = 1 << 20 // bytes
-	jwksMaxKeys = 100     // a token without kid is tried with each that fits
+	MinAge  = 10 * time.Second
+	MaxBody = 1 << 20 // bytes
+	MaxKeys = 100     // a token without kid is tried with each that fits
 )
 
-// errKeysUnavailable means that the keys are not known now, so that nothing can
-// be said about the token.
-var errKeysUnavailable = errors.New("the keys for tokens are not available")
-
-// remoteKeys are the keys of a JWK set. Reading goes on with the last good set
+// Remote are the keys of a JWK set. Reading goes on with the last good set
 // for as long as the server is away.
-type remoteKeys struct {
+type Remote struct {
 	// Fixed at construction.
 	url    string
 	client *http.Client
@@ -52,32 +49,35 @@ type remoteKeys struct {
 	err     error     // its result
 }
 
-func newRemoteKeys(rawURL string, log *slog.Logger) (*remoteKeys, error) {
+// NewRemote returns the source of the JWK set at a URL, which transport fetches. It is
+// fetched first when Run is called or a token needs it.
+func NewRemote(rawURL string, transport http.RoundTripper, log *slog.Logger) (*Remote, error) {
 	keys := &keySet{MemoryJWKSet: jwkset.NewMemoryStorage()}
 	byKid, err := keyfunc.New(keyfunc.Options{Storage: keys})
 	if err != nil {
 		return nil, fmt.Errorf("SSE_JWKS_URL: %w", err)
 	}
-	return &remoteKeys{
+	return &Remote{
 		url:    rawURL,
-		client: &http.Client{Transport: bounded{newTransport(1)}, CheckRedirect: noRedirect},
+		client: outbound.NewClient(bounded{transport}),
 		log:    log,
 		keys:   keys,
 		byKid:  byKid,
-		err:    errKeysUnavailable,
+		err:    ErrUnavailable,
 	}, nil
 }
 
-// run keeps the keys fresh until ctx is done.
-func (k *remoteKeys) run(ctx context.Context) {
-	retry := jwksRetryMin
+// Run implements Source.
+func (k *Remote) Run(ctx context.Context) {
+	defer k.client.CloseIdleConnections()
+	retry := retryMin
 	for {
-		wait := jwksInterval
+		wait := Interval
 		if err := k.fetch(ctx, 0); err != nil {
 			wait = retry
-			retry = min(2*retry, jwksRetryMax)
+			retry = min(2*retry, RetryMax)
 		} else {
-			retry = jwksRetryMin
+			retry = retryMin
 		}
 		select {
 		case <-ctx.Done():
@@ -93,7 +93,7 @@ func jitter(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5) }
 // fetch gets the set, unless the last fetch ended less than minAge ago, and
 // returns how it, or that last one, went. The fetch is not the caller's: it
 // goes on if ctx ends, so that nobody can use up the rate by going away.
-func (k *remoteKeys) fetch(ctx context.Context, minAge time.Duration) error {
+func (k *Remote) fetch(ctx context.Context, minAge time.Duration) error {
 	done := k.flight.DoChan("", func() (any, error) {
 		if !k.fetched.IsZero() && time.Since(k.fetched) < minAge {
 			return nil, k.err
@@ -115,51 +115,54 @@ func (k *remoteKeys) fetch(ctx context.Context, minAge time.Duration) error {
 // NewStorageFromHTTP is exactly one bounded request and starts nothing; the
 // schedule and the sharing are this file's own, because those of the library
 // have no jitter and make every unknown key id wait for its own request.
-func (k *remoteKeys) get() error {
+func (k *Remote) get() error {
 	_, err := jwkset.NewStorageFromHTTP(k.url, jwkset.HTTPClientStorageOptions{
-		Client: k.client, HTTPTimeout: jwksTimeout, Storage: k.keys,
+		Client: k.client, HTTPTimeout: Timeout, Storage: k.keys,
 	})
-	return withoutURL(err)
+	return outbound.WithoutURL(err)
 }
 
 // report logs when the server goes away and when it is back.
-func (k *remoteKeys) report(err error) {
+func (k *Remote) report(err error) {
 	switch {
 	case err == nil && k.err != nil:
-		k.log.Info("the keys for tokens were fetched", "url", maskURL(k.url))
+		k.log.Info("the keys for tokens were fetched", "url", outbound.MaskURL(k.url))
 	case err != nil && (k.err == nil || k.fetched.IsZero()):
-		k.log.Warn("the keys for tokens cannot be fetched; those that are known stay in use", "url", maskURL(k.url), "error", err)
+		k.log.Warn("the keys for tokens cannot be fetched; those that are known stay in use", "url", outbound.MaskURL(k.url), "error", err)
 	}
 }
 
-// find is the keyFunc.
-func (k *remoteKeys) find(ctx context.Context, t *jwt.Token) (any, error) {
+// Reload implements Source. The set is fetched by its own schedule.
+func (k *Remote) Reload() {}
+
+// Find implements Source.
+func (k *Remote) Find(ctx context.Context, t *jwt.Token) (any, error) {
 	key, err := k.lookup(ctx, t)
 	if !errors.Is(err, jwkset.ErrKeyNotFound) {
 		return key, err
 	}
 	// Perhaps the key is new. If that cannot be found out, then the token is
 	// not bad, only not yet known to be good.
-	if err := k.fetch(ctx, jwksMinAge); err != nil {
+	if err := k.fetch(ctx, MinAge); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		return nil, errKeysUnavailable
+		return nil, ErrUnavailable
 	}
 	if key, err = k.lookup(ctx, t); err != nil {
-		return nil, errNoKey
+		return nil, ErrNone
 	}
 	return key, nil
 }
 
 // lookup finds keys among those that are there. The error is
 // jwkset.ErrKeyNotFound if another set might hold the key.
-func (k *remoteKeys) lookup(ctx context.Context, t *jwt.Token) (any, error) {
+func (k *Remote) lookup(ctx context.Context, t *jwt.Token) (any, error) {
 	alg := t.Method.Alg()
 	if _, ok := t.Header[jwkset.HeaderKID]; ok {
 		key, err := k.byKid.KeyfuncCtx(ctx)(t)
 		if err == nil && !slices.Contains(algsOf(key), alg) {
-			return nil, errNoKey
+			return nil, ErrNone
 		}
 		return key, err
 	}
@@ -188,9 +191,9 @@ type keySet struct {
 // KeyReplaceAll takes a whole new set over.
 func (s *keySet) KeyReplaceAll(ctx context.Context, set []jwkset.JWK) error {
 	good := slices.DeleteFunc(slices.Clone(set), func(j jwkset.JWK) bool { return !forSignatures(j) })
-	if len(good) == 0 || len(good) > jwksMaxKeys {
+	if len(good) == 0 || len(good) > MaxKeys {
 		return fmt.Errorf("the set has %d keys, of which %d are public keys for signatures; accepted is 1 to %d",
-			len(set), len(good), jwksMaxKeys)
+			len(set), len(good), MaxKeys)
 	}
 	return s.MemoryJWKSet.KeyReplaceAll(ctx, good)
 }
@@ -217,17 +220,7 @@ type bounded struct{ http.RoundTripper }
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	res, err := b.RoundTripper.RoundTrip(r)
 	if err == nil {
-		res.Body = http.MaxBytesReader(nil, res.Body, jwksMaxBody)
+		res.Body = http.MaxBytesReader(nil, res.Body, MaxBody)
 	}
 	return res, err
-}
-
-// withoutURL drops the URL, whose query may be a secret, from an error of
-// net/http.
-func withoutURL(err error) error {
-	var ue *url.Error
-	if errors.As(err, &ue) {
-		return ue.Err
-	}
-	return err
 }

@@ -1,4 +1,4 @@
-package access
+package keys
 
 import (
 	"context"
@@ -11,21 +11,21 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// keyFileInterval is how often a key file is read. A change counts once two
+// FileInterval is how often a key file is read. A change counts once two
 // readings in a row found the same, so that a file that is being written is not
 // taken for a complete one.
-const keyFileInterval = time.Second
+const FileInterval = time.Second
 
-// keyFile is a file of keys that is read again when it changes. A file that is
+// File is a file of keys that is read again when it changes. A file that is
 // broken or missing leaves the keys as they were. It may be used concurrently.
-type keyFile struct {
+type File struct {
 	// Fixed at construction.
 	name  string // of the variable
 	path  string
-	parse func(path string, data []byte) (fixedKeys, error)
+	parse func(path string, data []byte) (fixed, error)
 	log   *slog.Logger
 
-	keys atomic.Pointer[fixedKeys] // the newest that could be read
+	keys atomic.Pointer[fixed] // the newest that could be read
 
 	// mu guards the rest. Invariant: tried is the sum of what was parsed last;
 	// seen is the sum of the last reading.
@@ -34,19 +34,18 @@ type keyFile struct {
 	broken      string // the last error that was logged; "" if the file is good
 }
 
-// keyFileOf returns the key file that the configuration names, nil if it names
-// none. The file has to be good.
-func keyFileOf(c Config, log *slog.Logger) (*keyFile, error) {
-	f := &keyFile{log: log}
-	switch {
-	case c.JWTSecretFile != "":
-		f.name, f.path, f.parse = "SSE_JWT_SECRET_FILE", c.JWTSecretFile, parseSecrets
-	case c.JWTPublicKeyFile != "":
-		f.name, f.path, f.parse = "SSE_JWT_PUBLIC_KEY_FILE", c.JWTPublicKeyFile, parsePublicKeys
-	default:
-		return nil, nil
-	}
-	data, err := readKeyFile(f.name, f.path)
+// SecretFile opens a file with one secret per line, which has to be good.
+func SecretFile(path string, log *slog.Logger) (*File, error) {
+	return open(&File{name: "SSE_JWT_SECRET_FILE", path: path, parse: parseSecrets, log: log})
+}
+
+// PublicKeyFile opens a PEM file of public keys or certificates, which has to be good.
+func PublicKeyFile(path string, log *slog.Logger) (*File, error) {
+	return open(&File{name: "SSE_JWT_PUBLIC_KEY_FILE", path: path, parse: parsePublicKeys, log: log})
+}
+
+func open(f *File) (*File, error) {
+	data, err := readFile(f.name, f.path)
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +59,14 @@ func keyFileOf(c Config, log *slog.Logger) (*keyFile, error) {
 	return f, nil
 }
 
-// find is the keyFunc.
-func (f *keyFile) find(ctx context.Context, t *jwt.Token) (any, error) {
-	return f.keys.Load().find(ctx, t)
+// Find implements Source.
+func (f *File) Find(ctx context.Context, t *jwt.Token) (any, error) {
+	return f.keys.Load().Find(ctx, t)
 }
 
-// run reads the file again until ctx is done.
-func (f *keyFile) run(ctx context.Context) {
-	tick := time.NewTicker(keyFileInterval)
+// Run implements Source.
+func (f *File) Run(ctx context.Context) {
+	tick := time.NewTicker(FileInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -79,12 +78,15 @@ func (f *keyFile) run(ctx context.Context) {
 	}
 }
 
+// Reload implements Source.
+func (f *File) Reload() { f.refresh(true) }
+
 // refresh reads the file and takes over what changed. Unless now is set it waits
 // for a second reading that finds the same.
-func (f *keyFile) refresh(now bool) {
+func (f *File) refresh(now bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	data, err := readKeyFile(f.name, f.path)
+	data, err := readFile(f.name, f.path)
 	if err != nil {
 		f.fail(err)
 		return
@@ -107,7 +109,7 @@ func (f *keyFile) refresh(now bool) {
 }
 
 // fail logs an error that was not the last one. The caller holds mu.
-func (f *keyFile) fail(err error) {
+func (f *File) fail(err error) {
 	if f.broken != err.Error() {
 		f.broken = err.Error()
 		f.log.Warn("the keys for tokens cannot be read again, those that are known stay in use", "error", err)

@@ -1,4 +1,4 @@
-package access
+package keys
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,26 +18,32 @@ import (
 )
 
 const (
-	// minSecret is the size of the smallest hash, RFC 7518, section 3.2.
-	minSecret = 32 // bytes
+	// MinSecret is how long a secret has to be: as the smallest hash, RFC 7518,
+	// section 3.2.
+	MinSecret = 32 // bytes
 	// minRSA is the smallest RSA key, RFC 7518, section 3.3.
 	minRSA = 2048 // bits
-	// maxKeyFile bounds what is read of a file that may be the wrong one.
-	maxKeyFile = 64 << 10 // bytes
-	// maxFileKeys bounds how many keys of a file a bad token is tried with.
-	maxFileKeys = 16
+	// MaxFile bounds what is read of a file that may be the wrong one.
+	MaxFile = 64 << 10 // bytes
+	// MaxFileKeys bounds how many keys of a file a bad token is tried with.
+	MaxFileKeys = 16
 )
 
-// The algorithms of each kind of key. A token's own alg is only ever compared
-// with the list of the key, so it cannot choose how the key is used.
+// The algorithms of each kind of source. The keys of a source may change to others, but
+// not from secrets to public keys, so that no token chooses how a key is used.
 var (
-	algsSecret  = []string{"HS256", "HS384", "HS512"}
+	Secrets    = []string{"HS256", "HS384", "HS512"}
+	PublicKeys = slices.Concat(algsRSA, algsP256, algsP384, algsP521, algsEd25519)
+)
+
+// The algorithms of each kind of public key. A token's own alg is only ever compared
+// with the list of the key.
+var (
 	algsRSA     = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
 	algsP256    = []string{"ES256"}
 	algsP384    = []string{"ES384"}
 	algsP521    = []string{"ES512"}
 	algsEd25519 = []string{"EdDSA"}
-	algsPublic  = slices.Concat(algsRSA, algsP256, algsP384, algsP521, algsEd25519)
 )
 
 // algsOf returns the algorithms that a key is good for; none if it is of a kind
@@ -46,8 +51,8 @@ var (
 func algsOf(key any) []string {
 	switch k := key.(type) {
 	case []byte:
-		if len(k) >= minSecret {
-			return algsSecret
+		if len(k) >= MinSecret {
+			return Secrets
 		}
 	case *rsa.PublicKey:
 		if k.N.BitLen() >= minRSA {
@@ -68,20 +73,21 @@ func algsOf(key any) []string {
 	return nil
 }
 
-// A keyFunc finds the key, or the jwt.VerificationKeySet, that a token's
-// signature is to be checked with. It may be called concurrently. The error is
-// errKeysUnavailable if it cannot be told now.
-type keyFunc func(ctx context.Context, t *jwt.Token) (any, error)
+// fixed are keys of files and variables. All of them are good at once, so that a key
+// can be replaced while tokens of the old one are still about.
+type fixed []any
 
-// errNoKey means that there is no key for the token's alg and kid.
-var errNoKey = errors.New("no key fits the token")
+// OfSecret returns a source with one shared secret.
+func OfSecret(secret []byte) Source { return fixed{secret} }
 
-// fixedKeys are keys of files and variables. All of them are good at once, so
-// that a key can be replaced while tokens of the old one are still about.
-type fixedKeys []any
+// Run implements Source.
+func (fixed) Run(ctx context.Context) { <-ctx.Done() }
 
-// find is the keyFunc: the keys that fit the token's algorithm.
-func (keys fixedKeys) find(_ context.Context, t *jwt.Token) (any, error) {
+// Reload implements Source.
+func (fixed) Reload() {}
+
+// Find implements Source: the keys that fit the token's algorithm.
+func (keys fixed) Find(_ context.Context, t *jwt.Token) (any, error) {
 	var set jwt.VerificationKeySet
 	for _, key := range keys {
 		if slices.Contains(algsOf(key), t.Method.Alg()) {
@@ -90,18 +96,18 @@ func (keys fixedKeys) find(_ context.Context, t *jwt.Token) (any, error) {
 	}
 	switch len(set.Keys) {
 	case 0:
-		return nil, errNoKey
+		return nil, ErrNone
 	case 1:
 		return set.Keys[0], nil
 	}
 	return set, nil
 }
 
-// checkSecret reports whether bytes can be a shared secret. value is what may be
-// shown of where they are from.
-func checkSecret(name, value string, secret []byte) error {
-	if len(secret) < minSecret {
-		return invalid(name, value, fmt.Sprintf("a secret of at least %d bytes; this has %d", minSecret, len(secret)))
+// CheckSecret reports whether bytes can be a shared secret, of a variable. value is
+// what may be shown of where they are from.
+func CheckSecret(name, value string, secret []byte) error {
+	if len(secret) < MinSecret {
+		return invalid(name, value, fmt.Sprintf("a secret of at least %d bytes; this has %d", MinSecret, len(secret)))
 	}
 	return checkNotPEM(name, value, secret)
 }
@@ -115,12 +121,12 @@ func checkNotPEM(name, value string, secret []byte) error {
 }
 
 // parseSecrets reads a file with one secret per line. Blank lines do not count.
-func parseSecrets(path string, data []byte) (fixedKeys, error) {
+func parseSecrets(path string, data []byte) (fixed, error) {
 	const name = "SSE_JWT_SECRET_FILE"
 	if err := checkNotPEM(name, path, data); err != nil {
 		return nil, err
 	}
-	var keys fixedKeys
+	var keys fixed
 	number := 0
 	for line := range bytes.Lines(data) {
 		number++
@@ -128,29 +134,30 @@ func parseSecrets(path string, data []byte) (fixedKeys, error) {
 		secret := bytes.TrimRight(line, "\r\n")
 		switch {
 		case len(secret) == 0:
-		case len(secret) < minSecret:
-			return nil, invalid(name, path, fmt.Sprintf("a file with a secret of at least %d bytes on each line; line %d has %d", minSecret, number, len(secret)))
+		case len(secret) < MinSecret:
+			return nil, invalid(name, path, fmt.Sprintf("a file with a secret of at least %d bytes on each line; line %d has %d", MinSecret, number, len(secret)))
 		default:
 			keys = append(keys, secret)
 		}
 	}
-	if len(keys) == 0 || len(keys) > maxFileKeys {
-		return nil, invalid(name, path, fmt.Sprintf("a file with 1 to %d secrets, one per line; this has %d", maxFileKeys, len(keys)))
+	if len(keys) == 0 || len(keys) > MaxFileKeys {
+		return nil, invalid(name, path, fmt.Sprintf("a file with 1 to %d secrets, one per line; this has %d", MaxFileKeys, len(keys)))
 	}
 	return keys, nil
 }
 
-func readKeyFile(name, path string) ([]byte, error) {
+// readFile reads the file of a variable.
+func readFile(name, path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s=%q: accepted is a file that can be read: %w", name, path, err)
 	}
 	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	b, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("%s=%q: accepted is a file that can be read: %w", name, path, err)
 	}
-	if len(b) > maxKeyFile {
+	if len(b) > MaxFile {
 		return nil, invalid(name, path, "a file of at most 64 KiB")
 	}
 	return b, nil
@@ -158,12 +165,12 @@ func readKeyFile(name, path string) ([]byte, error) {
 
 // parsePublicKeys reads the public keys, or certificates that hold them, in a PEM
 // file. Errors of the parsers are not passed on: they may quote the file.
-func parsePublicKeys(path string, data []byte) (fixedKeys, error) {
+func parsePublicKeys(path string, data []byte) (fixed, error) {
 	const accepted = "a PEM file with public keys or certificates: RSA of at least 2048 bits, EC P-256, P-384 or P-521, or Ed25519"
-	fail := func(format string, args ...any) (fixedKeys, error) {
+	fail := func(format string, args ...any) (fixed, error) {
 		return nil, invalid("SSE_JWT_PUBLIC_KEY_FILE", path, accepted+"; "+fmt.Sprintf(format, args...))
 	}
-	var keys fixedKeys
+	var keys fixed
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(data) {
 		data = rest
 		key, fault := publicKeyOf(block)
@@ -177,8 +184,8 @@ func parsePublicKeys(path string, data []byte) (fixedKeys, error) {
 		return fail("PEM block %d is cut off or damaged", len(keys)+1)
 	case len(keys) == 0:
 		return fail("this holds no PEM block")
-	case len(keys) > maxFileKeys:
-		return fail("and at most %d of them; this has %d", maxFileKeys, len(keys))
+	case len(keys) > MaxFileKeys:
+		return fail("and at most %d of them; this has %d", MaxFileKeys, len(keys))
 	}
 	return keys, nil
 }
@@ -208,4 +215,9 @@ func publicKeyOf(block *pem.Block) (key any, fault string) {
 		return nil, "holds a key of another kind or size"
 	}
 	return key, ""
+}
+
+// invalid is the error for a variable: name, value and what is accepted.
+func invalid(name, value, accepted string) error {
+	return fmt.Errorf("%s=%q: accepted is %s", name, value, accepted)
 }
