@@ -38,7 +38,7 @@ func TestFetchClientResumes(t *testing.T) {
 	var asked atomic.Int64
 	token := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
-		tokens(secret).ServeHTTP(w, r)
+		tokens(secret, tokenLife).ServeHTTP(w, r)
 	}))
 	defer token.Close()
 	out, _ := background(t, []string{"TOKEN_URL=" + token.URL}, redistest.Command(t, "node", "nodejs"), "subscribe.mjs", a.URL+"/events?channel=private:demo")

@@ -1,6 +1,7 @@
 // Command examples is an application beside the gateway: it serves pages, keeps
-// orders in Redis and publishes what changes, hands out tokens, and passes
-// /events on to the gateway, as the load balancer in front of both would.
+// orders in Redis and publishes what changes, answers questions, runs jobs, hands out
+// tokens, and passes /events on to the gateway, as the load balancer in front of both
+// would.
 //
 //	go run ./cmd/sse-gateway dev
 //	go run ./deploy/examples          # http://127.0.0.1:8000
@@ -12,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"io/fs"
+	"iter"
 	"log"
 	"net/http"
 	"net/url"
@@ -25,10 +27,15 @@ import (
 var pages embed.FS
 
 func main() {
+	c := config{
+		redisURL: cmp.Or(os.Getenv("REDIS_URL"), "redis://127.0.0.1:6379"), secret: os.Getenv("SSE_JWT_SECRET"), tokenLife: tokenLife,
+		model: parrot, work: pretend,
+	}
 	addr := flag.String("addr", "127.0.0.1:8000", "where to listen")
-	gateway := flag.String("gateway", "http://127.0.0.1:8080", "the gateway's public `URL`")
+	flag.StringVar(&c.gateway, "gateway", "http://127.0.0.1:8080", "the gateway's public `URL`")
+	flag.StringVar(&c.queues, "queues", "http://127.0.0.1:8081", "the public `URL` of a gateway for the queues of BullMQ")
 	flag.Parse()
-	handler, err := newApp(*gateway, cmp.Or(os.Getenv("REDIS_URL"), "redis://127.0.0.1:6379"), os.Getenv("SSE_JWT_SECRET"))
+	handler, err := newApp(c)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -38,13 +45,27 @@ func main() {
 	log.Fatal(server.ListenAndServe())
 }
 
-// newApp returns the application. Without a secret it hands out no tokens.
-func newApp(gateway, redisURL, secret string) (http.Handler, error) {
-	target, err := url.Parse(gateway)
+// config is what the application is made of.
+type config struct {
+	gateway, queues string // public URLs of the gateways for /events and for /queues
+	redisURL        string
+	secret          string // of tokens; without one, none are handed out
+	tokenLife       time.Duration
+	model           func(question string) iter.Seq[string] // see chat
+	work            func() iter.Seq[int]                   // see jobs
+}
+
+// newApp returns the application.
+func newApp(c config) (http.Handler, error) {
+	gateway, err := url.Parse(c.gateway)
 	if err != nil {
 		return nil, err
 	}
-	opts, err := redis.ParseURL(redisURL)
+	queues, err := url.Parse(c.queues)
+	if err != nil {
+		return nil, err
+	}
+	opts, err := redis.ParseURL(c.redisURL)
 	if err != nil {
 		return nil, err
 	}
@@ -54,16 +75,20 @@ func newApp(gateway, redisURL, secret string) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if secret != "" && len(secret) < 32 {
+	if c.secret != "" && len(c.secret) < 32 {
 		return nil, errors.New("SSE_JWT_SECRET: at least 32 bytes")
 	}
-	shop := &orders{redis: redis.NewClient(opts)}
+	client := redis.NewClient(opts)
+	shop := &orders{redis: client}
 	mux := http.NewServeMux()
 	mux.Handle("GET /", http.FileServerFS(static))
-	mux.Handle("GET /events", passEvents(target))
+	mux.Handle("GET /events", passEvents(gateway))
+	mux.Handle("GET /queues", passEvents(queues))
 	mux.HandleFunc("GET /api/orders", shop.snapshot)
 	mux.HandleFunc("POST /api/orders", shop.change)
-	mux.Handle("GET /api/token", tokens(secret))
+	mux.HandleFunc("POST /api/chat", (&chat{client, c.model}).ask)
+	mux.HandleFunc("POST /api/jobs", (&jobs{client, c.work}).begin)
+	mux.Handle("GET /api/token", tokens(c.secret, c.tokenLife))
 	// Or a page of another site could change orders.
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }

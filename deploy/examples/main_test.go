@@ -43,13 +43,14 @@ type gateway struct {
 	out           redistest.Output
 }
 
-// startGateway starts a gateway that has everything public but private:**, and
-// waits until it is ready.
-func startGateway(t *testing.T, redisURL string) *gateway {
+// startGateway starts a gateway with the public channels that README has, unless env
+// says otherwise, and waits until it is ready.
+func startGateway(t *testing.T, redisURL string, env ...string) *gateway {
 	t.Helper()
 	g := &gateway{t: t, public: redistest.FreeAddr(t), admin: redistest.FreeAddr(t)}
 	g.env = append(os.Environ(), "SSE_REDIS_URL="+redisURL, "SSE_ADDR="+g.public, "SSE_ADMIN_ADDR="+g.admin,
-		"SSE_PUBLIC_CHANNELS=*", "SSE_JWT_SECRET="+secret, "SSE_RETRY=100ms")
+		"SSE_PUBLIC_CHANNELS=*,chat:*,job:*", "SSE_JWT_SECRET="+secret, "SSE_RETRY=100ms")
+	g.env = append(g.env, env...)
 	g.start()
 	t.Cleanup(func() {
 		g.kill()
@@ -91,21 +92,30 @@ type app struct {
 	gateway   *gateway
 	snapshots atomic.Int64 // how often the orders were asked for
 	streams   atomic.Int64 // how often an event stream was
+	tokens    atomic.Int64 // how often a token was
 	// What happens between the next snapshot and the arrival of its answer.
 	meanwhile atomic.Pointer[http.Request]
 }
 
-func startApp(t *testing.T) *app {
+// startApp starts the application, after change has changed its configuration.
+func startApp(t *testing.T, change ...func(*config)) *app {
 	t.Helper()
 	a := &app{redis: redistest.Start(t)}
 	a.gateway = startGateway(t, a.redis.URL())
-	handler, err := newApp("http://"+a.gateway.public, a.redis.URL(), secret)
+	c := config{gateway: "http://" + a.gateway.public, redisURL: a.redis.URL(), secret: secret, tokenLife: tokenLife}
+	for _, change := range change {
+		change(&c)
+	}
+	handler, err := newApp(c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/events" {
+		switch r.URL.Path {
+		case "/events":
 			a.streams.Add(1)
+		case "/api/token":
+			a.tokens.Add(1)
 		}
 		handler.ServeHTTP(w, r)
 		if r.Method == http.MethodGet && r.URL.Path == "/api/orders" {

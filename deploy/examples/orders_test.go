@@ -20,7 +20,7 @@ func TestSnapshot(t *testing.T) {
 		"dev":   "redis://" + miniredis.RunT(t).Addr(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			handler, err := newApp("http://127.0.0.1:1", redisURL, "")
+			handler, err := newApp(config{redisURL: redisURL})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -61,10 +61,10 @@ func snapshot(t *testing.T, url string) (position string, orders map[string]stri
 // that can be guessed, half an order.
 func TestAppRefuses(t *testing.T) {
 	redisURL := redistest.Start(t).URL()
-	if _, err := newApp("http://127.0.0.1:1", redisURL, "short"); err == nil {
+	if _, err := newApp(config{redisURL: redisURL, secret: "short"}); err == nil {
 		t.Error("a secret of 5 bytes is accepted")
 	}
-	handler, err := newApp("http://127.0.0.1:1", redisURL, "")
+	handler, err := newApp(config{redisURL: redisURL})
 	if err != nil {
 		t.Fatal(err)
 	}

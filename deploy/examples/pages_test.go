@@ -22,7 +22,7 @@ func TestPages(t *testing.T) {
 
 	t.Run("index", func(t *testing.T) {
 		p := open(t, b, a.URL)
-		if links := p.texts("a"); len(links) != 4 {
+		if links := p.texts("a"); len(links) != 8 {
 			t.Errorf("links are %q", links)
 		}
 	})
@@ -31,12 +31,6 @@ func TestPages(t *testing.T) {
 		// Neither in the state that the page loads nor after it has subscribed.
 		a.meanwhile.Store(httptest.NewRequest(http.MethodPost, "/api/orders?id=15&status=late", nil))
 		testOrders(t, a, open(t, b, a.URL+"/orders.html"))
-	})
-	t.Run("private", func(t *testing.T) {
-		p := open(t, b, a.URL+"/private.html")
-		p.until("the page is connected", "#state", func(s []string) bool { return slices.Equal(s, []string{"connected"}) })
-		a.redis.XAdd("sse:private:demo", "data", "only for you")
-		p.until("the event is there", "li", func(s []string) bool { return slices.Equal(s, []string{"only for you"}) })
 	})
 	t.Run("every 5 s", func(t *testing.T) {
 		background(t, []string{redisURL, "INTERVAL=0.2"}, "publish/every5s.sh")
