@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/address"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
@@ -17,13 +17,13 @@ type limits struct {
 	max         int
 	maxPerIP    int // 0: no limit
 	trusted     []netip.Prefix
-	perIP       *access.Limiter
+	perIP       *address.Limiter
 	metrics     *metrics.Gateway
 	connections atomic.Int64
 }
 
 func newLimits(maxConnections, maxPerIP int, trusted []netip.Prefix, m *metrics.Gateway) *limits {
-	return &limits{max: maxConnections, maxPerIP: maxPerIP, trusted: trusted, perIP: access.NewLimiter(maxPerIP), metrics: m}
+	return &limits{max: maxConnections, maxPerIP: maxPerIP, trusted: trusted, perIP: address.NewLimiter(maxPerIP), metrics: m}
 }
 
 // slot is a stream's place within the limits.
@@ -31,7 +31,7 @@ type slot struct {
 	limits *limits
 	counts *metrics.Namespace
 	watch  *revocation.Watch // nil: nothing can revoke the stream's grant
-	ip     access.Key
+	ip     address.Key
 	hasIP  bool
 }
 
@@ -44,7 +44,7 @@ func (l *limits) acquire(r *http.Request, channels []string) (*slot, error) {
 	}
 	s := &slot{limits: l, counts: l.metrics.Namespaces.OfStream(channels)}
 	if l.maxPerIP > 0 {
-		if s.ip, s.hasIP = l.perIP.Acquire(access.ClientIP(r, l.trusted)); !s.hasIP {
+		if s.ip, s.hasIP = l.perIP.Acquire(address.OfClient(r, l.trusted)); !s.hasIP {
 			l.connections.Add(-1)
 			return nil, &problem{status: http.StatusServiceUnavailable, reason: metrics.RefusedPerIP, temporary: true,
 				detail: fmt.Sprintf("there are %d connections from this address already", l.maxPerIP)}

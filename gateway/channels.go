@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -62,7 +62,7 @@ func listedWindow(w store.Window) ListedWindow {
 // serveChannels answers GET /channels?match=glob&limit=n.
 func (g *Gateway) serveChannels(w http.ResponseWriter, r *http.Request) {
 	match, limit := r.URL.Query().Get("match"), defaultListed
-	patterns, err := access.ParsePatterns([]string{cmp.Or(match, "**")})
+	patterns, err := pattern.Parse([]string{cmp.Or(match, "**")})
 	if err != nil {
 		writeProblem(w, http.StatusBadRequest, "match: "+err.Error())
 		return

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -90,7 +90,7 @@ func (s engineSetup) withDriver(noParking bool) engineSetup {
 // itself.
 func channelOf(t *testing.T) string {
 	return "engine:" + strings.Map(func(r rune) rune {
-		if access.ValidChannel(string(r)) {
+		if pattern.ValidChannel(string(r)) {
 			return r
 		}
 		return '_'

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/cors"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -62,7 +63,7 @@ type Config struct {
 	Store   Store
 	Access  Authorizer
 	Revoked Revocations  // nil: no grant is ever withdrawn
-	CORS    *access.CORS // nil: no cross-origin requests
+	CORS    *cors.Policy // nil: no cross-origin requests
 	Console http.Handler // nil: none
 	Metrics *metrics.Gateway
 	Log     *slog.Logger

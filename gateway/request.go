@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -99,8 +99,8 @@ func (req *request) parsePoll(r *http.Request, q url.Values) (err error) {
 func (req *request) parseChannels(values []string, maxChannels int) (positions map[string]store.ID, err error) {
 	for _, v := range values {
 		name, text, positioned := strings.Cut(v, "@")
-		if !access.ValidChannel(name) {
-			return nil, fmt.Errorf("channel %s: a name is 1 to %d of A-Z a-z 0-9 _ . : / { } -", excerpt(name), access.MaxChannel)
+		if !pattern.ValidChannel(name) {
+			return nil, fmt.Errorf("channel %s: a name is 1 to %d of A-Z a-z 0-9 _ . : / { } -", excerpt(name), pattern.MaxChannel)
 		}
 		req.channels = append(req.channels, name)
 		if !positioned {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -27,7 +27,7 @@ func ask(query, lastEventID string) (*request, error) {
 }
 
 func TestChannels(t *testing.T) {
-	long := strings.Repeat("x", access.MaxChannel)
+	long := strings.Repeat("x", pattern.MaxChannel)
 	for query, want := range map[string][]string{
 		"channel=orders":                        {"orders"},
 		"channel=b&channel=a":                   {"a", "b"},
@@ -52,7 +52,7 @@ func TestChannels(t *testing.T) {
 // What is wrong is named, with what is accepted, at a length and in characters
 // that can be shown anywhere.
 func TestBadRequests(t *testing.T) {
-	long := strings.Repeat("x", access.MaxChannel+1)
+	long := strings.Repeat("x", pattern.MaxChannel+1)
 	for query, want := range map[string][]string{
 		"":                             {"no channel", "/events?channel=orders"},
 		"Channel=a":                    {"no channel"},
@@ -281,7 +281,7 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%q gives %+v", query, req)
 		}
 		for _, c := range req.channels {
-			if !access.ValidChannel(c) {
+			if !pattern.ValidChannel(c) {
 				t.Errorf("%q gives the channel %q", query, c)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/cors"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -93,7 +94,7 @@ func (r *rig) start(s *setup, logger *slog.Logger) {
 	must()
 	authorizer, err := access.New(s.access, logger)
 	must()
-	s.gateway.CORS, err = access.NewCORS(s.cors)
+	s.gateway.CORS, err = cors.New(s.cors)
 	must()
 	s.gateway.Store, s.gateway.Access = r.store, authorizer
 	r.g = New(s.gateway)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/cors"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
@@ -223,7 +225,7 @@ func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *
 	if authorizer, err = access.New(accessConfig, log); err != nil {
 		return gc, nil, err
 	}
-	cors, err := access.NewCORS(cfg.CORSOrigins)
+	origins, err := cors.New(cfg.CORSOrigins)
 	if err != nil {
 		return gc, nil, err
 	}
@@ -236,7 +238,7 @@ func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *
 		MaxChannels: cfg.MaxChannels, MaxConnections: limit, MaxConnectionsPerIP: cfg.MaxConnectionsPerIP,
 		TrustedProxies: accessConfig.TrustedProxies, MaxConnectionAge: cfg.MaxConnectionAge,
 		DrainDelay: cfg.DrainDelay, DrainWindow: cfg.DrainWindow,
-		Store: st, Access: authorizer, Revoked: gc.Revoked, CORS: cors, Metrics: &m.Gateway, Log: log,
+		Store: st, Access: authorizer, Revoked: gc.Revoked, CORS: origins, Metrics: &m.Gateway, Log: log,
 	}, authorizer, nil
 }
 
@@ -244,7 +246,7 @@ func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *
 func newGateway(cfg *config, gc gateway.Config, m *metrics.Metrics, page console.Options) (*gateway.Gateway, error) {
 	// Whoever may open the page may subscribe to the public channels, and needs
 	// to know of no other.
-	public, err := access.ParsePatterns(cfg.PublicChannels)
+	public, err := pattern.Parse(cfg.PublicChannels)
 	if err != nil {
 		return nil, err
 	}

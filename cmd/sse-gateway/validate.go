@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/address"
+	"github.com/sse-gateway/sse-gateway/gateway/access/cors"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
@@ -152,7 +155,7 @@ func (c *config) validateTLS() (mistakes []error) {
 
 // validateAccess checks who may subscribe.
 func (c *config) validateAccess() (mistakes []error) {
-	if _, err := access.NewCORS(c.CORSOrigins); err != nil {
+	if _, err := cors.New(c.CORSOrigins); err != nil {
 		mistakes = append(mistakes, err)
 	}
 	cfg, err := c.access()
@@ -176,7 +179,7 @@ const maxNamespaces = 50
 func (c *config) validateNamespaces() (mistakes []error) {
 	seen := map[string]bool{metrics.OtherNamespace: true}
 	for _, name := range c.MetricNamespaces {
-		if len(c.MetricNamespaces) > maxNamespaces || !access.ValidChannel(name) || strings.Contains(name, ":") || seen[name] {
+		if len(c.MetricNamespaces) > maxNamespaces || !pattern.ValidChannel(name) || strings.Contains(name, ":") || seen[name] {
 			return []error{&valueError{"SSE_METRIC_NAMESPACES", strings.Join(c.MetricNamespaces, ","),
 				fmt.Sprintf("at most %d names such as chat, each once, that may be a channel's before the first colon, and are not %s", maxNamespaces, metrics.OtherNamespace)}}
 		}
@@ -187,7 +190,7 @@ func (c *config) validateNamespaces() (mistakes []error) {
 
 // access returns the part that package access is for.
 func (c *config) access() (access.Config, error) {
-	proxies, err := access.ParsePrefixes(c.TrustedProxies)
+	proxies, err := address.ParsePrefixes(c.TrustedProxies)
 	return access.Config{
 		PublicChannels: c.PublicChannels,
 		JWTSecret:      c.JWTSecret, JWTSecretFile: c.JWTSecretFile, JWTPublicKeyFile: c.JWTPublicKeyFile, JWKSURL: c.JwksURL,

@@ -8,15 +8,17 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access/address"
 	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
 	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
 // Authorizer decides who may subscribe to which channel. It may be used
 // concurrently.
 type Authorizer struct {
-	public  Patterns
+	public  pattern.Set
 	keys    keys.Source // of tokens; nil: off
 	tokens  *tokens     // nil: off
 	forward *forward    // nil: off
@@ -32,7 +34,7 @@ func New(cfg Config, log *slog.Logger) (*Authorizer, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	public, err := ParsePatterns(cfg.PublicChannels)
+	public, err := pattern.Parse(cfg.PublicChannels)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func (a *Authorizer) Authorize(r *http.Request, channels []string) (Grant, error
 	// What does not look like a channel must never be compared with patterns
 	// or put into a header.
 	for _, ch := range channels {
-		if !ValidChannel(ch) {
+		if !pattern.ValidChannel(ch) {
 			return Grant{}, badRequest("a channel name is 1 to 200 of A-Z a-z 0-9 _ . : / { } -")
 		}
 		if strings.HasPrefix(ch, reserved) {
@@ -127,7 +129,7 @@ func (a *Authorizer) Authorize(r *http.Request, channels []string) (Grant, error
 	case len(private) == 0:
 		return Grant{}, nil
 	case a.forward != nil:
-		return a.forward.authorize(r, private, ClientIP(r, a.trusted))
+		return a.forward.authorize(r, private, address.OfClient(r, a.trusted))
 	case a.tokens != nil:
 		return Grant{}, noToken()
 	}

@@ -2,7 +2,6 @@ package access
 
 import (
 	"net/http"
-	"net/netip"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -44,14 +43,4 @@ func BenchmarkAuthorizeHS256(b *testing.B) {
 func BenchmarkAuthorizeES256(b *testing.B) {
 	a := newAuthorizer(b, Config{JWTPublicKeyFile: file(b, publicPEM(b, testKeys.p256.Public()))})
 	benchmarkAuthorize(b, a, bearer(sign(b, jwt.SigningMethodES256, testKeys.p256, claims())), "orders:1")
-}
-
-func BenchmarkLimiter(b *testing.B) {
-	l := NewLimiter(10)
-	addr := netip.MustParseAddr("2001:db8::1")
-	b.ReportAllocs()
-	for b.Loop() {
-		k, _ := l.Acquire(addr)
-		l.Release(k)
-	}
 }

@@ -69,7 +69,7 @@ type Config struct {
 	Revocations *revocation.List
 
 	// TrustedProxies are those whose X-Forwarded-For counts
-	// (SSE_TRUSTED_PROXIES), see ParsePrefixes. Here they decide which address
+	// (SSE_TRUSTED_PROXIES), see address.ParsePrefixes. Here they decide which address
 	// the application is told.
 	TrustedProxies []netip.Prefix
 

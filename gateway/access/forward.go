@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
@@ -165,7 +166,7 @@ func judge(res *http.Response, channels []string, asked time.Time) (verdict, err
 		return verdict{}, fmt.Errorf("status %d; expected is 2xx, 401 or 403", res.StatusCode)
 	}
 	if lists := res.Header.Values(headerAllowed); len(lists) > 0 {
-		allowed := parseValid(strings.Split(strings.Join(lists, ","), ","))
+		allowed := pattern.ParseValid(strings.Split(strings.Join(lists, ","), ","))
 		for _, ch := range channels {
 			if !allowed.Match(ch) {
 				return verdict{refusal: forbidden(fmt.Sprintf("the application does not allow channel %q", ch))}, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 )
 
@@ -120,8 +121,8 @@ func addCookies(f *found, lines []string, name string) {
 
 // verified is what a good token says.
 type verified struct {
-	allowed  Patterns  // the channels that it opens
-	expires  time.Time // exp
+	allowed  pattern.Set // the channels that it opens
+	expires  time.Time   // exp
 	identity revocation.Identity
 }
 
@@ -148,7 +149,7 @@ func (t *tokens) verify(ctx context.Context, raw string) (verified, *Refusal) {
 	if !time.Now().Before(exp.Time) {
 		return verified{}, tokenRefusal(errExpired)
 	}
-	return verified{parseValid(claimStrings(findClaim(claims, t.claim))), exp.Time, identityOf(claims)}, nil
+	return verified{pattern.ParseValid(claimStrings(findClaim(claims, t.claim))), exp.Time, identityOf(claims)}, nil
 }
 
 // identityOf returns what a token can be revoked by. The library has checked the

@@ -3,13 +3,14 @@ package access
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access/fault"
 	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
 	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 )
 
 // gatewayParams are the query parameters that the gateway itself reads.
@@ -26,7 +27,7 @@ var ErrNoAccess = errors.New("nobody may subscribe: set SSE_PUBLIC_CHANNELS (** 
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	var faults []error
-	if _, err := ParsePatterns(c.PublicChannels); err != nil {
+	if _, err := pattern.Parse(c.PublicChannels); err != nil {
 		faults = append(faults, fmt.Errorf("SSE_PUBLIC_CHANNELS: %w", err))
 	}
 	faults = append(faults, c.validateTokens()...)
@@ -58,10 +59,10 @@ func (c Config) validateTokens() (faults []error) {
 		}
 	}
 	if c.JWTCookie != "" && !isHTTPToken(c.JWTCookie) {
-		faults = append(faults, invalid("SSE_JWT_COOKIE", c.JWTCookie, "the name of a cookie: letters, digits and !#$%&'*+-.^_`|~"))
+		faults = append(faults, fault.Invalid("SSE_JWT_COOKIE", c.JWTCookie, "the name of a cookie: letters, digits and !#$%&'*+-.^_`|~"))
 	}
 	if slices.Contains(gatewayParams, c.JWTQueryParam) {
-		faults = append(faults, invalid("SSE_JWT_QUERY_PARAM", c.JWTQueryParam, "a name that the gateway does not use itself ("+strings.Join(gatewayParams, ", ")+")"))
+		faults = append(faults, fault.Invalid("SSE_JWT_QUERY_PARAM", c.JWTQueryParam, "a name that the gateway does not use itself ("+strings.Join(gatewayParams, ", ")+")"))
 	}
 	return faults
 }
@@ -75,7 +76,7 @@ func (c Config) validateNoTokens() (faults []error) {
 		{"SSE_JWT_QUERY_PARAM", c.JWTQueryParam},
 	} {
 		if v.value != "" {
-			faults = append(faults, invalid(v.name, v.value, "together with a key: SSE_JWT_SECRET, SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE or SSE_JWKS_URL"))
+			faults = append(faults, fault.Invalid(v.name, v.value, "together with a key: SSE_JWT_SECRET, SSE_JWT_SECRET_FILE, SSE_JWT_PUBLIC_KEY_FILE or SSE_JWKS_URL"))
 		}
 	}
 	return faults
@@ -89,13 +90,13 @@ func (c Config) validateForward() (faults []error) {
 		faults = append(faults, err)
 	}
 	if c.AuthTimeout < MinAuthTimeout || c.AuthTimeout > MaxAuthTimeout {
-		faults = append(faults, invalid("SSE_AUTH_TIMEOUT", c.AuthTimeout.String(), fmt.Sprintf("a duration from %v to %v", MinAuthTimeout, MaxAuthTimeout)))
+		faults = append(faults, fault.Invalid("SSE_AUTH_TIMEOUT", c.AuthTimeout.String(), fmt.Sprintf("a duration from %v to %v", MinAuthTimeout, MaxAuthTimeout)))
 	}
 	if c.AuthConcurrency < 1 || c.AuthConcurrency > MaxAuthConcurrency {
-		faults = append(faults, invalid("SSE_AUTH_CONCURRENCY", fmt.Sprint(c.AuthConcurrency), fmt.Sprintf("a number from 1 to %d", MaxAuthConcurrency)))
+		faults = append(faults, fault.Invalid("SSE_AUTH_CONCURRENCY", fmt.Sprint(c.AuthConcurrency), fmt.Sprintf("a number from 1 to %d", MaxAuthConcurrency)))
 	}
 	if c.AuthCacheTTL < 0 || c.AuthCacheTTL > MaxAuthCacheTTL {
-		faults = append(faults, invalid("SSE_AUTH_CACHE_TTL", c.AuthCacheTTL.String(), "a duration from 0 (off) to "+MaxAuthCacheTTL.String()))
+		faults = append(faults, fault.Invalid("SSE_AUTH_CACHE_TTL", c.AuthCacheTTL.String(), "a duration from 0 (off) to "+MaxAuthCacheTTL.String()))
 	}
 	return faults
 }
@@ -105,7 +106,7 @@ func (c Config) validateForward() (faults []error) {
 func validateURL(name, raw string) error {
 	u, err := url.Parse(raw)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		return invalid(name, outbound.MaskURL(raw), "a URL http://host/path or https://host/path without user, password and fragment")
+		return fault.Invalid(name, outbound.MaskURL(raw), "a URL http://host/path or https://host/path without user, password and fragment")
 	}
 	return nil
 }
@@ -120,43 +121,4 @@ func isHTTPToken(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// ParsePrefixes parses SSE_TRUSTED_PROXIES: addresses and CIDR prefixes of
-// proxies. The error names the variable, the value and what is accepted.
-func ParsePrefixes(list []string) ([]netip.Prefix, error) {
-	var ps []netip.Prefix
-	for _, s := range list {
-		p, ok := parsePrefix(strings.TrimSpace(s))
-		if !ok {
-			return nil, invalid("SSE_TRUSTED_PROXIES", clip(s), "an address or a CIDR prefix such as 10.0.0.0/8 or fd00::/8")
-		}
-		ps = append(ps, p)
-	}
-	return ps, nil
-}
-
-// parsePrefix turns an IPv4-mapped prefix into the IPv4 one, because the
-// addresses that it is compared with are unmapped.
-func parsePrefix(s string) (netip.Prefix, bool) {
-	p, err := netip.ParsePrefix(s)
-	if err != nil {
-		a, err := netip.ParseAddr(s)
-		if err != nil || a.Zone() != "" {
-			return netip.Prefix{}, false
-		}
-		p = netip.PrefixFrom(a, a.BitLen())
-	}
-	if p.Addr().Is4In6() {
-		if p.Bits() < 96 {
-			return netip.Prefix{}, false
-		}
-		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
-	}
-	return p.Masked(), true
-}
-
-// invalid is the error for a variable: name, value and what is accepted.
-func invalid(name, value, accepted string) error {
-	return fmt.Errorf("%s=%q: accepted is %s", name, value, accepted)
 }

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 )
 
 // maxPublishBytes bounds a publish request: one event of the gateway's default
@@ -94,7 +94,7 @@ func decodePublish(w http.ResponseWriter, r *http.Request, req *publishRequest) 
 		return http.StatusRequestEntityTooLarge, "the event is too large"
 	case err != nil:
 		return http.StatusBadRequest, `the body must be {"channel":…,"event":…,"data":…}, all text`
-	case !access.ValidChannel(req.Channel):
+	case !pattern.ValidChannel(req.Channel):
 		return http.StatusBadRequest, "a channel is 1 to 200 of A-Z a-z 0-9 _ . : / { } -"
 	}
 	return 0, ""

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/address"
 )
 
 // pendingLimiter bounds the connections that are no streams yet: those whose
@@ -17,20 +17,20 @@ type pendingLimiter struct {
 	maxFDs   int          // descriptors for clients, streams or not
 	hijacked func() int64 // connections that were hijacked and are open
 	trusted  []netip.Prefix
-	perIP    *access.Limiter
+	perIP    *address.Limiter
 
 	open    atomic.Int64 // places taken
 	answers atomic.Int64 // requests of HTTP/2 that are being answered and are no streams
 }
 
 func newPendingLimiter(maxFDs, maxPerIP int, trusted []netip.Prefix, hijacked func() int64) *pendingLimiter {
-	return &pendingLimiter{maxFDs: maxFDs, hijacked: hijacked, trusted: trusted, perIP: access.NewLimiter(maxPerIP)}
+	return &pendingLimiter{maxFDs: maxFDs, hijacked: hijacked, trusted: trusted, perIP: address.NewLimiter(maxPerIP)}
 }
 
 // place is what a pending connection holds of the limits.
 type place struct {
 	limiter *pendingLimiter
-	key     atomic.Uint64 // an access.Key
+	key     atomic.Uint64 // an address.Key
 	left    atomic.Bool
 }
 
@@ -72,7 +72,7 @@ func (p *place) leave() {
 	if p.left.Swap(true) {
 		return
 	}
-	p.limiter.perIP.Release(access.Key(p.key.Swap(0)))
+	p.limiter.perIP.Release(address.Key(p.key.Swap(0)))
 	p.limiter.open.Add(-1)
 }
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access"
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
@@ -17,7 +17,7 @@ import (
 func testChannels(n int) []string {
 	names := make([]string, n)
 	for i := range names {
-		names[i] = fmt.Sprintf("channel-%03d", i) + strings.Repeat("x", (i*37)%(access.MaxChannel-10))
+		names[i] = fmt.Sprintf("channel-%03d", i) + strings.Repeat("x", (i*37)%(pattern.MaxChannel-10))
 	}
 	return names
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/fault"
 )
 
 const (
@@ -107,7 +109,7 @@ func (keys fixed) Find(_ context.Context, t *jwt.Token) (any, error) {
 // what may be shown of where they are from.
 func CheckSecret(name, value string, secret []byte) error {
 	if len(secret) < MinSecret {
-		return invalid(name, value, fmt.Sprintf("a secret of at least %d bytes; this has %d", MinSecret, len(secret)))
+		return fault.Invalid(name, value, fmt.Sprintf("a secret of at least %d bytes; this has %d", MinSecret, len(secret)))
 	}
 	return checkNotPEM(name, value, secret)
 }
@@ -115,7 +117,7 @@ func CheckSecret(name, value string, secret []byte) error {
 // checkNotPEM refuses a public key as a secret: everyone who knows it could sign.
 func checkNotPEM(name, value string, secret []byte) error {
 	if bytes.Contains(secret, []byte("-----BEGIN ")) {
-		return invalid(name, value, "a shared secret, but this is PEM: for a public key set SSE_JWT_PUBLIC_KEY_FILE")
+		return fault.Invalid(name, value, "a shared secret, but this is PEM: for a public key set SSE_JWT_PUBLIC_KEY_FILE")
 	}
 	return nil
 }
@@ -135,13 +137,13 @@ func parseSecrets(path string, data []byte) (fixed, error) {
 		switch {
 		case len(secret) == 0:
 		case len(secret) < MinSecret:
-			return nil, invalid(name, path, fmt.Sprintf("a file with a secret of at least %d bytes on each line; line %d has %d", MinSecret, number, len(secret)))
+			return nil, fault.Invalid(name, path, fmt.Sprintf("a file with a secret of at least %d bytes on each line; line %d has %d", MinSecret, number, len(secret)))
 		default:
 			keys = append(keys, secret)
 		}
 	}
 	if len(keys) == 0 || len(keys) > MaxFileKeys {
-		return nil, invalid(name, path, fmt.Sprintf("a file with 1 to %d secrets, one per line; this has %d", MaxFileKeys, len(keys)))
+		return nil, fault.Invalid(name, path, fmt.Sprintf("a file with 1 to %d secrets, one per line; this has %d", MaxFileKeys, len(keys)))
 	}
 	return keys, nil
 }
@@ -158,7 +160,7 @@ func readFile(name, path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s=%q: accepted is a file that can be read: %w", name, path, err)
 	}
 	if len(b) > MaxFile {
-		return nil, invalid(name, path, "a file of at most 64 KiB")
+		return nil, fault.Invalid(name, path, "a file of at most 64 KiB")
 	}
 	return b, nil
 }
@@ -168,7 +170,7 @@ func readFile(name, path string) ([]byte, error) {
 func parsePublicKeys(path string, data []byte) (fixed, error) {
 	const accepted = "a PEM file with public keys or certificates: RSA of at least 2048 bits, EC P-256, P-384 or P-521, or Ed25519"
 	fail := func(format string, args ...any) (fixed, error) {
-		return nil, invalid("SSE_JWT_PUBLIC_KEY_FILE", path, accepted+"; "+fmt.Sprintf(format, args...))
+		return nil, fault.Invalid("SSE_JWT_PUBLIC_KEY_FILE", path, accepted+"; "+fmt.Sprintf(format, args...))
 	}
 	var keys fixed
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(data) {
@@ -215,9 +217,4 @@ func publicKeyOf(block *pem.Block) (key any, fault string) {
 		return nil, "holds a key of another kind or size"
 	}
 	return key, ""
-}
-
-// invalid is the error for a variable: name, value and what is accepted.
-func invalid(name, value, accepted string) error {
-	return fmt.Errorf("%s=%q: accepted is %s", name, value, accepted)
 }

@@ -1,4 +1,4 @@
-package access
+package address
 
 import (
 	"encoding/binary"

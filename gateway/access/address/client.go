@@ -1,12 +1,16 @@
-package access
+// Package address tells the address of a client, and limits how many connections one
+// may have.
+package address
 
 import (
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/fault"
 )
 
-// ClientIP returns the address of the client: that of the peer, unless the peer
+// OfClient returns the address of the client: that of the peer, unless the peer
 // is a trusted proxy. Then X-Forwarded-For is read from the right, the end that
 // the nearest proxy wrote, for as long as the addresses are trusted proxies;
 // the first that is not is the client. What is not an address ends the walk at
@@ -15,7 +19,7 @@ import (
 //
 // The address is unmapped (never ::ffff:a.b.c.d) and without zone. It is the
 // zero Addr if the peer has no IP address.
-func ClientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
+func OfClient(r *http.Request, trusted []netip.Prefix) netip.Addr {
 	addr, ok := parseHop(r.RemoteAddr)
 	if !ok || !contains(trusted, addr) {
 		return addr
@@ -77,4 +81,38 @@ func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
 		}
 	}
 	return false
+}
+
+// ParsePrefixes parses SSE_TRUSTED_PROXIES: addresses and CIDR prefixes of
+// proxies. The error names the variable, the value and what is accepted.
+func ParsePrefixes(list []string) ([]netip.Prefix, error) {
+	var ps []netip.Prefix
+	for _, s := range list {
+		p, ok := parsePrefix(strings.TrimSpace(s))
+		if !ok {
+			return nil, fault.Invalid("SSE_TRUSTED_PROXIES", fault.Clip(s), "an address or a CIDR prefix such as 10.0.0.0/8 or fd00::/8")
+		}
+		ps = append(ps, p)
+	}
+	return ps, nil
+}
+
+// parsePrefix turns an IPv4-mapped prefix into the IPv4 one, because the
+// addresses that it is compared with are unmapped.
+func parsePrefix(s string) (netip.Prefix, bool) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return netip.Prefix{}, false
+		}
+		p = netip.PrefixFrom(a, a.BitLen())
+	}
+	if p.Addr().Is4In6() {
+		if p.Bits() < 96 {
+			return netip.Prefix{}, false
+		}
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p.Masked(), true
 }

@@ -1,4 +1,5 @@
-package access
+// Package cors lets pages of other origins subscribe.
+package cors
 
 import (
 	"net/http"
@@ -6,58 +7,60 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rs/cors"
+	rscors "github.com/rs/cors"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/fault"
 )
 
-// corsMaxAge is how long a browser may keep the answer to a preflight, in
+// maxAge is how long a browser may keep the answer to a preflight, in
 // seconds. Chromium keeps none for longer.
-const corsMaxAge = 7200
+const maxAge = 7200
 
 // originRule tells in errors what an origin may be.
 const originRule = "* alone, or origins as browsers send them: scheme://host or scheme://host:port, without path and default port, punycode for other scripts; scheme://*.domain names all subdomains of a domain"
 
-// CORS lets pages of other origins subscribe. A nil *CORS adds nothing. It may
+// Policy says which pages of other origins may subscribe. A nil *Policy adds nothing. It may
 // be used concurrently.
-type CORS struct {
-	policy *cors.Cors
+type Policy struct {
+	policy *rscors.Cors
 }
 
-// NewCORS checks SSE_CORS_ORIGINS. Origins that are named, exactly or as the
+// New checks SSE_CORS_ORIGINS. Origins that are named, exactly or as the
 // subdomains of a domain, may send credentials; "*" may not. It returns nil if
 // the list is empty: no other origin is let in. The error names the variable, the
 // value and what is accepted.
-func NewCORS(origins []string) (*CORS, error) {
+func New(origins []string) (*Policy, error) {
 	// rs/cors takes an empty list for "all origins".
 	if len(origins) == 0 {
 		return nil, nil
 	}
-	options := cors.Options{
+	options := rscors.Options{
 		AllowedMethods: []string{http.MethodGet},
 		// A page does not know what its tracing adds to a fetch: traceparent,
 		// baggage, sentry-trace and more. None means anything here.
 		AllowedHeaders: []string{"*"},
 		ExposedHeaders: []string{"Retry-After"},
-		MaxAge:         corsMaxAge,
+		MaxAge:         maxAge,
 	}
 	if len(origins) == 1 && strings.TrimSpace(origins[0]) == "*" {
 		options.AllowedOrigins = []string{"*"}
-		return &CORS{policy: cors.New(options)}, nil
+		return &Policy{policy: rscors.New(options)}, nil
 	}
 	var list originList
 	for _, o := range origins {
 		if o = strings.TrimSpace(o); !list.add(strings.ToLower(o)) {
-			return nil, invalid("SSE_CORS_ORIGINS", clip(o), originRule)
+			return nil, fault.Invalid("SSE_CORS_ORIGINS", fault.Clip(o), originRule)
 		}
 	}
 	options.AllowOriginFunc = list.allows
 	options.AllowCredentials = true
-	return &CORS{policy: cors.New(options)}, nil
+	return &Policy{policy: rscors.New(options)}, nil
 }
 
 // Handler answers preflights itself and calls next for everything else, with
 // the headers for the browser already in the ResponseWriter's Header, where a
 // handler that takes the connection over finds them too.
-func (c *CORS) Handler(next http.Handler) http.Handler {
+func (c *Policy) Handler(next http.Handler) http.Handler {
 	if c == nil {
 		return next
 	}

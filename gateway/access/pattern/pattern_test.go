@@ -1,4 +1,4 @@
-package access
+package pattern
 
 import (
 	"math/rand/v2"
@@ -27,7 +27,7 @@ func TestPatternMatch(t *testing.T) {
 		{"{room}:*", []string{"{room}:1"}, []string{"room:1"}},
 		{"a.c", []string{"a.c"}, []string{"abc"}},
 	} {
-		ps, err := ParsePatterns([]string{tc.pattern})
+		ps, err := Parse([]string{tc.pattern})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,19 +45,19 @@ func TestPatternMatch(t *testing.T) {
 }
 
 func TestPatternsNone(t *testing.T) {
-	var zero Patterns
+	var zero Set
 	if zero.Match("a") {
 		t.Error("the zero value matches")
 	}
-	ps, err := ParsePatterns([]string{" a ", "b:*"})
+	ps, err := Parse([]string{" a ", "b:*"})
 	if err != nil || !ps.Match("a") || !ps.Match("b:1") || ps.Match("c") {
 		t.Errorf("got %v, %v", ps, err)
 	}
 }
 
-func TestParsePatternsErrors(t *testing.T) {
+func TestParseErrors(t *testing.T) {
 	for _, bad := range []string{"", " ", "a b", "a,b", "a***", "ä", "a\n", "a?", "[a]", strings.Repeat("a", maxPattern+1)} {
-		_, err := ParsePatterns([]string{"good", bad})
+		_, err := Parse([]string{"good", bad})
 		if err == nil {
 			t.Errorf("%q was accepted", bad)
 			continue
@@ -65,8 +65,8 @@ func TestParsePatternsErrors(t *testing.T) {
 		if !strings.Contains(err.Error(), "accepted is") || len(err.Error()) > 600 {
 			t.Errorf("unhelpful error: %v", err)
 		}
-		if len(parseValid([]string{bad}).list) > 0 {
-			t.Errorf("parseValid kept %q", bad)
+		if len(ParseValid([]string{bad}).list) > 0 {
+			t.Errorf("ParseValid kept %q", bad)
 		}
 	}
 }
@@ -157,7 +157,7 @@ func BenchmarkPatternHostile(b *testing.B) {
 }
 
 func BenchmarkPatternPrefix(b *testing.B) {
-	ps, err := ParsePatterns([]string{"orders:**"})
+	ps, err := Parse([]string{"orders:**"})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,8 +1,11 @@
-package access
+// Package pattern has the names of channels and the globs that cover them.
+package pattern
 
 import (
 	"fmt"
 	"strings"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/fault"
 )
 
 const (
@@ -17,9 +20,9 @@ const (
 // patternRule tells in errors what a pattern may be.
 const patternRule = "1 to 256 of A-Z a-z 0-9 _ . : / { } - and the wildcards * (within one segment between colons) and ** (anything)"
 
-// Patterns is a set of channel patterns. The zero value matches nothing. It
+// Set is a set of channel patterns. The zero value matches nothing. It
 // may be used concurrently.
-type Patterns struct {
+type Set struct {
 	list []pattern
 }
 
@@ -29,27 +32,27 @@ type pattern struct {
 	star int // index of the first star, -1 if there is none
 }
 
-// ParsePatterns compiles patterns. Space around each is dropped.
+// Parse compiles patterns. Space around each is dropped.
 //
 // A star stands for any characters, also none, but a colon; two stars stand for
 // any characters. A pattern covers the whole name: "orders" does not match
 // "orders:1". The error names the first bad pattern and what is accepted.
-func ParsePatterns(list []string) (Patterns, error) {
-	var ps Patterns
+func Parse(list []string) (Set, error) {
+	var ps Set
 	for _, text := range list {
 		p, ok := parsePattern(text)
 		if !ok {
-			return Patterns{}, fmt.Errorf("channel pattern %q: accepted is %s", clip(text), patternRule)
+			return Set{}, fmt.Errorf("channel pattern %q: accepted is %s", fault.Clip(text), patternRule)
 		}
 		ps.list = append(ps.list, p)
 	}
 	return ps, nil
 }
 
-// parseValid compiles the valid patterns of a list that came from outside and
+// ParseValid compiles the valid patterns of a list that came from outside and
 // skips the others, which can only make access narrower.
-func parseValid(list []string) Patterns {
-	ps := Patterns{list: make([]pattern, 0, len(list))}
+func ParseValid(list []string) Set {
+	ps := Set{list: make([]pattern, 0, len(list))}
 	for _, text := range list {
 		if p, ok := parsePattern(text); ok {
 			ps.list = append(ps.list, p)
@@ -74,7 +77,7 @@ func parsePattern(text string) (pattern, bool) {
 // Match reports whether one of the patterns covers the channel. Its time is at
 // worst the length of the channel times that of the patterns; it does not
 // allocate.
-func (ps Patterns) Match(channel string) bool {
+func (ps Set) Match(channel string) bool {
 	for _, p := range ps.list {
 		if p.match(channel) {
 			return true
@@ -163,12 +166,4 @@ func channelByte(c byte) bool {
 		return true
 	}
 	return false
-}
-
-// clip shortens a value for an error message.
-func clip(s string) string {
-	if len(s) > maxPattern {
-		return s[:maxPattern] + "…"
-	}
-	return s
 }

@@ -1,4 +1,4 @@
-package access
+package cors
 
 import (
 	"net/http"
@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-func newCORS(t *testing.T, origins ...string) *CORS {
+func newCORS(t *testing.T, origins ...string) *Policy {
 	t.Helper()
-	c, err := NewCORS(origins)
+	c, err := New(origins)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,7 +17,7 @@ func newCORS(t *testing.T, origins ...string) *CORS {
 }
 
 // serve runs the middleware before a handler that answers 299.
-func serve(c *CORS, method, origin string, header ...string) *httptest.ResponseRecorder {
+func serve(c *Policy, method, origin string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "/events?channel=a", nil)
 	if origin != "" {
 		r.Header.Set("Origin", origin)
@@ -144,9 +144,10 @@ func TestCORSErrors(t *testing.T) {
 		"https://app.example.com:443", "http://app.example.com:80", "https://app.example.com:", "https://exämple.com", "https://a b", "*",
 	} {
 		// In a list of two, so that a star does not stand alone.
-		_, err := NewCORS([]string{"https://good.example", bad})
-		checkConfigError(t, err, "SSE_CORS_ORIGINS")
-		if err != nil && strings.Contains(err.Error(), "good.example\"") {
+		_, err := New([]string{"https://good.example", bad})
+		if err == nil || !strings.Contains(err.Error(), "SSE_CORS_ORIGINS") || !strings.Contains(err.Error(), "accepted is") {
+			t.Errorf("%q: the error does not say what to set: %v", bad, err)
+		} else if strings.Contains(err.Error(), "good.example\"") {
 			t.Errorf("the error names the wrong origin: %v", err)
 		}
 	}

@@ -1,4 +1,4 @@
-package access
+package address
 
 import (
 	"net/netip"
@@ -123,5 +123,15 @@ func TestLimiterDoesNotAllocate(t *testing.T) {
 		l.Release(k)
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkLimiter(b *testing.B) {
+	l := NewLimiter(10)
+	addr := netip.MustParseAddr("2001:db8::1")
+	b.ReportAllocs()
+	for b.Loop() {
+		k, _ := l.Acquire(addr)
+		l.Release(k)
 	}
 }
