@@ -74,7 +74,7 @@ func TestKeyFaults(t *testing.T) {
 		"the id set higher": {add(10, 11), []string{"XSETID %s 20-0"}, add(21),
 			[]string{"21"}},
 		// Redis does not announce XSETID; here the tail hears of the XDEL.
-		"the id set lower": {add(10, 11), multi("XDEL %s 11-0", "XSETID %s 10-0"), add(11, 12),
+		lowerID: {add(10, 11), multi("XDEL %s 11-0", "XSETID %s 10-0"), add(11, 12),
 			[]string{"gap(11-0,10-0 reset)", "11", "12"}},
 		"expired": {add(10, 11), []string{"PEXPIRE %s 1", "expire"}, add(3),
 			[]string{"gap(11-0,0-0 reset)", "3"}},
@@ -87,6 +87,9 @@ func TestKeyFaults(t *testing.T) {
 		"created by one trimmed burst": {nil, multi(x(3), x(4), x(5), "XTRIM %s MAXLEN 1"), add(6),
 			[]string{fmt.Sprintf("gap(0-0,%s trimmed)", ID{Ms: 5, Seq: 0}.Prev()), "5", "6"}},
 	} {
+		if name == lowerID && !takesLowerID(t, srv) {
+			continue
+		}
 		t.Run(name, func(t *testing.T) {
 			channel := strings.ReplaceAll(name, " ", "-")
 			channel = strings.ReplaceAll(channel, ",", "")
@@ -125,6 +128,17 @@ func TestKeyFaults(t *testing.T) {
 	if s.sweepFinds() != 0 || s.sessions() != 1 {
 		t.Errorf("%d finds of the sweep, %d sessions", s.sweepFinds(), s.sessions())
 	}
+}
+
+// lowerID is the case that Redis rules out from 7.4 on, and Valkey from 8.
+const lowerID = "the id set lower"
+
+// takesLowerID reports whether the server lets the last id of a stream go back to
+// before an entry that was deleted.
+func takesLowerID(t *testing.T, srv *redistest.Server) bool {
+	t.Helper()
+	run(t, srv, "probe", append(add(10, 11), "XDEL %s 11-0")...)
+	return srv.Client().Do(t.Context(), "XSETID", "sse:probe", "10-0").Err() == nil
 }
 
 // A key that becomes another type under its subscribers is an error once for

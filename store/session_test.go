@@ -40,14 +40,14 @@ func (l *logLines) with(text string) (found []string) {
 func TestSessionsThatWorked(t *testing.T) {
 	t.Parallel()
 	log := &logLines{}
-	srv, proxy, s := openProxied(t, func(c *Config) {
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), func(c *Config) {
 		c.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	r := s.subscribe(t, "a")
 	const cuts = 4
 	for cut := range cuts {
-		proxy.Cut()
-		proxy.Restore()
+		srv.KillClients(func(map[string]string) bool { return true })
 		redistest.Eventually(t, patience, "the session to end", func() bool {
 			return len(log.with("the session with Redis ended")) > cut
 		})
