@@ -3,12 +3,14 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // publishEnd adds an entry that ends the channel, with further fields or none.
@@ -91,9 +93,7 @@ func TestEndOfChannel(t *testing.T) {
 				c.expectEnd("a", end)
 				c.end()
 			}
-			read := r.value("events_read_total", "tail")
 			r.publish("a", "more")
-			r.await(read+1, "events_read_total", "tail") // the replica knows of it
 			c := r.subscribe("channel=a", "Last-Event-ID", end)
 			c.expect("more")
 			c.nothingElse()
@@ -150,19 +150,47 @@ func TestEndOfUnknownPosition(t *testing.T) {
 	c.end()
 }
 
-// TestEndedCostsNothing has clients ask again and again for what has ended, which some
-// do for ever: Redis is not asked.
-func TestEndedCostsNothing(t *testing.T) {
+// TestReopenedBehindTheTail has a client come back to a channel that went on after its
+// end, at a replica that has not heard of it: the client is not sent away for good.
+func TestReopenedBehindTheTail(t *testing.T) {
+	t.Parallel()
+	polled := redistest.Start(t, redistest.WithConfig("rename-command HELLO NOHELLO")) // no tracking
+	r := newRig(t, func(s *setup) { s.store.PollInterval, s.store.RedisURL = time.Hour, polled.URL() })
+	r.redis = polled
+	for i, proto := range []string{http10, http11, h2c} {
+		a, b := fmt.Sprint("a", i), fmt.Sprint("b", i)
+		end, endB := r.publishEnd(a), r.publishEnd(b)
+		r.subscribe("channel=" + a + "&channel=" + b + "&replay=all").end() // the replica has seen the ends
+		r.publish(a, "more")
+		c := r.do(proto, r.request("channel="+a+"@"+end+"&channel="+b+"@"+endB))
+		c.next() // it is ready
+		c.expect("more")
+		checkEnded(t, r, proto, "channel="+b+"@"+endB)
+	}
+}
+
+// TestEndedCostsLittle has clients ask again and again for what has ended, which some
+// do for ever. An answer costs one small read of Redis at most, none of entries, and no
+// line in the log.
+func TestEndedCostsLittle(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	end := r.publishEnd("a", "data", "x")
 	checkEnded(t, r, http11, "channel=a", "Last-Event-ID", end)
-	reads := r.redis.Commandstats()["xinfo|stream"] + r.redis.Commandstats()["xrange"] + r.redis.Commandstats()["xrevrange"]
-	for range 50 {
+	stats, lines := r.redis.Commandstats(), r.log.linesAbove(slog.LevelDebug)
+	const n = 50
+	for range n {
 		checkEnded(t, r, http11, "channel=a", "Last-Event-ID", end)
 	}
-	if n := r.redis.Commandstats()["xinfo|stream"] + r.redis.Commandstats()["xrange"] + r.redis.Commandstats()["xrevrange"] - reads; n > 5 {
-		t.Errorf("%d reads of Redis for 50 answers", n)
+	after := r.redis.Commandstats()
+	if few := after["xinfo|stream"] - stats["xinfo|stream"]; few > n {
+		t.Errorf("%d looks at the stream for %d answers", few, n)
+	}
+	if entries := after["xrange"] + after["xrevrange"] - stats["xrange"] - stats["xrevrange"]; entries > 10 { // the tail's probe
+		t.Errorf("%d reads of entries", entries)
+	}
+	if more := r.log.linesAbove(slog.LevelDebug) - lines; more > 0 {
+		t.Errorf("%d lines in the log", more)
 	}
 }
 

@@ -221,6 +221,11 @@ func (l *logBook) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// linesAbove counts the lines of a higher level.
+func (l *logBook) linesAbove(level slog.Level) int {
+	return strings.Count(l.String(), "\n") - strings.Count(l.String(), "level="+level.String())
+}
+
 func (l *logBook) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

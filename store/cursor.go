@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
 )
@@ -36,6 +37,36 @@ func (c *Cursor) OnlyNewest() { c.c.OnlyNewest() }
 // end knows of it for as long as it follows the channel, also when retention has
 // removed the entry or the stream has expired.
 func (c *Cursor) Ended() bool { return c.sub.log.Ended(&c.c) }
+
+// endRecheck is how often ConfirmEnd looks whether the tail has read what Redis has.
+const endRecheck = 5 * time.Millisecond
+
+// ConfirmEnd is Ended for a decision that cannot be taken back. The tail alone does
+// not do for one: it may be behind a publisher who has reopened the channel and then
+// had the client come. If ConfirmEnd returns true, Redis had no entry after the end at
+// some time after the call began: one small read, which all who ask at once share. If
+// Redis has one, ConfirmEnd waits until the tail has read it. Errors are those of
+// Subscribe.
+func (c *Cursor) ConfirmEnd(ctx context.Context) (bool, error) {
+	for asked := time.Now(); c.Ended(); {
+		newest, at, err := c.sub.store.history.newest(ctx, c.sub.ch)
+		switch {
+		case err != nil:
+			return false, err
+		case at.Before(asked): // somebody else's read: too early to prove anything
+			continue
+		case !c.Pos().Less(newest):
+			return true, nil
+		}
+		c.sub.ch.source.Recheck()
+		select {
+		case <-time.After(endRecheck):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+	return false, nil
+}
 
 // Next returns what the log holds after the position, up to about maxBytes of it
 // but at least one entry, and moves past it. It never blocks.

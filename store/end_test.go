@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -189,5 +190,46 @@ func TestOnlyNewestOfABurst(t *testing.T) {
 	}
 	if reads := s.historyReads(); reads > 1 { // the channel was opened with one
 		t.Errorf("%d reads of history", reads-1)
+	}
+}
+
+// TestEndIsConfirmed reopens a channel behind the back of a tail that polls once an
+// hour: the end is denied at once, and the tail has read what follows it.
+func TestEndIsConfirmed(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t, redistest.WithConfig("rename-command HELLO NOHELLO"))
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.PollInterval = time.Hour })
+	run(t, srv, "a", x(10), xend(20))
+	r := s.subscribe(t, "a")
+	at := r.at(ID{Ms: 20}).cur
+	confirm := func() bool {
+		t.Helper()
+		ended, err := at.ConfirmEnd(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ended
+	}
+	if !confirm() {
+		t.Fatal("an end is denied")
+	}
+	run(t, srv, "a", x(30))
+	if !at.Ended() {
+		t.Fatal("the tail does not lag: this test shows nothing")
+	}
+	if confirm() {
+		t.Error("an end is confirmed that has an entry after it")
+	}
+	if b, _ := at.Next(1 << 20); len(b.Entries) != 1 || b.Entries[0].ID != (ID{Ms: 30}) {
+		t.Errorf("after the end: %+v", b)
+	}
+	// Who cannot be asked confirms nothing.
+	run(t, srv, "a", xend(40))
+	r.sub.ch.source.Reread()
+	redistest.Eventually(t, patience, "the tail to see the second end", func() bool { c := r.sub.Now(); return c.Ended() })
+	at = r.sub.Now()
+	srv.Kill()
+	if ended, err := at.ConfirmEnd(t.Context()); ended || err == nil {
+		t.Errorf("without Redis: %v, %v", ended, err)
 	}
 }

@@ -190,19 +190,38 @@ func (h *history) opening(ctx context.Context, ch *channel, key string) (info re
 
 // info reads what a stream is. A key that is no stream gives ErrWrongType.
 func (h *history) info(ctx context.Context, ch *channel) (redisstream.Info, error) {
+	info, _, err := h.infoAt(ctx, ch)
+	return info, err
+}
+
+// newest reads the last id that a stream had, zero if there is no stream, and returns
+// when the read began.
+func (h *history) newest(ctx context.Context, ch *channel) (ID, time.Time, error) {
+	info, at, err := h.infoAt(ctx, ch)
+	return info.Last, at, err
+}
+
+// infoAt is info, and returns when the read began: before the call, if another
+// caller has begun it.
+func (h *history) infoAt(ctx context.Context, ch *channel) (redisstream.Info, time.Time, error) {
+	type answer struct {
+		redisstream.Info
+		at time.Time
+	}
 	key := ch.source.Key
 	v, err := h.do(ctx, key, &h.reads, "info "+key, func(ctx context.Context) (any, error) {
-		var info redisstream.Info
+		a := answer{at: time.Now()}
 		err := h.ask(ctx, func(ctx context.Context, q redisstream.Querier) (err error) {
-			info, _, err = redisstream.ReadSnapshot(ctx, q, key, nil, nil)
+			a.Info, _, err = redisstream.ReadSnapshot(ctx, q, key, nil, nil)
 			return err
-		}, func() bool { return !info.Exists })
-		return info, err
+		}, func() bool { return !a.Exists })
+		return a, err
 	})
 	if err != nil {
-		return redisstream.Info{}, err
+		return redisstream.Info{}, time.Time{}, err
 	}
-	return v.(redisstream.Info), nil
+	a := v.(answer)
+	return a.Info, a.at, nil
 }
 
 // ask reads from the server that the tail follows, and from the master if that

@@ -85,6 +85,13 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 		_, stalled := c.cursor.Sub().Stalled()
 		ended = ended && c.cursor.Ended() && !stalled // nobody knows what came since Redis went away
 	}
+	for i := 0; ended && i < len(s.channels); i++ {
+		var err error
+		if ended, err = s.channels[i].cursor.ConfirmEnd(ctx); err != nil {
+			s.unsubscribe()
+			return nil, &ChannelError{sub.Channels[i], err}
+		}
+	}
 	if ended {
 		s.unsubscribe()
 		return nil, ErrEnded
