@@ -42,6 +42,8 @@ type fakeServer struct {
 	// mangle sees every frame of a connection and returns what is written
 	// instead; nil ends the stream.
 	mangle func(conn int64, n int, frame string) []string
+	// until, if not 0, is how many events a stream has.
+	until int
 	// refuse may answer a request itself.
 	refuse func(conn int64, w http.ResponseWriter) bool
 	// late may hold up a stream whose position is fixed.
@@ -139,5 +141,5 @@ func (f *fakeServer) write(w http.ResponseWriter, conn int64, n int, m redis.XMe
 	}
 	_, err := io.WriteString(w, strings.Join(frames, ""))
 	w.(http.Flusher).Flush()
-	return err == nil
+	return err == nil && n != f.until
 }

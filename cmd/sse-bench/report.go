@@ -86,6 +86,8 @@ type IntegrityReport struct {
 	Affected    int64                       `json:"affected"`     // channels of subscribers with any fault
 	Examples    []string                    `json:"examples"`
 	Reconnects  int64                       `json:"reconnects"`
+	Ends        int64                       `json:"ends"`  // gateway.end events
+	Ended       int                         `json:"ended"` // subscribers that were then answered 204, which is no fault
 	Refused     int                         `json:"refused"`
 	Refusals    map[string]int64            `json:"refusals"`
 	Faults      map[string]int64            `json:"connection_faults"`
@@ -169,7 +171,7 @@ func (r *Report) setVerdict(v *verdict, checked bool) {
 		Checked: checked, Lost: v.Lost, Late: v.Late, LateMaxMs: float64(v.LateBy) * msPerNs, Repeated: v.Repeated, OutOfOrder: v.Disorder,
 		Misrouted: t.Misrouted, Gapped: v.Gapped, Gaps: t.GapEvents, GapChannels: v.GapChannels,
 		Affected: v.Affected, Examples: append([]string{}, v.Examples...),
-		Reconnects: t.Reconnects, Refused: t.Refused, Refusals: t.Refusals, Faults: t.Faults,
+		Reconnects: t.Reconnects, Ends: t.Ends, Ended: t.Ended, Refused: t.Refused, Refusals: t.Refusals, Faults: t.Faults,
 	}
 	if r.Storm != nil && v.Lost+v.Gapped > 0 {
 		r.Storm.Seconds = 0 // the last event came, but not all before it

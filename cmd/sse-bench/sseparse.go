@@ -19,6 +19,7 @@ const (
 	kindOther eventKind = iota
 	kindReady
 	kindGap
+	kindEnd
 )
 
 // sseSink receives what an sseParser finds. data is only valid during the call
@@ -178,6 +179,8 @@ func kindOf(name []byte) eventKind {
 		return kindReady
 	case "gateway.gap":
 		return kindGap
+	case "gateway.end":
+		return kindEnd
 	}
 	return kindOther
 }

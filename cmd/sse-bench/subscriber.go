@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -13,7 +14,7 @@ const (
 	phaseAway   phase = iota // not connected, or connecting
 	phaseHead                // request sent, response head not complete
 	phaseBody                // 200 and text/event-stream
-	phaseClosed              // refused: an EventSource never comes back from this
+	phaseClosed              // refused, or all channels have ended: an EventSource never comes back from this
 )
 
 // outcome tells an engine what to do with a connection after feed.
@@ -98,6 +99,10 @@ func (s *subscriber) feed(p []byte, now int64) outcome {
 
 func (s *subscriber) refuse(r responseHead) {
 	s.phase = phaseClosed
+	if r.status == http.StatusNoContent && s.firstAt != 0 {
+		s.g.tally.Ended++ // what it has not got by then is judged like everybody's
+		return
+	}
 	reason := fmt.Sprintf("status %d", r.status)
 	if r.status == 200 {
 		reason = "status 200 without text/event-stream"
@@ -171,6 +176,8 @@ func (s *subscriber) event(kind eventKind, data []byte) {
 		s.ready()
 	case kindGap:
 		s.gap(data)
+	case kindEnd:
+		s.g.tally.Ends++
 	default:
 		s.message(data)
 	}

@@ -71,6 +71,9 @@ func (t table) integrity(i *IntegrityReport) {
 	}
 	t.row("gaps", "%s", counts(i.Gaps))
 	t.row("reconnects", "%d", i.Reconnects)
+	if i.Ends > 0 || i.Ended > 0 {
+		t.row("ends of channels", "%d told, %d subscribers answered 204", i.Ends, i.Ended)
+	}
 	t.row("refused", "%s", counts(i.Refusals))
 	t.row("connection faults", "%s", counts(i.Faults))
 }

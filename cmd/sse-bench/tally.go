@@ -8,6 +8,8 @@ type tally struct {
 	Ready       int              `json:"ready"`       // streams ready now
 	EverReady   int              `json:"everReady"`   // subscribers that were ready once
 	Refused     int              `json:"refused"`     // subscribers closed for good
+	Ended       int              `json:"ended"`       // subscribers closed for good by 204
+	Ends        int64            `json:"ends"`        // gateway.end events
 	Reconnects  int64            `json:"reconnects"`  // streams ready again after an end
 	Delivered   int64            `json:"delivered"`   // events of this run
 	Foreign     int64            `json:"foreign"`     // other events
@@ -41,6 +43,8 @@ func (t *tally) merge(o *tally) {
 	t.Ready += o.Ready
 	t.EverReady += o.EverReady
 	t.Refused += o.Refused
+	t.Ended += o.Ended
+	t.Ends += o.Ends
 	t.Reconnects += o.Reconnects
 	t.Delivered += o.Delivered
 	t.Foreign += o.Foreign
