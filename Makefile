@@ -57,6 +57,7 @@ build: ## static binaries in bin/
 .PHONY: test
 test: deps ## all tests, with the race detector
 	$(call each-module,$(GO) test $(TESTFLAGS) ./...)
+	SSE_TEST_WAY_IN=net/http $(GO) test $(TESTFLAGS) ./gateway
 
 # Any Redis from 6.2 on, and Valkey: it is the first redis-server in PATH that counts.
 .PHONY: test-store

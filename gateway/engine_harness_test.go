@@ -111,7 +111,7 @@ func (e *harness) serve(sendBuf int) {
 	}
 	server := httptest.NewUnstartedServer(e.g.Handler())
 	_ = server.Listener.Close()
-	server.Listener = l
+	server.Listener = guard(e.t, l, e.g, server.Config, slog.New(slog.DiscardHandler))
 	server.Start()
 	e.addr = l.Addr().String()
 

@@ -117,7 +117,7 @@ func (g *Gateway) Handler() http.Handler {
 	if g.cfg.CORS != nil {
 		events = g.cfg.CORS.Handler(events)
 	}
-	path := strings.TrimSuffix(cmp.Or(g.cfg.Path, "/events"), "/")
+	path := g.path()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		switch {
@@ -133,6 +133,15 @@ func (g *Gateway) Handler() http.Handler {
 
 // Connections returns how many streams are open or being opened.
 func (g *Gateway) Connections() int64 { return g.limits.connections.Load() }
+
+// path is where event streams are, without a trailing slash.
+func (g *Gateway) path() string { return strings.TrimSuffix(cmp.Or(g.cfg.Path, "/events"), "/") }
+
+// IsStream reports whether the handler may start a stream for a request. It does not
+// decide whether the request is allowed. It may be called concurrently.
+func (g *Gateway) IsStream(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.TrimSuffix(r.URL.Path, "/") == g.path() && !isPoll(r)
+}
 
 // Hijacked returns how many streams have a connection that was hijacked from
 // net/http.

@@ -76,10 +76,15 @@ const (
 	maxWait     = time.Minute
 )
 
+// isPoll reports whether a request is for one page as JSON.
+func isPoll(r *http.Request) bool {
+	return accepts(r, "application/json") && !accepts(r, "text/event-stream")
+}
+
 // parsePoll reads what a poll asks for. It is checked of streams, too, which it means
 // nothing to, because the same URL serves both.
 func (req *request) parsePoll(r *http.Request, q url.Values) (err error) {
-	req.poll = accepts(r, "application/json") && !accepts(r, "text/event-stream")
+	req.poll = isPoll(r)
 	req.limit = defaultPage
 	if v := q.Get("limit"); v != "" {
 		if req.limit, err = strconv.Atoi(v); err != nil || req.limit < 1 || req.limit > maxPage {

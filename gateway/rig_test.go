@@ -41,7 +41,7 @@ type rig struct {
 	addr     string
 	log      *logBook
 	h2       *http.Transport
-	accepted atomic.Int64 // connections
+	accepted atomic.Int64 // connections that net/http had
 }
 
 // setup is what a test may change before the rig starts.
@@ -98,13 +98,15 @@ func (r *rig) start(s *setup, logger *slog.Logger) {
 	must()
 	s.gateway.Store, s.gateway.Access = r.store, authorizer
 	r.g = New(s.gateway)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	must()
-	r.addr = listener.Addr().String()
-	s.server.Handler = r.g.Handler()
+	r.addr = tcp.Addr().String()
+	public := guard(r.t, tcp, r.g, s.server, logger)
 	s.server.Protocols.SetHTTP1(true)
 	s.server.Protocols.SetUnencryptedHTTP2(true)
-	s.server.ConnState = func(_ net.Conn, state http.ConnState) {
+	connState := s.server.ConnState
+	s.server.ConnState = func(c net.Conn, state http.ConnState) {
+		connState(c, state)
 		if state == http.StateNew {
 			r.accepted.Add(1)
 		}
@@ -117,7 +119,7 @@ func (r *rig) start(s *setup, logger *slog.Logger) {
 	feeds.Go(func() error { return r.g.Run(ctx) })
 	feeds.Go(func() error { authorizer.Run(ctx); return nil })
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = s.server.Serve(listener) })
+	serving.Go(func() { _ = s.server.Serve(public) })
 	r.t.Cleanup(func() {
 		// The clients of the test are gone by now.
 		r.await(0, "connections")

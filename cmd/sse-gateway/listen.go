@@ -39,15 +39,16 @@ func otherPort(addr string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// guard puts package listener between the public port and its server, which
-// serves g.
-func guard(cfg *config, gc gateway.Config, g *gateway.Gateway, public net.Listener, server *http.Server) *listener.Listener {
+// guard puts package listener between the public port and its server. handler is
+// what both have requests answered by: g, or something around it.
+func guard(cfg *config, gc gateway.Config, g *gateway.Gateway, handler http.Handler, public net.Listener, server *http.Server) *listener.Listener {
 	l := listener.New(public, listener.Config{
 		TrustedProxies: gc.TrustedProxies, ProxyProtocol: cfg.ProxyProtocol,
 		MaxFDs: listener.MaxFDs(), MaxPerIP: cfg.MaxConnectionsPerIP, Hijacked: g.Hijacked,
 		Throttled: gc.Metrics.ConnectionsThrottled, Log: gc.Log,
+		Handler: handler, IsStream: g.IsStream, TLS: server.TLSConfig != nil,
 	})
-	server.Handler = l.Handler(g.Handler())
+	server.Handler = l.Handler(handler)
 	server.ConnState = l.ConnState
 	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return l.ConnContext(gateway.WithConn(ctx, c), c)

@@ -98,12 +98,13 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	if err != nil {
 		return usageError{err}
 	}
-	public = guard(cfg, gc, g, public, publicServer)
-	adminServer := newServer(log)
-	adminServer.Handler = g.AdminHandler(registry)
+	handler, adminHandler := g.Handler(), g.AdminHandler(registry)
 	if page.Dev {
-		publicServer.Handler, adminServer.Handler = refuseNames(publicServer.Handler), refuseNames(adminServer.Handler)
+		handler, adminHandler = refuseNames(handler), refuseNames(adminHandler)
 	}
+	public = guard(cfg, gc, g, handler, public, publicServer)
+	adminServer := newServer(log)
+	adminServer.Handler = adminHandler
 	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, revocations: revocations, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
 	log.Info("serving", "addr", public.Addr().String(), "admin", admin.Addr().String(),
 		"redis", redisurl.Redact(string(cfg.RedisURL)), "version", build().Version)

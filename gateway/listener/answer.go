@@ -34,7 +34,12 @@ func (l *Listener) Handler(next http.Handler) http.Handler {
 			a.pending = l.pending
 			defer a.BeginStream() // it is over in any case
 		}
-		next.ServeHTTP(a, r)
+		if c := connOf(r.Context()); c != nil && c.answer != nil {
+			c.answer.replay(a)
+			c.answer = nil
+		} else {
+			next.ServeHTTP(a, r)
+		}
 		a.begin() // an answer without a body
 	})
 }

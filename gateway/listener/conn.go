@@ -17,6 +17,7 @@ type conn struct {
 	place     *place
 	limit     *readLimiter // nil: not limited, because a trusted proxy sends for many
 	throttled func()
+	answer    *answer // of the first request, if that was decided before net/http had it
 	// headBy is when the first request's head has to be there, however often
 	// net/http begins to count anew; in Unix nanoseconds, 0 once it is there.
 	headBy atomic.Int64
@@ -86,6 +87,12 @@ func (l *Listener) ConnContext(ctx context.Context, c net.Conn) context.Context 
 		ctx = context.WithValue(ctx, connKey{}, own)
 	}
 	return ctx
+}
+
+// connOf returns the connection of a request that came through a Listener, or nil.
+func connOf(ctx context.Context) *conn {
+	c, _ := ctx.Value(connKey{}).(*conn)
+	return c
 }
 
 // unwrap returns the connection of this package below c, or nil.

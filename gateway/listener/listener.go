@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,7 +15,8 @@ const (
 	// HeadTimeout bounds how long a connection may take for all that comes
 	// before a request: a PROXY header, a TLS handshake, and the head.
 	HeadTimeout = 10 * time.Second
-	// maxHead is the longest PROXY header, in bytes.
+	// maxHead is the longest head that is kept and parsed here, and the longest
+	// PROXY header, in bytes.
 	maxHead = 4 << 10
 )
 
@@ -29,6 +29,17 @@ type Config struct {
 	Hijacked       func() int64 // connections that were hijacked and are open
 	Throttled      prometheus.Counter
 	Log            *slog.Logger
+
+	// Handler and IsStream have requests for a stream decided before net/http
+	// has the connection, where the system allows it. IsStream tells from a
+	// request whether Handler may start a stream; it is called concurrently. nil:
+	// net/http has everything.
+	Handler  http.Handler
+	IsStream func(*http.Request) bool
+	// TLS says that connections begin with a handshake.
+	TLS bool
+	// Portable has connections accepted as on a system without a reactor.
+	Portable bool
 }
 
 // Listener accepts the connections of clients, whose word and whose appetite
@@ -42,6 +53,7 @@ type Listener struct {
 
 	closing sync.Once
 	closed  chan struct{} // closed by Close
+	running sync.WaitGroup
 }
 
 // accepted is what Accept returns.
@@ -57,7 +69,10 @@ func New(l net.Listener, cfg Config) *Listener {
 		pending: newPendingLimiter(cfg.MaxFDs, cfg.MaxPerIP, cfg.TrustedProxies, cfg.Hijacked),
 		conns:   make(chan accepted), closed: make(chan struct{}),
 	}
-	go own.accept()
+	if !cfg.Portable && own.startReactor() {
+		return own
+	}
+	own.running.Go(own.accept)
 	return own
 }
 
@@ -72,10 +87,13 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends the listener. Connections that Accept has returned stay.
+// Close ends the listener and closes the connections of which no head has come.
+// Those that Accept has returned stay, and requests that are being decided go on.
 func (l *Listener) Close() error {
 	l.closing.Do(func() { close(l.closed) })
-	return l.Listener.Close()
+	err := l.Listener.Close()
+	l.running.Wait()
+	return err
 }
 
 // ConnState is the http.Server's. It gives a connection's place back.
@@ -85,91 +103,6 @@ func (l *Listener) ConnState(c net.Conn, s http.ConnState) {
 	}
 	if own := unwrap(c); own != nil {
 		own.place.leave()
-	}
-}
-
-// accept passes connections on until the listener is closed.
-func (l *Listener) accept() {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			// net/http tells a passing error from a final one, and waits.
-			if l.pass(accepted{err: err}); errors.Is(err, net.ErrClosed) {
-				return
-			}
-			continue
-		}
-		tcp, ok := c.(*net.TCPConn)
-		if !ok {
-			_ = c.Close()
-			continue
-		}
-		peer := addrOf(tcp.RemoteAddr())
-		p := l.pending.admit(peer)
-		trusted := isTrusted(l.cfg.TrustedProxies, peer)
-		switch {
-		case p == nil:
-			_ = tcp.Close()
-		case trusted && l.cfg.ProxyProtocol:
-			go l.receiveProxyHeader(tcp, p)
-		default:
-			l.serve(tcp, p, tcp.RemoteAddr(), trusted, nil)
-		}
-	}
-}
-
-// receiveProxyHeader reads the PROXY header of a proxy's connection and passes
-// the connection on as the client's. There is nobody to answer if that fails.
-func (l *Listener) receiveProxyHeader(tcp *net.TCPConn, p *place) {
-	_ = tcp.SetReadDeadline(time.Now().Add(HeadTimeout))
-	var b []byte
-	for chunk := make([]byte, maxHead); ; {
-		n, err := tcp.Read(chunk[:maxHead-len(b)])
-		if b = append(b, chunk[:n]...); err == nil || n > 0 {
-			var source *net.TCPAddr
-			var length int
-			if source, length, err = parseProxyHeader(b); err == nil && length == 0 {
-				continue
-			}
-			if err == nil {
-				l.serveProxied(tcp, p, source, b[length:])
-				return
-			}
-		}
-		l.cfg.Log.Debug("a connection was closed: no PROXY header from an address in SSE_TRUSTED_PROXIES", "peer", tcp.RemoteAddr(), "error", err)
-		_ = tcp.Close()
-		p.leave()
-		return
-	}
-}
-
-// serveProxied passes on a connection whose PROXY header has named its source;
-// nil is the proxy itself.
-func (l *Listener) serveProxied(tcp *net.TCPConn, p *place, source *net.TCPAddr, rest []byte) {
-	if source == nil {
-		l.serve(tcp, p, tcp.RemoteAddr(), true, rest)
-		return
-	}
-	addr := addrOf(source)
-	if !p.attribute(addr) {
-		l.cfg.Log.Debug("a connection was closed: too many pending ones of its client", "client", addr)
-		_ = tcp.Close()
-		p.leave()
-		return
-	}
-	l.serve(tcp, p, source, isTrusted(l.cfg.TrustedProxies, addr), rest)
-}
-
-// serve passes a connection on to net/http. prefix is what was read from it.
-func (l *Listener) serve(tcp *net.TCPConn, p *place, remote net.Addr, trusted bool, prefix []byte) {
-	c := &conn{TCPConn: tcp, remote: remote, place: p, prefix: prefix, throttled: l.cfg.Throttled.Inc}
-	c.headBy.Store(time.Now().Add(HeadTimeout).UnixNano())
-	if !trusted {
-		c.limit = newReadLimiter()
-	}
-	if !l.pass(accepted{conn: c}) {
-		_ = c.Close()
-		p.leave()
 	}
 }
 

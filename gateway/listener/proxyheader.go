@@ -21,7 +21,10 @@ const (
 // proxyV2Signature begins a header of version 2.
 var proxyV2Signature = []byte("\r\n\r\n\x00\r\nQUIT\n")
 
-var errNoProxyHeader = errors.New("there is no PROXY header of version 1 or 2, of at most 4 KiB")
+var (
+	errNoProxyHeader  = errors.New("there is no PROXY header of version 1 or 2, of at most 4 KiB")
+	errTooManyPending = errors.New("its client has too many pending connections")
+)
 
 // parseProxyHeader parses the PROXY header that b begins with. n is its length
 // and 0 while it is incomplete. source is the client, or nil if the proxy

@@ -57,8 +57,8 @@ func TestReadLimiterIdle(t *testing.T) {
 	}
 }
 
-// listenWith returns a Listener on the loopback.
-func listenWith(t *testing.T, change func(*Config)) *Listener {
+// newListener returns a Listener on the loopback.
+func newListener(t testing.TB, change func(*Config)) *Listener {
 	t.Helper()
 	cfg := Config{MaxFDs: 1000, Hijacked: func() int64 { return 0 },
 		Throttled: prometheus.NewCounter(prometheus.CounterOpts{Name: "throttled"}), Log: testLog(t)}
@@ -74,7 +74,7 @@ func listenWith(t *testing.T, change func(*Config)) *Listener {
 // client's end, which has sent a byte.
 func limited(t *testing.T, after time.Duration) (c *conn, client net.Conn, throttled prometheus.Counter) {
 	t.Helper()
-	l := listenWith(t, nil)
+	l := newListener(t, func(c *Config) { c.Portable = true })
 	client, server := redistest.Pair(t, l)
 	c = server.(*conn)
 	c.limit.resume = time.Now().Add(after)
@@ -151,7 +151,10 @@ func TestDelayOutlivesDeadlines(t *testing.T) {
 // hijacked is TCP as it is, so that it can be parked.
 func TestListenerVanishes(t *testing.T) {
 	t.Parallel()
-	l := listenWith(t, func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
+	l := newListener(t, func(c *Config) {
+		c.Portable = true
+		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	})
 	_, server := redistest.Pair(t, l)
 	c := server.(*conn)
 	if c.limit != nil {

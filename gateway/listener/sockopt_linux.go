@@ -1,7 +1,10 @@
 package listener
 
 import (
+	"errors"
+	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,12 +20,22 @@ const notSentLowat = 16 << 10
 // not among it: it ends a connection that is only slow, because it counts from when
 // the receive window was too small for what waits, whatever the peer has acknowledged
 // since.
-func setSocketOptions(c syscall.RawConn) error {
-	var err error
-	if e := c.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat)
-	}); e != nil {
-		return e
+func setSocketOptions(c syscall.RawConn, keepAlive net.KeepAliveConfig) error {
+	options := []struct{ level, name, value int }{
+		{unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, notSentLowat},
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds(keepAlive.Idle)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, seconds(keepAlive.Interval)},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, keepAlive.Count},
 	}
-	return err
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		for _, o := range options {
+			failed = errors.Join(failed, unix.SetsockoptInt(int(fd), o.level, o.name, o.value))
+		}
+	})
+	return errors.Join(err, failed)
 }
+
+// seconds rounds up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

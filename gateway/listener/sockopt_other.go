@@ -2,7 +2,10 @@
 
 package listener
 
-import "syscall"
+import (
+	"net"
+	"syscall"
+)
 
 // setSocketOptions does nothing where there are no such options.
-func setSocketOptions(syscall.RawConn) error { return nil }
+func setSocketOptions(syscall.RawConn, net.KeepAliveConfig) error { return nil }

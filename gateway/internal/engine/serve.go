@@ -135,7 +135,8 @@ var ErrStopping = errors.New("the engine is stopping")
 
 // Serve answers a request with the stream. An HTTP/1 connection is hijacked, which
 // lets go of all that net/http keeps for it, and is parked if it is plain TCP, where
-// the system allows that. Otherwise the stream has a goroutine: for HTTP/2 that is
+// the system allows that. A ResponseWriter with the method HijackFD gives its
+// descriptor at once. Otherwise the stream has a goroutine: for HTTP/2 that is
 // the caller's, and Serve returns when the stream has ended. If it fails with
 // ErrStopping, nothing was written, and the stream must be discarded.
 func (e *Engine) Serve(s *Stream, w http.ResponseWriter, r *http.Request) error {
@@ -146,6 +147,13 @@ func (e *Engine) Serve(s *Stream, w http.ResponseWriter, r *http.Request) error 
 	if r.ProtoMajor == 1 {
 		s.chunked = r.ProtoAtLeast(1, 1)
 		head := responseHeader(w.Header(), s.chunked)
+		if d, ok := w.(interface{ HijackFD() int32 }); ok && !e.env.cfg.NoParking {
+			s.hijacked = true
+			e.env.hijacked.Add(1)
+			s.pending, s.fd = s.preamble(head), d.HijackFD()
+			s.serveDetached()
+			return nil
+		}
 		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			_ = c.SetDeadline(time.Time{})
 			if wrapped, ok := c.(interface{ Unwrap() net.Conn }); ok {
@@ -219,6 +227,11 @@ func (s *Stream) serveHijacked(c net.Conn, preamble *output) {
 		return
 	}
 	s.fd = fd
+	s.serveDetached()
+}
+
+// serveDetached starts a stream whose descriptor no net.Conn has.
+func (s *Stream) serveDetached() {
 	switch o, err := s.flushNonblocking(); {
 	case err != nil:
 		s.endDetached(s.reasonOf(err))

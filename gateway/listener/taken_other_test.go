@@ -1,0 +1,10 @@
+//go:build !linux
+
+package listener
+
+import (
+	"net"
+	"testing"
+)
+
+func awaitTaken(testing.TB, *Listener, *net.TCPConn) {}
