@@ -54,6 +54,7 @@ func (m *meter) connected(r *Report, n int) {
 	m.conns = max(n, 1)
 	r.Server.RSSConnected = s.rss
 	r.Server.RSSPerConn = m.perConn(s)
+	r.Server.PeakPerConn = float64(s.peak-m.first.rss) / float64(m.conns)
 	r.Server.PerConnectUs = (s.cpu() - m.first.cpu()) * 1e6 / float64(m.conns)
 }
 
@@ -107,6 +108,7 @@ func (m *meter) after(r *Report) {
 type procStat struct {
 	user, system float64 // seconds
 	rss          int64   // resident bytes
+	peak         int64   // the most that was ever resident, in bytes
 }
 
 func (s procStat) cpu() float64 { return s.user + s.system }

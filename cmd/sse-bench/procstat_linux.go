@@ -28,8 +28,27 @@ func readProc(pids []int) (procStat, error) {
 		sum.user += s.user
 		sum.system += s.system
 		sum.rss += s.rss
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		if err != nil {
+			return sum, fmt.Errorf("process %d: %w", pid, err)
+		}
+		sum.peak += parsePeak(status)
 	}
 	return sum, nil
+}
+
+// parsePeak returns VmHWM of /proc/PID/status (proc_pid_status(5)) in bytes; 0 if
+// there is none, as of a process that has ended.
+func parsePeak(status []byte) int64 {
+	for line := range bytes.Lines(status) {
+		if value, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
+			kib, err := strconv.ParseInt(string(bytes.TrimSpace(bytes.TrimSuffix(bytes.TrimSpace(value), []byte("kB")))), 10, 64)
+			if err == nil {
+				return kib << 10
+			}
+		}
+	}
+	return 0
 }
 
 // parseProcStat reads /proc/PID/stat (proc_pid_stat(5)). The command name, field

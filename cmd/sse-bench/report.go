@@ -114,8 +114,9 @@ type ServerReport struct {
 	RSSBefore     int64   `json:"rss_before_bytes"`
 	RSSConnected  int64   `json:"rss_connected_bytes"`
 	RSSPerConn    float64 `json:"rss_per_connection_bytes"`
-	RSSMeasured   int64   `json:"rss_measured_bytes,omitempty"` // at the end of the measured phase
-	RSSAfter      int64   `json:"rss_after_bytes"`              // after the disconnect
+	PeakPerConn   float64 `json:"rss_peak_per_connection_bytes"` // while they connected
+	RSSMeasured   int64   `json:"rss_measured_bytes,omitempty"`  // at the end of the measured phase
+	RSSAfter      int64   `json:"rss_after_bytes"`               // after the disconnect
 }
 
 // ClientReport is what this tool used itself in the measured phase. Cores near

@@ -92,8 +92,8 @@ func (t table) server(s *ServerReport) {
 		per = fmt.Sprintf(", %.2f µs per delivery", s.PerDeliveryUs)
 	}
 	t.row("server cpu", "%.2f s user, %.2f s system%s; %.1f µs per connect", s.UserSeconds, s.SystemSeconds, per, s.PerConnectUs)
-	memory := fmt.Sprintf("%s before, %s connected (%.0f B per connection)",
-		size(float64(s.RSSBefore)), size(float64(s.RSSConnected)), s.RSSPerConn)
+	memory := fmt.Sprintf("%s before, %s connected (%.0f B per connection, at most %.0f meanwhile)",
+		size(float64(s.RSSBefore)), size(float64(s.RSSConnected)), s.RSSPerConn, s.PeakPerConn)
 	if s.RSSMeasured > 0 {
 		memory += fmt.Sprintf(", %s measured", size(float64(s.RSSMeasured)))
 	}

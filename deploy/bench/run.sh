@@ -10,7 +10,7 @@ usage() {
 		  -quick       one short round, without the 18,000 connections: about 3 minutes
 		  -rounds N    rounds, of which the table shows the medians (default 3: about 20 minutes)
 		  -only …      some of: idle-one-9000 idle-each-9000 idle-one-18000 idle-each-18000
-		               broadcast many connect storm hot-0 hot-10ms
+		               broadcast many connect connect-each storm hot-0 hot-10ms
 		  -out DIR     keep the reports of sse-bench there
 
 		BIN=DIR in the environment: take sse-gateway and sse-bench from there.
@@ -23,10 +23,10 @@ root=$(cd "$here/../.." && pwd)
 . "$here/nchan.sh"
 
 rounds=3 quick= out='' stay=14s duration=15s hot=8s
-scenarios=(idle-one-9000 idle-each-9000 idle-one-18000 idle-each-18000 broadcast many connect storm hot-0 hot-10ms)
+scenarios=(idle-one-9000 idle-each-9000 idle-one-18000 idle-each-18000 broadcast many connect connect-each storm hot-0 hot-10ms)
 while (($#)); do
 	case $1 in
-	-quick) quick=1 rounds=1 duration=6s hot=4s stay=12s scenarios=(idle-one-9000 idle-each-9000 broadcast many connect storm hot-0 hot-10ms) ;;
+	-quick) quick=1 rounds=1 duration=6s hot=4s stay=12s scenarios=(idle-one-9000 idle-each-9000 broadcast many connect connect-each storm hot-0 hot-10ms) ;;
 	-rounds) rounds=$2 && shift ;;
 	-only) IFS=, read -ra scenarios <<<"$2" && shift ;;
 	-out) out=$2 && shift ;;
@@ -77,6 +77,7 @@ flags_of() {
 	idle-one-*) flags=(-scenario idle -subscribers "${1##*-}" -duration "$stay" -after 12s) ;;
 	idle-each-*) flags=(-scenario idle -subscribers "${1##*-}" -channels 0 -duration "$stay" -after 12s) ;;
 	broadcast | many) flags=(-scenario "$1" -duration "$duration") ;;
+	connect-each) flags=(-scenario connect -channels 0) ;;
 	connect | storm) flags=(-scenario "$1") ;;
 	hot-*) flags=(-scenario hot -duration "$hot") ;;
 	*) die "there is no scenario $1" ;;

@@ -32,6 +32,7 @@ type report struct {
 		Before      float64 `json:"rss_before_bytes"`
 		Connected   float64 `json:"rss_connected_bytes"`
 		PerConn     float64 `json:"rss_per_connection_bytes"`
+		PeakPerConn float64 `json:"rss_peak_per_connection_bytes"`
 		After       float64 `json:"rss_after_bytes"`
 	} `json:"server"`
 	Client struct {

@@ -16,6 +16,9 @@ type row struct {
 
 func perConnection(r report) float64 { return r.Server.PerConn / 1000 }
 
+// peak is the most memory while they connected.
+func peak(r report) float64 { return r.Server.PeakPerConn / 1000 }
+
 // returned is how much of the memory that the connections took was given back
 // after they left, in percent.
 func returned(r report) float64 {
@@ -49,7 +52,10 @@ var rows = []row{
 	{scenario: "many", name: "9,000 channels, 1,000/s, p50, ms", figure: p50, format: "%.2f"},
 	{scenario: "many", name: "… p99, ms", figure: p99, format: "%.2f", beatNchan: true},
 	{scenario: "many", name: "… processor µs per delivery", figure: cpu, format: "%.1f"},
-	{scenario: "connect", name: "9,000 connects, s", figure: connect, format: "%.2f", target: 0.8},
+	{scenario: "connect", name: "9,000 connects, s", figure: connect, format: "%.2f", beatNchan: true},
+	{scenario: "connect", name: "… peak resident kB per connection meanwhile", figure: peak, format: "%.2f", target: 2},
+	{scenario: "connect-each", name: "9,000 connects, a channel each, s", figure: connect, format: "%.2f", beatNchan: true},
+	{scenario: "connect-each", name: "… peak resident kB per connection meanwhile", figure: peak, format: "%.2f", target: 5},
 	{scenario: "storm", name: "5,000 come back to a cold server, 100 missed each, s", figure: storm, format: "%.2f", target: 1},
 	{scenario: "storm", name: "… XRANGE commands that Redis ran", figure: reads, format: "%.0f"},
 	{scenario: "hot-0", name: "500 × 2,000/s, flush interval 0, deliveries/s", figure: rate, format: "%.0f"},
