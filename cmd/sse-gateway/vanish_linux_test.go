@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -62,30 +63,77 @@ func TestVanishedHost(t *testing.T) {
 // happens to have acknowledged everything, keep-alive probes find out.
 func TestVanishedAfterASlowWrite(t *testing.T) {
 	t.Parallel()
-	const writeTimeout = 3 * time.Second
 	r := redistest.Start(t)
 	for _, heartbeat := range []string{"500ms", "1h"} {
 		t.Run("heartbeat "+heartbeat, func(t *testing.T) {
 			t.Parallel()
-			p := startGateway(t, gatewayEnv(r.URL(), "SSE_WRITE_TIMEOUT="+writeTimeout.String(), "SSE_HEARTBEAT="+heartbeat)...)
+			p := startGateway(t, vanishEnv(r.URL(), heartbeat)...)
 			conn := dialSmall(t, p.public)
-			fmt.Fprintf(conn, "GET /events?channel=a HTTP/1.1\r\nHost: h\r\n\r\n")
-			p.awaitMetric(patience, 1, "sse_gateway_connections_parked")
-			r.XAdd("sse:a", "data", numbered(0, 200_000))
-			p.awaitMetric(patience, 0, "sse_gateway_connections_parked") // the write waits
-			// It reads a little at a time, until the write has returned and the rest is in
-			// the kernel's buffer.
-			// It may have read everything when the gateway counts the stream as parked again,
-			// so no read waits for more.
-			redistest.Eventually(t, time.Minute, "the write to return", func() bool {
-				_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-				_, _ = conn.Read(make([]byte, 16<<10))
-				return p.metric("sse_gateway_connections_parked") == 1
-			})
-			vanish(t, conn)
-			start := time.Now()
-			redistest.Eventually(t, 4*writeTimeout, "the stream is gone", func() bool { return p.metric("sse_gateway_connections") == 0 })
-			t.Logf("gone after %v", time.Since(start))
+			testVanishAfterASlowWrite(t, r, p, conn, func() { vanish(t, conn) })
 		})
 	}
+}
+
+// The same with a host that loses its address: gateway and client are in network
+// namespaces of their own, with a cable between them.
+func TestHostVanishedAfterASlowWrite(t *testing.T) {
+	t.Parallel()
+	r := redistest.Start(t)
+	for _, heartbeat := range []string{"500ms", "1h"} {
+		t.Run("heartbeat "+heartbeat, func(t *testing.T) {
+			t.Parallel()
+			server, client := newNetns(t), newNetns(t)
+			link(server, client, "10.0.0.1/24", "10.0.0.2/24")
+			redis := server.listen()
+			forward(t, redis, func() net.Conn { c, _ := net.Dial("tcp", r.Addr()); return c })
+			env := append(vanishEnv(r.URLAt(redis.Addr().String()), heartbeat), "SSE_ADDR=10.0.0.1:0")
+			p := startGatewayCommand(t, server.command(gatewayBinary), env...)
+			inside := p.admin
+			admin, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			forward(t, admin, func() (c net.Conn) {
+				_ = server.do(func() (err error) { c, err = net.Dial("tcp", inside); return err })
+				return c
+			})
+			p.admin = admin.Addr().String()
+			conn := client.dial(redistest.SmallDialer(receiveBuffer), p.public)
+			testVanishAfterASlowWrite(t, r, p, conn, func() { client.ip("addr", "del", "10.0.0.2/24", "dev", "cable") })
+		})
+	}
+}
+
+const vanishTimeout = 3 * time.Second
+
+func vanishEnv(redisURL, heartbeat string) []string {
+	return gatewayEnv(redisURL, "SSE_WRITE_TIMEOUT="+vanishTimeout.String(), "SSE_HEARTBEAT="+heartbeat)
+}
+
+// testVanishAfterASlowWrite has a client take a large event slowly, vanish, and be
+// freed.
+func testVanishAfterASlowWrite(t *testing.T, r *redistest.Server, p *gatewayProcess, conn net.Conn, vanish func()) {
+	t.Helper()
+	fmt.Fprintf(conn, "GET /events?channel=a HTTP/1.1\r\nHost: h\r\n\r\n")
+	p.awaitMetric(patience, 1, "sse_gateway_connections_parked")
+	r.XAdd("sse:a", "data", numbered(0, 200_000))
+	p.awaitMetric(patience, 0, "sse_gateway_connections_parked") // the write waits
+	// It takes most of it, which is known to be too little for the write to return, and
+	// then reads a little at a time, until the write has returned and the rest is in
+	// the kernel's buffer.
+	// It may have read everything when the gateway counts the stream as parked again,
+	// so no read waits for more.
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.CopyN(io.Discard, conn, 320<<10); err != nil {
+		t.Fatal(err)
+	}
+	redistest.Eventually(t, time.Minute, "the write to return", func() bool {
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		_, _ = conn.Read(make([]byte, 16<<10))
+		return p.metric("sse_gateway_connections_parked") == 1
+	})
+	vanish()
+	start := time.Now()
+	redistest.Eventually(t, 4*vanishTimeout, "the stream is gone", func() bool { return p.metric("sse_gateway_connections") == 0 })
+	t.Logf("gone after %v", time.Since(start))
 }
