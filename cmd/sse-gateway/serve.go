@@ -105,7 +105,12 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	public = guard(cfg, gc, g, handler, public, publicServer)
 	adminServer := newServer(log)
 	adminServer.Handler = adminHandler
-	r := &running{cfg: cfg, log: log, store: st, gateway: g, authorizer: authorizer, revocations: revocations, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
+	r := &running{cfg: cfg, log: log, gateway: g, authorizer: authorizer, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
+	r.feeds = append(r.feeds, st.Run, g.Run, endless(authorizer.Run), endless(r.reloadOnHangup))
+	r.feeds = append(r.feeds, endless(func(ctx context.Context) { trimMemory(ctx, g.Connections) }))
+	if revocations != nil {
+		r.feeds = append(r.feeds, endless(revocations.Run))
+	}
 	log.Info("serving", "addr", public.Addr().String(), "admin", admin.Addr().String(),
 		"redis", redisurl.Redact(string(cfg.RedisURL)), "version", build().Version)
 	if p.started != nil {
@@ -118,35 +123,39 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 type running struct {
 	cfg           *config
 	log           *slog.Logger
-	store         *store.Store
 	gateway       *gateway.Gateway
 	authorizer    *access.Authorizer
-	revocations   *feed.Follower         // nil: off
 	certs         *listener.Certificates // nil: no TLS
 	hangups       <-chan os.Signal       // each reads keys and certificates again; may be nil
 	public, admin *http.Server
+	// feeds are what streams need. Each runs until its context is done, and its error
+	// ends the process.
+	feeds []func(context.Context) error
 }
 
-// serve serves until ctx ends, and stops everything in order.
+// endless is a feed that does not fail.
+func endless(run func(context.Context)) func(context.Context) error {
+	return func(ctx context.Context) error { run(ctx); return nil }
+}
+
+// serve serves until ctx ends or a part fails, and stops everything in order.
 func (r *running) serve(ctx, force context.Context, public, admin net.Listener) error {
 	// What feeds the streams outlives them: everything below stops in the
 	// order in which it is waited for at the end.
 	background, stopBackground := context.WithCancel(context.Background())
 	defer stopBackground()
 	feeds, feedsCtx := errgroup.WithContext(background)
-	feeds.Go(func() error { return r.store.Run(feedsCtx) })
-	feeds.Go(func() error { return r.gateway.Run(feedsCtx) })
-	feeds.Go(func() error { r.authorizer.Run(feedsCtx); return nil })
-	if r.revocations != nil {
-		feeds.Go(func() error { r.revocations.Run(feedsCtx); return nil })
+	for _, run := range r.feeds {
+		feeds.Go(func() error { return run(feedsCtx) })
 	}
-	feeds.Go(func() error { r.reloadOnHangup(feedsCtx); return nil })
-	feeds.Go(func() error { trimMemory(feedsCtx, r.gateway.Connections); return nil })
 
 	servers, failed := errgroup.WithContext(ctx)
 	servers.Go(func() error { return serveOn(r.public, public) })
 	servers.Go(func() error { return serveOn(r.admin, admin) })
-	<-failed.Done()
+	select {
+	case <-failed.Done(): // ctx ends, too
+	case <-feedsCtx.Done(): // without what feeds them, streams would stay silent
+	}
 
 	if ctx.Err() != nil {
 		r.drain(force)
