@@ -24,12 +24,17 @@ func TestChaosManyRevocations(t *testing.T) {
 	began, r := time.Now(), redistest.Start(t)
 	flood := func(prefix string) {
 		t.Helper()
-		const script = `for i = 1, ARGV[2] do redis.call('XADD', KEYS[1], '*', 'sub', ARGV[1] .. i) if i % 10 == 0 then redis.call('XADD', KEYS[1], '*', 'subject', 'x') end end`
-		r.Do("EVAL", script, "1", revocationsKey, prefix, strconv.Itoa(many))
+		const script = `for i = ARGV[2], ARGV[3] do redis.call('XADD', KEYS[1], '*', 'sub', ARGV[1] .. i) if i % 10 == 0 then redis.call('XADD', KEYS[1], '*', 'subject', 'x') end end`
+		const atOnce = 10_000 // a longer script would have Redis answer nobody meanwhile
+		for from := 1; from < many; from += atOnce {
+			r.Do("EVAL", script, "1", revocationsKey, prefix, strconv.Itoa(from), strconv.Itoa(from+atOnce-1))
+		}
 	}
 	flood("before")
+	started := time.Now()
 	p := startGateway(t, revocationEnv(r.URL())...)
-	p.awaitReady()
+	redistest.Eventually(t, 120*time.Second, "it is ready", func() bool { status, _ := p.ready(); return status == http.StatusOK })
+	t.Logf("ready with %d revocations after %v", many, time.Since(started))
 	refused := func(subject string) bool {
 		token := signIn(t, subject, "", time.Now().Add(-time.Minute))
 		status, _ := fetch(t, p.eventsURL("channel=gateway"), http.Header{"Authorization": {"Bearer " + token}, "Accept": {"application/json"}})
