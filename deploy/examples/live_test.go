@@ -19,7 +19,7 @@ import (
 func TestLivePages(t *testing.T) {
 	b := browsertest.Start(t)
 	for name, test := range map[string]func(*testing.T, context.Context){
-		"chat": testChat, "job": testJob, "queue": testQueue, "tabs": testTabs, "private": testPrivate,
+		"chat": testChat, "job": testJob, "queue": testQueue, "tabs": testTabs, "private": testPrivate, "fallback": testFallback,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -213,4 +213,33 @@ func testPrivate(t *testing.T, b context.Context) {
 	if got := p.texts("#state"); strings.Join(got, "") != "connected" {
 		t.Errorf("the state is %q", got)
 	}
+}
+
+// testFallback has a proxy begin to keep streams back: the page polls, and has each
+// event once. While heartbeats come it does not.
+func testFallback(t *testing.T, b context.Context) {
+	const heartbeat = 3000 // ms: what the page is told; the gateway's are far more frequent
+	a := startApp(t, func(c *config) {
+		c.gateway = "http://" + startGateway(t, c.redisURL, "SSE_HEARTBEAT=200ms").public
+	})
+	p := open(t, b, fmt.Sprint(a.URL, "/fallback.html?heartbeat=", heartbeat))
+	p.until("there is a stream", "#state", says("stream"))
+	redistest.Eventually(t, patience, "it was quiet for longer than two heartbeats", func() bool {
+		return browsertest.Evaluate[float64](t, p.ctx, patience, "performance.now()") > 2.5*heartbeat
+	})
+	a.redis.XAdd("sse:fallback", "data", "one")
+	p.until("the event is there", "li", says("one"))
+	if got := p.texts("#state"); !slices.Equal(got, []string{"stream"}) {
+		t.Errorf("the state is %q although heartbeats came", got)
+	}
+	a.buffering.Store(true)
+	a.CloseClientConnections()
+	a.redis.XAdd("sse:fallback", "data", "two")
+	p.until("the page polls", "#state", says("polling"))
+	p.until("what it missed is there", "li", says("one", "two"))
+	a.redis.XAdd("sse:fallback", "data", "three")
+	p.until("it goes on", "li", says("one", "two", "three"))
+	a.redis.XAdd("sse:fallback", "gateway.end", "1")
+	p.until("it stops at the end", "#state", says("ended"))
+	p.until("each event is there once", "li", says("one", "two", "three"))
 }

@@ -93,6 +93,7 @@ type app struct {
 	snapshots atomic.Int64 // how often the orders were asked for
 	streams   atomic.Int64 // how often an event stream was
 	tokens    atomic.Int64 // how often a token was
+	buffering atomic.Bool  // event streams are kept back until they are complete
 	// What happens between the next snapshot and the arrival of its answer.
 	meanwhile atomic.Pointer[http.Request]
 }
@@ -116,6 +117,9 @@ func startApp(t *testing.T, change ...func(*config)) *app {
 			a.streams.Add(1)
 		case "/api/token":
 			a.tokens.Add(1)
+		}
+		if a.buffering.Load() && r.Header.Get("Accept") == "text/event-stream" {
+			w = httptest.NewRecorder()
 		}
 		handler.ServeHTTP(w, r)
 		if r.Method == http.MethodGet && r.URL.Path == "/api/orders" {

@@ -22,7 +22,7 @@ func TestPages(t *testing.T) {
 
 	t.Run("index", func(t *testing.T) {
 		p := open(t, b, a.URL)
-		if links := p.texts("a"); len(links) != 8 {
+		if links := p.texts("a"); len(links) != 9 {
 			t.Errorf("links are %q", links)
 		}
 	})
