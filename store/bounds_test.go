@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
-	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
 // countingEncoder counts the bytes of frames since the last batch, and the most
@@ -33,7 +33,7 @@ func TestBatchIsBounded(t *testing.T) {
 	t.Parallel()
 	const (
 		channels, events, size = 128, 4, 100_000 // 51 MB, in one batch if nothing held it back
-		bound                  = 128*tail.PageBytes + size
+		bound                  = 128*redisstream.PageBytes + size
 	)
 	srv := redistest.Start(t)
 	proxy := redistest.StartProxy(t, srv.Addr())

@@ -13,30 +13,18 @@ import (
 // several goroutines at once, nor after its Subscription was closed.
 type Cursor struct {
 	sub *Subscription
-	c   eventlog.Cursor
+	eventlog.Cursor
 }
-
-// Pos returns the position: the id of the last entry that was returned, or where
-// the cursor started.
-func (c *Cursor) Pos() ID { return c.c.Pos() }
-
-// Rewind moves the position back to an id that the cursor has passed, so that
-// what came after it is returned again.
-func (c *Cursor) Rewind(id ID) { c.c.Rewind(id) }
 
 // Sub returns the subscription that the cursor belongs to.
 func (c *Cursor) Sub() *Subscription { return c.sub }
-
-// OnlyNewest has the cursor return, of all that follows the position, only the
-// newest entry, and no gap of retention: what lies before it does not count.
-func (c *Cursor) OnlyNewest() { c.c.OnlyNewest() }
 
 // Ended reports whether the channel has ended and the cursor has passed its end:
 // the newest entry of the stream, as far as the replica knows, is one with
 // Entry.End set, and it is not after the position. A replica that has seen the
 // end knows of it for as long as it follows the channel, also when retention has
 // removed the entry or the stream has expired.
-func (c *Cursor) Ended() bool { return c.sub.log.Ended(&c.c) }
+func (c *Cursor) Ended() bool { return c.sub.log.Ended(&c.Cursor) }
 
 // endRecheck is how often ConfirmEnd looks whether the tail has read what Redis has.
 const endRecheck = 5 * time.Millisecond
@@ -49,13 +37,13 @@ const endRecheck = 5 * time.Millisecond
 // Subscribe.
 func (c *Cursor) ConfirmEnd(ctx context.Context) (bool, error) {
 	for asked := time.Now(); c.Ended(); {
-		newest, at, err := c.sub.store.history.newest(ctx, c.sub.ch)
+		state, err := c.sub.state(ctx)
 		switch {
 		case err != nil:
 			return false, err
-		case at.Before(asked): // somebody else's read: too early to prove anything
+		case state.at.Before(asked): // somebody else's read: too early to prove anything
 			continue
-		case !c.Pos().Less(newest):
+		case !c.Pos().Less(state.Last):
 			return true, nil
 		}
 		c.sub.ch.source.Recheck()
@@ -70,10 +58,10 @@ func (c *Cursor) ConfirmEnd(ctx context.Context) (bool, error) {
 
 // Next returns what the log holds after the position, up to about maxBytes of it
 // but at least one entry, and moves past it. It never blocks.
-func (c *Cursor) Next(maxBytes int) (Batch, State) { return c.sub.log.Next(&c.c, maxBytes) }
+func (c *Cursor) Next(maxBytes int) (Batch, State) { return c.sub.log.Next(&c.Cursor, maxBytes) }
 
 // Idle reports whether Next would find nothing, at the cost of a few loads.
-func (c *Cursor) Idle() bool { return c.sub.log.Idle(&c.c) }
+func (c *Cursor) Idle() bool { return c.sub.log.Idle(&c.Cursor) }
 
 // Fetch reads one page of the stream after the position from Redis and moves
 // past it. It is for a cursor that is Behind, and blocks until the page was
@@ -82,25 +70,25 @@ func (c *Cursor) Idle() bool { return c.sub.log.Idle(&c.c) }
 // batch without an error means: call Next.
 func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 	log, h := c.sub.log, c.sub.store.history
-	if gap := log.Enter(&c.c); gap != nil {
+	if gap := log.Enter(&c.Cursor); gap != nil {
 		return Batch{Gap: gap}, nil
 	}
-	if c.c.WantsNewest() {
+	if c.WantsNewest() {
 		before, err := h.seekBack(ctx, c.sub.ch, 1)
 		if err != nil {
 			return Batch{}, err
 		}
-		log.Skip(&c.c, before)
+		log.Skip(&c.Cursor, before)
 	}
-	p, err := h.page(ctx, c.sub.ch, &c.c)
+	p, err := h.page(ctx, c.sub.ch, &c.Cursor)
 	if errors.Is(err, errNowCached) {
 		return Batch{}, nil
 	}
 	if err != nil {
-		c.c.Hint = 0
+		c.Hint = 0
 		return Batch{}, err
 	}
-	b, stale := log.Place(&c.c, p)
+	b, stale := log.Place(&c.Cursor, p)
 	if stale {
 		// The tail compares the two streams. Until it has, nothing is certain.
 		c.sub.ch.source.Recheck()

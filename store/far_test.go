@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
-	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
 // pageMost is the most entries that one page of history has.
-var pageMost = tail.PageEntries(1)
+var pageMost = redisstream.PageEntries(1)
 
 // TestFarReaders asks for entries that are many pages back while two others do:
 // that waits, and what is near does not.
@@ -58,9 +58,10 @@ func TestReadsAtATime(t *testing.T) {
 	goOn := make(chan struct{})
 	var running, most atomic.Int64
 	var reads sync.WaitGroup
+	var group flights[any]
 	for i := range callers {
 		reads.Go(func() {
-			_, err := s.history.do(t.Context(), "sse:a", &s.history.reads, strconv.Itoa(i), func(context.Context) (any, error) {
+			_, err := readOnce(t.Context(), s.history, "sse:a", &group, strconv.Itoa(i), func(context.Context) (any, error) {
 				n := running.Add(1)
 				defer running.Add(-1)
 				for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {

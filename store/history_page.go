@@ -16,9 +16,14 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
+// firstEntries is the most that a cursor's first page asks for. Little is known
+// of the entries there, and Redis has to put all of them into the reply. Whoever
+// was away for a moment has missed fewer.
+const firstEntries = 128
+
 // reader returns a reader for entries that are to be encoded.
 func (h *history) reader(each func(redisstream.Entry)) *redisstream.EntryReader {
-	return &redisstream.EntryReader{Limits: tail.ReplyLimits(h.store.cfg.MaxEventBytes), Each: each}
+	return &redisstream.EntryReader{Limits: redisstream.ReplyLimits(h.store.cfg.MaxEventBytes), Each: each}
 }
 
 // page reads the entries after a cursor, or after the gap if retention or a
@@ -31,13 +36,9 @@ func (h *history) page(ctx context.Context, ch *channel, c *eventlog.Cursor) (*e
 		return p, nil
 	}
 	flight := strconv.FormatUint(uint64(epoch), 10) + " " + pos.String()
-	v, err := h.do(ctx, ch.source.Key, &ch.reads, flight, func(ctx context.Context) (any, error) {
+	return readOnce(ctx, h, ch.source.Key, &ch.reads, flight, func(ctx context.Context) (*eventlog.Page, error) {
 		return h.readPage(ctx, ch, epoch, pos, count)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return v.(*eventlog.Page), nil
 }
 
 func (h *history) readPage(ctx context.Context, ch *channel, epoch uint32, pos ID, count int) (*eventlog.Page, error) {
@@ -55,17 +56,22 @@ func (h *history) readPage(ctx context.Context, ch *channel, epoch uint32, pos I
 	}
 	p, err := h.pageFrom(ctx, client, ch, pos, count)
 	if err == nil && p.GapReason != "" {
-		p, err = h.confirmGap(ctx, ch, pos, p, count)
+		// A replica that tells of a gap may only be behind, or the key on its way
+		// to another node of the cluster. While the master cannot be asked, the
+		// position stays, and nobody is told of a loss.
+		var master redis.UniversalClient
+		if master, err = h.topo.Master(ctx); master != nil && err == nil {
+			p, err = h.pageFrom(ctx, master, ch, pos, count)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	tail.CountEvents(&h.store.metrics, metrics.SourceHistory, p.Entries)
-	if !view.Accept(p) {
-		return p, nil
+	if view.Accept(p) {
+		h.pages.Add(log, epoch, pos, p, time.Now())
+		h.store.budget.Account(log, log.Prepend(epoch, p, h.store.cfg.WindowEvents, h.store.budget.Share()))
 	}
-	h.pages.Add(log, epoch, pos, p, time.Now())
-	h.store.budget.Account(log, log.Prepend(epoch, p, h.store.cfg.WindowEvents, h.store.budget.Share()))
 	return p, nil
 }
 
@@ -88,7 +94,7 @@ func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, ch
 		return nil, err
 	}
 	ch.pages.Observe(reply.Seen, reply.Bytes)
-	p.Next = tail.NextPage(count, reply.Seen, reply.Bytes)
+	p.Next = redisstream.NextPage(count, reply.Seen, reply.Bytes)
 	p.Start, p.Last = info.Start(), info.Last
 	n := len(p.Entries)
 	switch {
@@ -106,19 +112,4 @@ func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, ch
 		p.UpTo = p.Entries[n-1].ID
 	}
 	return p, nil
-}
-
-// confirmGap reads a page again from the master if a replica's would tell of a
-// gap: the replica may only be behind, or the key on its way to another node of
-// the cluster. What the master has counts. While it cannot be asked there is an
-// error, the position stays, and nobody is told of a loss.
-func (h *history) confirmGap(ctx context.Context, ch *channel, pos ID, p *eventlog.Page, count int) (*eventlog.Page, error) {
-	master, err := h.topo.Master(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if master == nil {
-		return p, nil
-	}
-	return h.pageFrom(ctx, master, ch, pos, count)
 }

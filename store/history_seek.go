@@ -1,13 +1,19 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 
 	"github.com/sse-gateway/sse-gateway/store/goredis"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
-	"github.com/sse-gateway/sse-gateway/store/tail"
 )
+
+// backPage is a page that was passed on the way back.
+type backPage struct {
+	before         ID // the position before its oldest entry
+	entries, bytes int
+}
 
 // seekBack returns the position after which the last n entries of the stream
 // are, all of them if there are fewer, and MaxID if there are none.
@@ -15,8 +21,7 @@ import (
 // Redis knows no rank, so it goes back page by page. Each page is a read like
 // any other, and few callers do it at once: a client that asks for the last
 // million entries, again and again with another number, waits for its like and
-// not for long in the way of those who resume. It ends with ctx, for what is
-// found has no other use.
+// not for long in the way of those who resume.
 func (h *history) seekBack(ctx context.Context, ch *channel, n int) (ID, error) {
 	count := ch.pageEntries()
 	if n > count {
@@ -39,38 +44,25 @@ func (h *history) seekBack(ctx context.Context, ch *channel, n int) (ID, error) 
 		if n -= p.entries; p.entries < count {
 			break
 		}
-		count = tail.NextPage(count, p.entries, p.bytes)
+		count = redisstream.NextPage(count, p.entries, p.bytes)
 	}
 	return before, nil
 }
 
-// backPage is a page that was passed on the way back.
-type backPage struct {
-	before         ID // the position before its oldest entry
-	entries, bytes int
-}
-
 // scanBack goes back over count entries from id before on.
 func (h *history) scanBack(ctx context.Context, key string, before ID, count int) (backPage, error) {
-	flight := "back " + strconv.Itoa(count) + " " + before.String() + " " + key
-	v, err := h.do(ctx, key, &h.reads, flight, func(ctx context.Context) (any, error) {
+	flight := strconv.Itoa(count) + " " + before.String() + " " + key
+	return readOnce(ctx, h, key, &h.scans, flight, func(ctx context.Context) (backPage, error) {
 		client, err := h.topo.Client(ctx)
 		if err != nil {
-			return nil, err
+			return backPage{}, err
 		}
 		p := backPage{before: before}
 		r := &redisstream.EntryReader{Each: func(e redisstream.Entry) { p.before = e.ID.Prev() }}
 		err = goredis.Querier{Client: client}.Pipeline(ctx, key, redisstream.Command{
 			Args: []string{"XREVRANGE", key, before.String(), "-", "COUNT", strconv.Itoa(count)}, Sink: r,
 		})
-		if err == nil {
-			err = r.Err()
-		}
 		p.entries, p.bytes = r.Seen, r.Bytes
-		return p, err
+		return p, cmp.Or(err, r.Err())
 	})
-	if err != nil {
-		return backPage{}, err
-	}
-	return v.(backPage), nil
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
-	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
 // openProxied is openHealthy with a network between that can be broken.
@@ -155,7 +155,7 @@ func TestLargeReplies(t *testing.T) {
 }
 
 // observeSmall has a stream taken for one of small entries.
-func observeSmall(e *tail.SizeEstimate) {
+func observeSmall(e *redisstream.SizeEstimate) {
 	for range 64 {
 		e.Observe(1, 1900)
 	}

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
-	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
 func TestReplicaClusterChanges(t *testing.T) {
@@ -38,7 +37,7 @@ func TestReplicaCluster(t *testing.T) {
 	redistest.Eventually(t, patience, "history to be read from the replicas", func() bool {
 		before = readsOf(masters)
 		for i := range 12 {
-			if _, err := s.history.info(t.Context(), &channel{source: &tail.Source{Key: fmt.Sprint("sse:c", i)}}); err != nil {
+			if _, err := s.history.state(t.Context(), fmt.Sprint("c", i), fmt.Sprint("sse:c", i)); err != nil {
 				t.Fatal(err)
 			}
 		}

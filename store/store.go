@@ -31,12 +31,12 @@
 package store
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,14 +99,8 @@ type Store struct {
 	// first Subscribe until it has been without a subscription for the linger.
 	mu       sync.Mutex
 	channels map[string]*channel
-	idle     []idleChannel // in the order in which they became idle
+	idle     list.List // of *channel without a subscription, in the order in which they became so
 	closed   bool
-}
-
-// idleChannel is a channel that had no subscription from since on.
-type idleChannel struct {
-	ch    *channel
-	since time.Time
 }
 
 // errOneServer is returned for replicas of a server whose replicas are unknown.
@@ -211,41 +205,4 @@ func (s *Store) janitor(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
-}
-
-// closeIdle closes the channels that have been idle since before deadline.
-func (s *Store) closeIdle(deadline time.Time) {
-	s.mu.Lock()
-	var expired []*channel
-	n := 0
-	for ; n < len(s.idle) && !s.idle[n].since.After(deadline); n++ {
-		ch := s.idle[n].ch
-		ch.inIdle = false
-		switch {
-		case ch.refs > 0 || s.channels[ch.name] != ch:
-		case ch.idleSince.After(deadline): // it was in use again in between
-			ch.inIdle = true
-			s.idle = append(s.idle, idleChannel{ch, ch.idleSince})
-		default:
-			delete(s.channels, ch.name)
-			expired = append(expired, ch)
-		}
-	}
-	s.idle = slices.Delete(s.idle, 0, n)
-	s.metrics.ChannelsActive.Set(float64(len(s.channels)))
-	s.mu.Unlock()
-	for _, ch := range expired {
-		s.discard(ch)
-	}
-}
-
-// discard lets go of a channel that is no longer in s.channels.
-func (s *Store) discard(ch *channel) {
-	src := ch.source
-	if src == nil {
-		return // it could not be opened
-	}
-	for n := src.Node(); n != nil && !n.Remove(src); n = src.Node() {
-	}
-	s.budget.Forget(src.Log, src.Log.Close())
 }

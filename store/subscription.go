@@ -1,11 +1,10 @@
 package store
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
@@ -18,30 +17,26 @@ type Waker = tail.Waker
 
 // channel is a followed channel and who uses it.
 type channel struct {
-	name string // fixed at construction
+	name   string        // fixed at construction
+	opened chan struct{} // closed when the channel is open, or err is set
 
-	// source is set by open, before opening is done.
+	// Set under Store.mu before opened is closed, and fixed then.
 	source *tail.Source
-	pages  tail.SizeEstimate  // of entries in pages of history
-	reads  singleflight.Group // pages of history on their way
+	err    error // why there is no source
+
+	pages redisstream.SizeEstimate // of entries in pages of history
+	reads flights[*eventlog.Page]
 
 	// Guarded by Store.mu.
-	opening   *opening  // nil once the channel is open
-	refs      int       // subscriptions, those that wait for the opening included
-	idleSince time.Time // when refs became 0
-	inIdle    bool      // in Store.idle, once at most
+	refs      int           // subscriptions, those that wait for the opening included
+	idleSince time.Time     // when refs became 0
+	idle      *list.Element // in Store.idle while refs is 0
 }
 
 // pageEntries is how many entries of the stream a page of history has, as far as
 // is known.
 func (ch *channel) pageEntries() int {
-	return tail.PageEntries(max(ch.source.Size.Bytes(), ch.pages.Bytes()))
-}
-
-// opening lets several subscribers wait for one channel to open.
-type opening struct {
-	done chan struct{} // closed when the channel is open, or err is set
-	err  error
+	return redisstream.PageEntries(max(ch.source.Size.Bytes(), ch.pages.Bytes()))
 }
 
 // Subscription is somebody's interest in a channel. While there is one, the
@@ -57,20 +52,15 @@ type Subscription struct {
 // subscription of a channel asks Redis what the stream is; the errors are
 // ErrWrongType, ErrUnavailable, ErrClosed, and those of ctx.
 func (s *Store) Subscribe(ctx context.Context, name string, waker Waker) (*Subscription, error) {
-	ch, first, err := s.acquire(name)
+	ch, err := s.acquire(name)
 	if err != nil {
 		return nil, err
 	}
-	if first {
-		go s.open(ch)
-	}
-	if o := s.openingOf(ch); o != nil {
-		select {
-		case <-o.done:
-			err = o.err
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+	select {
+	case <-ch.opened:
+		err = ch.err
+	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	if err == nil && ch.source.WrongType() {
 		err = ErrWrongType // it was a stream when the channel was opened
@@ -83,102 +73,135 @@ func (s *Store) Subscribe(ctx context.Context, name string, waker Waker) (*Subsc
 	return &Subscription{store: s, ch: ch, log: ch.source.Log, subscriber: ch.source.Subscribe(waker)}, nil
 }
 
-// acquire returns the channel with one more reference; first tells the caller to
-// open it.
-func (s *Store) acquire(name string) (ch *channel, first bool, err error) {
+// acquire returns the channel with one more reference, and opens it if it is
+// new.
+func (s *Store) acquire(name string) (*channel, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, false, ErrClosed
+		return nil, ErrClosed
 	}
-	ch = s.channels[name]
+	ch := s.channels[name]
 	if ch == nil {
-		ch = &channel{name: name, opening: &opening{done: make(chan struct{})}}
+		ch = &channel{name: name, opened: make(chan struct{})}
 		s.channels[name] = ch
 		s.metrics.ChannelsActive.Set(float64(len(s.channels)))
-		first = true
+		go s.open(ch)
+	}
+	if ch.idle != nil {
+		s.idle.Remove(ch.idle)
+		ch.idle = nil
 	}
 	ch.refs++
-	return ch, first, nil
-}
-
-func (s *Store) openingOf(ch *channel) *opening {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return ch.opening
-}
-
-// release gives a reference back; the last one starts the linger.
-func (s *Store) release(ch *channel) {
-	s.mu.Lock()
-	ch.refs--
-	empty := s.removeEmpty(ch)
-	if ch.refs == 0 && s.channels[ch.name] == ch {
-		ch.idleSince = time.Now()
-		if !ch.inIdle {
-			ch.inIdle = true
-			s.idle = append(s.idle, idleChannel{ch, ch.idleSince})
-		}
-	}
-	s.mu.Unlock()
-	if empty {
-		s.discard(ch)
-	}
-}
-
-// removeEmpty removes a channel that nobody uses and whose stream has no
-// entries, and reports whether it did. Clients can name arbitrary channels, so
-// those without events must not linger. The caller holds s.mu, and discards the
-// channel afterwards.
-func (s *Store) removeEmpty(ch *channel) bool {
-	if ch.refs > 0 || ch.opening != nil || s.channels[ch.name] != ch || ch.source == nil {
-		return false
-	}
-	if known := ch.source.Log.Known(); !known.Head.IsZero() {
-		return false
-	}
-	delete(s.channels, ch.name)
-	s.metrics.ChannelsActive.Set(float64(len(s.channels)))
-	return true
+	return ch, nil
 }
 
 // open asks Redis where the stream stands and has the tail follow it. "Now" is
 // fixed here, once, as the stream's last-generated-id.
 func (s *Store) open(ch *channel) {
 	key := s.cfg.KeyPrefix + ch.name
-	info, ended, err := s.history.opening(s.ctx, ch, key)
+	state, err := s.history.state(s.ctx, ch.name, key)
+	var src *tail.Source
 	if err == nil {
-		src := &tail.Source{Channel: ch.name, Key: key, Log: eventlog.New(ch.name, redisstream.Start(info), ended)}
-		src.Size.Observe(1, info.Size)
-		ch.source = src
+		src = &tail.Source{Channel: ch.name, Key: key, Log: eventlog.New(ch.name, redisstream.Start(state.Info), state.ended)}
+		src.Size.Observe(1, state.Size)
 		if err = s.topo.Follow(src); err != nil {
-			err = unavailable(err)
+			err, src = unavailable(err), nil
 		}
 	}
 	if errors.Is(err, context.Canceled) {
 		err = ErrClosed
 	}
 	s.mu.Lock()
-	o := ch.opening
-	o.err = err
-	if err == nil {
-		ch.opening = nil
-	} else if s.channels[ch.name] == ch {
-		delete(s.channels, ch.name) // the next subscriber tries again
-		s.metrics.ChannelsActive.Set(float64(len(s.channels)))
+	ch.source, ch.err = src, err
+	unused := s.channels[ch.name] != ch // it was closed meanwhile
+	if !unused && (err != nil || s.isWorthless(ch)) {
+		s.removeLocked(ch) // the next subscriber tries again
+		unused = true
 	}
-	empty := s.removeEmpty(ch) // those who asked may have gone
 	s.mu.Unlock()
-	if empty {
+	close(ch.opened)
+	if unused {
 		s.discard(ch)
 	}
-	close(o.done)
 }
 
-// Close ends the subscription, once. The waker is not called afterwards.
+// release gives a reference back; the last one starts the linger.
+func (s *Store) release(ch *channel) {
+	s.mu.Lock()
+	ch.refs--
+	worthless := false
+	if ch.refs == 0 && s.channels[ch.name] == ch {
+		ch.idleSince = time.Now()
+		ch.idle = s.idle.PushBack(ch)
+		if worthless = s.isWorthless(ch); worthless {
+			s.removeLocked(ch)
+		}
+	}
+	s.mu.Unlock()
+	if worthless {
+		s.discard(ch)
+	}
+}
+
+// isWorthless reports whether nobody uses an open channel whose stream has no
+// entries. Clients can name arbitrary channels, so those without events must not
+// linger. The caller holds mu.
+func (s *Store) isWorthless(ch *channel) bool {
+	if ch.refs > 0 || ch.source == nil {
+		return false
+	}
+	known := ch.source.Log.Known()
+	return known.Head.IsZero()
+}
+
+// removeLocked takes a channel out of the maps; discard is to follow. The caller
+// holds mu.
+func (s *Store) removeLocked(ch *channel) {
+	delete(s.channels, ch.name)
+	s.metrics.ChannelsActive.Set(float64(len(s.channels)))
+	if ch.idle != nil {
+		s.idle.Remove(ch.idle)
+		ch.idle = nil
+	}
+}
+
+// closeIdle closes the channels that have been idle since before deadline.
+func (s *Store) closeIdle(deadline time.Time) {
+	var expired []*channel
+	s.mu.Lock()
+	for e := s.idle.Front(); e != nil; e = s.idle.Front() {
+		ch := e.Value.(*channel)
+		if ch.idleSince.After(deadline) {
+			break
+		}
+		s.removeLocked(ch)
+		if ch.source != nil { // else open discards it
+			expired = append(expired, ch)
+		}
+	}
+	s.mu.Unlock()
+	for _, ch := range expired {
+		s.discard(ch)
+	}
+}
+
+// discard lets go of a channel that is no longer in s.channels.
+func (s *Store) discard(ch *channel) {
+	src := ch.source
+	if src == nil {
+		return // it could not be opened
+	}
+	for n := src.Node(); n != nil && !n.Remove(src); n = src.Node() {
+	}
+	s.budget.Forget(src.Log, src.Log.Close())
+}
+
+// Close ends the subscription. The waker is not called afterwards.
 func (sub *Subscription) Close() {
-	sub.ch.source.Unsubscribe(sub.subscriber)
-	sub.store.release(sub.ch)
+	if sub.ch.source.Unsubscribe(sub.subscriber) {
+		sub.store.release(sub.ch)
+	}
 }
 
 // Channel returns the channel's name.
@@ -211,11 +234,8 @@ func (sub *Subscription) After(id ID) Cursor { return Cursor{sub, sub.log.At(id)
 
 // Since returns a cursor before the entries of time t and later.
 func (sub *Subscription) Since(t time.Time) Cursor {
-	pos := ID{}
-	if ms := t.UnixMilli(); ms > 0 {
-		pos = ID{Ms: uint64(ms)}.Prev()
-	}
-	return Cursor{sub, sub.log.From(pos)}
+	ms := max(t.UnixMilli(), 0)
+	return Cursor{sub, sub.log.From(ID{Ms: uint64(ms)}.Prev())}
 }
 
 // Last returns a cursor before the last n entries of the stream, before all of
@@ -224,12 +244,12 @@ func (sub *Subscription) Last(ctx context.Context, n int) (Cursor, error) {
 	if pos, ok := sub.log.View().BeforeLast(n); ok {
 		return Cursor{sub, sub.log.From(pos)}, nil
 	}
-	info, err := sub.store.history.info(ctx, sub.ch)
+	state, err := sub.state(ctx)
 	if err != nil {
 		return Cursor{}, err
 	}
-	if int64(n) >= info.Length { // there is no need to walk there
-		return sub.beforeFirst(info), nil
+	if int64(n) >= state.Length { // there is no need to walk there
+		return sub.beforeFirst(state), nil
 	}
 	pos, err := sub.store.history.seekBack(ctx, sub.ch, n)
 	if err != nil {
@@ -241,24 +261,28 @@ func (sub *Subscription) Last(ctx context.Context, n int) (Cursor, error) {
 // Newest asks Redis for the last id that the stream had, which the log may not
 // have yet. Errors are those of Subscribe.
 func (sub *Subscription) Newest(ctx context.Context) (ID, error) {
-	info, err := sub.store.history.info(ctx, sub.ch)
-	return info.Last, err
+	state, err := sub.state(ctx)
+	return state.Last, err
 }
 
 // All returns a cursor before the oldest entry that the stream has. Errors are
 // those of Subscribe.
 func (sub *Subscription) All(ctx context.Context) (Cursor, error) {
-	info, err := sub.store.history.info(ctx, sub.ch)
+	state, err := sub.state(ctx)
 	if err != nil {
 		return Cursor{}, err
 	}
-	return sub.beforeFirst(info), nil
+	return sub.beforeFirst(state), nil
+}
+
+func (sub *Subscription) state(ctx context.Context) (streamState, error) {
+	return sub.store.history.state(ctx, sub.ch.name, sub.ch.source.Key)
 }
 
 // beforeFirst returns a cursor before the oldest entry of the stream.
-func (sub *Subscription) beforeFirst(info redisstream.Info) Cursor {
-	if info.First.IsZero() {
+func (sub *Subscription) beforeFirst(state streamState) Cursor {
+	if state.First.IsZero() {
 		return sub.Now()
 	}
-	return Cursor{sub, sub.log.From(info.First.Prev())}
+	return Cursor{sub, sub.log.From(state.First.Prev())}
 }

@@ -262,3 +262,16 @@ func TestCloseLeavesNothing(t *testing.T) {
 	}
 	redistest.Eventually(t, patience, "the connections to end", func() bool { return srv.NumClients() == 0 })
 }
+
+// A subscription that is closed twice ends nobody else's: the channel is followed
+// for as long as there is another one.
+func TestCloseTwice(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	s := openHealthy(t, srv.URL(), nil)
+	one, other := s.subscribe(t, "a"), s.subscribe(t, "a")
+	one.sub.Close()
+	one.sub.Close()
+	s.closeIdle(time.Now().Add(time.Hour))
+	other.awaitID(srv.XAdd("sse:a", "data", "x"))
+}

@@ -11,9 +11,8 @@ import (
 // recently used log gives up its older half first. Its methods may be called
 // concurrently.
 //
-// Lock order: no goroutine holds Budget.mu and Log.mu at once. A Change is
-// therefore accounted for after the log has made it, perhaps by another
-// goroutine's turn later.
+// Lock order: Budget.mu before Log.mu. A Change is accounted for after the log has
+// made it, perhaps by another goroutine's turn later.
 type Budget struct {
 	maxBytes int
 	metrics  *metrics.Store
@@ -42,17 +41,17 @@ func (b *Budget) Account(l *Log, c Change) {
 		return
 	}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.book(c, "events")
-	if !l.forgotten { // else the change was under way when the log was closed
+	if l.element != nil || !l.isClosed() { // else the change was under way when it was forgotten
 		b.use(l)
 	}
-	b.mu.Unlock()
-	for {
-		victim := b.victim()
-		if victim == nil {
-			return
+	for oldest := b.logs.Back(); oldest != nil && b.bytes > b.maxBytes; oldest = b.logs.Back() {
+		victim := oldest.Value.(*Log)
+		c := victim.Shrink()
+		if b.book(c, "memory"); c == (Change{}) { // it has nothing, or is closed
+			b.unlist(victim)
 		}
-		b.took(victim, victim.Shrink())
 	}
 }
 
@@ -71,30 +70,6 @@ func (b *Budget) Forget(l *Log, c Change) {
 	defer b.mu.Unlock()
 	b.book(c, "")
 	b.unlist(l)
-	l.forgotten = true
-}
-
-// victim returns the log that has to shrink, nil if the budget holds.
-func (b *Budget) victim() *Log {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if oldest := b.logs.Back(); oldest != nil && b.bytes > b.maxBytes {
-		return oldest.Value.(*Log)
-	}
-	return nil
-}
-
-// took books what a log gave up. A log that had nothing leaves the list, unless
-// it received something meanwhile: that may have been accounted for already. A
-// closed log leaves it, too: it gives up nothing, and Forget is to come.
-func (b *Budget) took(l *Log, c Change) {
-	closed := l.isClosed()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.book(c, "memory")
-	if c == (Change{}) && (closed || l.View().Len() == 0) {
-		b.unlist(l)
-	}
 }
 
 // book adds a change to the sums; limit is the label for what was evicted. The

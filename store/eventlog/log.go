@@ -25,9 +25,7 @@ type Log struct {
 	garbage int
 	closed  bool
 
-	// Owned by the Budget, guarded by Budget.mu.
-	element   *list.Element // nil if the log is not in the list
-	forgotten bool          // the log is closed, and must not be listed again
+	element *list.Element // in Budget.logs, nil if it is not; guarded by Budget.mu
 }
 
 // Mark is the state of a log that a read of its stream began with. A change

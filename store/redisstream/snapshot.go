@@ -43,6 +43,9 @@ type Querier interface {
 // without a transaction.
 var ErrConcurrentChange = errors.New("the stream changes too fast to be read without a transaction")
 
+// SnapshotFunc is ReadSnapshot or ReadSnapshotOptimistic.
+type SnapshotFunc func(ctx context.Context, q Querier, key string, args []string, newReader func() *EntryReader) (Info, *EntryReader, error)
+
 // ReadSnapshot reads what the stream is and, unless args is nil, what the range
 // command args returns, at one moment. newReader makes the reader for each
 // attempt; the last one is returned. The error may be an error reply to either

@@ -202,11 +202,7 @@ func (c *Conn) setReadDeadline(until time.Time) (moved bool, err error) {
 // receive waits for more bytes, at most until the deadline. All that has
 // arrived before was parsed.
 func (c *Conn) receive() (n int, err error) {
-	into := c.in[:]
-	if rest := c.parser.rest(); len(rest) > len(c.in) {
-		into = rest // without a copy
-	}
-	n, err = c.conn.Read(into)
+	n, err = c.conn.Read(c.in[:])
 	if err != nil {
 		c.deadline = time.Time{} // it has passed, or Wake has moved it
 	}
@@ -215,9 +211,5 @@ func (c *Conn) receive() (n int, err error) {
 	}
 	c.lastArrival = time.Now()
 	c.start, c.end = 0, n
-	if len(into) > len(c.in) {
-		c.parser.arrived += n
-		c.end = 0
-	}
 	return n, nil
 }

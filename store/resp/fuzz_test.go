@@ -112,7 +112,7 @@ func (v *watchedValue) Scalar(kind Kind, s []byte, size int) error {
 func (v *watchedValue) End() error { v.depth--; return v.Value.End() }
 
 type watchedPushes struct {
-	discard
+	Status
 	o *outcome
 	v *watchedValue
 }

@@ -81,6 +81,7 @@ type Parser struct {
 	Pushes Sink
 
 	sink Sink // of the value under way
+	done bool // it has ended
 	open []aggregate
 
 	line []byte // the beginning of a line whose end has yet to come
@@ -107,19 +108,17 @@ func NewParser(pushes Sink) *Parser { return &Parser{Pushes: pushes} }
 // to the end of the value, which done tells. A nil sink means that no value is
 // expected: only pushes are. After an error the parser is of no more use.
 func (p *Parser) Feed(b []byte, sink Sink) (n int, done bool, err error) {
-	p.sink = sink
-	for n < len(b) {
+	p.sink, p.done = sink, false
+	for n < len(b) && !p.done && err == nil {
 		var m int
 		if p.inBulk {
-			m, done, err = p.bulkBytes(b[n:])
+			m, err = p.bulkBytes(b[n:])
 		} else {
-			m, done, err = p.lineBytes(b[n:])
+			m, err = p.lineBytes(b[n:])
 		}
-		if n += m; done || err != nil {
-			return n, done, err
-		}
+		n += m
 	}
-	return n, false, nil
+	return n, p.done, err
 }
 
 // to returns the sink of the element that comes next.
@@ -130,70 +129,54 @@ func (p *Parser) to() Sink {
 	return p.sink
 }
 
-func (p *Parser) bulkBytes(b []byte) (n int, done bool, err error) {
-	if rest := p.length - p.arrived; rest > 0 {
-		n = min(rest, len(b))
+func (p *Parser) bulkBytes(b []byte) (n int, err error) {
+	if n = max(min(p.length-p.arrived, len(b)), 0); n > 0 {
 		if p.dst != nil {
 			copy(p.dst[p.arrived:], b[:n])
 		}
 		p.arrived += n
-		b = b[n:]
 	}
-	for ; len(b) > 0 && p.arrived < p.length+2; b = b[1:] {
-		if b[0] != "\r\n"[p.arrived-p.length] {
-			return n, false, fmt.Errorf("%w: a string of %d bytes does not end after them", ErrProtocol, p.length)
+	for ; n < len(b) && p.arrived < p.length+2; n++ {
+		if b[n] != "\r\n"[p.arrived-p.length] {
+			return n, fmt.Errorf("%w: a string of %d bytes does not end after them", ErrProtocol, p.length)
 		}
 		p.arrived++
-		n++
 	}
 	if p.arrived < p.length+2 {
-		return n, false, nil
+		return n, nil
 	}
-	p.inBulk = false
 	dst := p.dst
-	p.dst = nil
-	done, err = p.scalar(p.kind, dst, p.length)
-	return n, done, err
+	p.inBulk, p.dst = false, nil
+	return n, p.scalar(p.kind, dst, p.length)
 }
 
-// rest returns where the string under way goes on, for a reader that fills it
-// without another copy; nil if there is none or it is skipped.
-func (p *Parser) rest() []byte {
-	if !p.inBulk || p.dst == nil || p.arrived >= p.length {
-		return nil
-	}
-	return p.dst[p.arrived:]
-}
-
-func (p *Parser) lineBytes(b []byte) (n int, done bool, err error) {
+func (p *Parser) lineBytes(b []byte) (n int, err error) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
 		if len(p.line)+len(b) > maxLine {
-			return 0, false, fmt.Errorf("%w: a line of over %d bytes", ErrProtocol, maxLine)
+			return 0, fmt.Errorf("%w: a line of over %d bytes", ErrProtocol, maxLine)
 		}
 		p.line = append(p.line, b...)
-		return len(b), false, nil
+		return len(b), nil
 	}
 	line := b[:i+1]
 	if len(p.line) > 0 {
 		p.line = append(p.line, line...)
-		line = p.line
-		p.line = p.line[:0]
+		line, p.line = p.line, p.line[:0]
 	}
 	if len(line) > maxLine || len(line) < 3 || line[len(line)-2] != '\r' {
-		return i + 1, false, fmt.Errorf("%w: a line of %d bytes that begins with %.20q", ErrProtocol, len(line), line)
+		return i + 1, fmt.Errorf("%w: a line of %d bytes that begins with %.20q", ErrProtocol, len(line), line)
 	}
-	done, err = p.header(Kind(line[0]), line[1:len(line)-2])
-	return i + 1, done, err
+	return i + 1, p.header(Kind(line[0]), line[1:len(line)-2])
 }
 
 // header takes the line that a value begins with.
-func (p *Parser) header(kind Kind, text []byte) (done bool, err error) {
+func (p *Parser) header(kind Kind, text []byte) error {
 	switch {
 	case kind == Push && p.Pushes == nil:
-		return false, fmt.Errorf("%w: a push that was not expected", ErrProtocol)
+		return fmt.Errorf("%w: a push that was not expected", ErrProtocol)
 	case kind != Push && kind != Attribute && p.to() == nil:
-		return false, fmt.Errorf("%w: a reply that begins with %.20q to no command", ErrProtocol, string(kind)+string(text))
+		return fmt.Errorf("%w: a reply that begins with %.20q to no command", ErrProtocol, string(kind)+string(text))
 	}
 	switch kind {
 	case Array, Map, Set, Push, Attribute:
@@ -211,22 +194,20 @@ func (p *Parser) header(kind Kind, text []byte) (done bool, err error) {
 			return p.scalar(Boolean, text, len(text))
 		}
 	}
-	return false, fmt.Errorf("%w: a value that begins with %.20q", ErrProtocol, string(kind)+string(text))
+	return fmt.Errorf("%w: a value that begins with %.20q", ErrProtocol, string(kind)+string(text))
 }
 
-func (p *Parser) aggregate(kind Kind, text []byte) (done bool, err error) {
+func (p *Parser) aggregate(kind Kind, text []byte) error {
 	n, err := count(text, maxElements)
-	if err != nil {
-		return false, err
-	}
-	if n < 0 {
-		if kind == Push || kind == Attribute {
-			return false, fmt.Errorf("%w: a null of kind %q", ErrProtocol, kind)
-		}
+	switch {
+	case err != nil:
+		return err
+	case n < 0 && (kind == Push || kind == Attribute):
+		return fmt.Errorf("%w: a null of kind %q", ErrProtocol, kind)
+	case n < 0:
 		return p.scalar(Null, nil, 0)
-	}
-	if len(p.open) == maxDepth {
-		return false, fmt.Errorf("%w: a value nested deeper than %d", ErrProtocol, maxDepth)
+	case len(p.open) == maxDepth:
+		return fmt.Errorf("%w: a value nested deeper than %d", ErrProtocol, maxDepth)
 	}
 	a := aggregate{kind, n, p.to()}
 	switch kind {
@@ -234,46 +215,43 @@ func (p *Parser) aggregate(kind Kind, text []byte) (done bool, err error) {
 		a.left *= 2
 	case Attribute:
 		a.left *= 2
-		a.sink = discard{}
+		a.sink = &Status{} // which skips it
 	case Push:
 		a.sink = p.Pushes
 		for i := range p.open {
 			if p.open[i].kind == Push {
-				return false, fmt.Errorf("%w: a push inside of a push", ErrProtocol)
+				return fmt.Errorf("%w: a push inside of a push", ErrProtocol)
 			}
 		}
 	}
 	p.open = append(p.open, a)
 	if err := a.sink.Begin(kind, a.left); err != nil || a.left > 0 {
-		return false, err
+		return err
 	}
 	return p.end()
 }
 
-func (p *Parser) bulk(kind Kind, text []byte) (done bool, err error) {
+func (p *Parser) bulk(kind Kind, text []byte) error {
 	n, err := count(text, maxBulk)
-	if err != nil {
-		return false, err
-	}
-	if n < 0 {
-		return p.scalar(Null, nil, 0)
-	}
-	p.inBulk, p.kind, p.length, p.arrived, p.dst = true, kind, n, 0, empty
 	switch {
+	case err != nil:
+		return err
+	case n < 0:
+		return p.scalar(Null, nil, 0)
 	case n > maxLine && kind == BulkErr:
-		return false, fmt.Errorf("%w: an error of %d bytes", ErrProtocol, n)
-	case kind == BulkErr: // no Sink needs to know where errors go, or of two kinds of them
-		p.kind, p.dst = SimpleErr, make([]byte, n)
-	case n > 0:
+		return fmt.Errorf("%w: an error of %d bytes", ErrProtocol, n)
+	}
+	p.inBulk, p.kind, p.length, p.arrived = true, kind, n, 0
+	p.dst = []byte{} // not nil, which is for one that is skipped
+	if kind == BulkErr {
+		p.kind, p.dst = SimpleErr, make([]byte, n) // no Sink needs to know where errors go, or of two kinds of them
+	} else if n > 0 {
 		if p.dst = p.to().Reserve(n); p.dst != nil && len(p.dst) != n {
-			return false, fmt.Errorf("a Sink reserved %d bytes for %d", len(p.dst), n)
+			return fmt.Errorf("a Sink reserved %d bytes for %d", len(p.dst), n)
 		}
 	}
-	return false, nil
+	return nil
 }
-
-// empty is the string of no bytes, which is not one that was skipped.
-var empty = []byte{}
 
 // count reads the length of a string or an aggregate, -1 for null.
 func count(text []byte, most int) (int, error) {
@@ -284,41 +262,34 @@ func count(text []byte, most int) (int, error) {
 	return n, nil
 }
 
-func (p *Parser) scalar(kind Kind, s []byte, size int) (done bool, err error) {
+func (p *Parser) scalar(kind Kind, s []byte, size int) error {
 	if err := p.to().Scalar(kind, s, size); err != nil {
-		return false, err
+		return err
 	}
-	return p.elementDone()
+	return p.elementEnds()
 }
 
-// elementDone notes the end of an element, and of the aggregates that end with
-// it. done tells that it was the last of the value.
-func (p *Parser) elementDone() (done bool, err error) {
+// elementEnds notes the end of an element, and of the aggregates that end with
+// it.
+func (p *Parser) elementEnds() error {
 	if len(p.open) == 0 {
-		return true, nil
+		p.done = true
+		return nil
 	}
 	top := &p.open[len(p.open)-1]
 	if top.left--; top.left > 0 {
-		return false, nil
+		return nil
 	}
 	return p.end()
 }
 
 // end notes the end of the aggregate that was opened last. A push and an
 // attribute are no elements of what is around them.
-func (p *Parser) end() (done bool, err error) {
+func (p *Parser) end() error {
 	top := p.open[len(p.open)-1]
 	p.open = p.open[:len(p.open)-1]
 	if err := top.sink.End(); err != nil || top.kind == Push || top.kind == Attribute {
-		return false, err
+		return err
 	}
-	return p.elementDone()
+	return p.elementEnds()
 }
-
-// discard is the Sink of attributes.
-type discard struct{}
-
-func (discard) Begin(Kind, int) error          { return nil }
-func (discard) Reserve(int) []byte             { return nil }
-func (discard) Scalar(Kind, []byte, int) error { return nil }
-func (discard) End() error                     { return nil }

@@ -285,7 +285,7 @@ func TestParserReturnsTheErrorsOfItsSinks(t *testing.T) {
 			t.Errorf("call %d: %v", at, err)
 		}
 	}
-	if _, _, err := NewParser(nil).Feed([]byte("$5\r\nhello\r\n"), short{}); err == nil {
+	if _, _, err := NewParser(nil).Feed([]byte("$5\r\nhello\r\n"), short{&Status{}}); err == nil {
 		t.Error("a Sink that reserves too little is not told so")
 	}
 }
@@ -307,7 +307,7 @@ func (f *failing) Reserve(int) []byte             { return nil }
 func (f *failing) Scalar(Kind, []byte, int) error { return f.fail() }
 func (f *failing) End() error                     { return f.fail() }
 
-type short struct{ discard }
+type short struct{ *Status }
 
 func (short) Reserve(n int) []byte { return make([]byte, n-1) }
 
@@ -346,7 +346,7 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 		repeat := []byte(strings.Repeat(c.repeat, 1+(1<<20)/max(1, len(c.repeat))))
 		var err error
 		used := allocated(func() {
-			p, v := NewParser(discard{}), &Value{}
+			p, v := NewParser(&Status{}), &Value{}
 			_, _, err = p.Feed([]byte(c.in), v)
 			for sent := 0; c.repeat != "" && err == nil && sent < 16<<20; sent += len(repeat) {
 				_, _, err = p.Feed(repeat, v)

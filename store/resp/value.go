@@ -97,3 +97,25 @@ func (v *Value) grow(n int) error {
 	}
 	return nil
 }
+
+// Status is a Sink that skips a reply and keeps only whether it is an error.
+// The zero Status is ready for one reply.
+type Status struct {
+	err   error
+	depth int
+}
+
+// Err returns the error reply, nil if the reply was none.
+func (s *Status) Err() error { return s.err }
+
+// Begin, Reserve, Scalar and End are of Sink.
+func (s *Status) Begin(Kind, int) error { s.depth++; return nil }
+func (s *Status) Reserve(int) []byte    { return nil }
+func (s *Status) End() error            { s.depth--; return nil }
+
+func (s *Status) Scalar(kind Kind, text []byte, _ int) error {
+	if s.depth == 0 && kind == SimpleErr {
+		s.err = Error(text)
+	}
+	return nil
+}

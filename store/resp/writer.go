@@ -43,38 +43,23 @@ func (w *Writer) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// scratch holds buffers for strings that are not kept.
+// scratch holds buffers for ReadFrom.
 var scratch = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
-// ReadFrom takes a piece of the reply from r, without another copy of it if it
-// is a string that is kept.
+// ReadFrom takes a piece of the reply from r, without a buffer of its own for
+// each.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
-	if w.parser != nil && w.err == nil {
-		if rest := w.parser.rest(); rest != nil {
-			m, err := io.ReadFull(r, rest)
-			n += int64(m)
-			w.parser.arrived += m
-			if err != nil {
-				return n, ended(err)
-			}
-		}
-	}
 	buf := scratch.Get().(*[bufferSize]byte)
 	defer scratch.Put(buf)
 	for {
 		m, err := r.Read(buf[:])
 		_, _ = w.Write(buf[:m])
 		n += int64(m)
+		if err == io.EOF {
+			return n, nil
+		}
 		if err != nil {
-			return n, ended(err)
+			return n, err
 		}
 	}
-}
-
-// ended is an error of a reader as ReadFrom returns it.
-func ended(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return nil
-	}
-	return err
 }

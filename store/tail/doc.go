@@ -2,16 +2,12 @@
 // that it serves, and a Source is one of these channels, whose log it keeps up
 // to date.
 //
-// # How an event is noticed
-//
-// A session has one connection to the server. Every read of a key over it arms
-// CLIENT TRACKING for the key, atomically with the read: the next change of the
-// key is pushed to the same connection, once. So the life of an event is: push,
-// XRANGE, reply, log, wakers. One goroutine does all of it.
-//
-// A server without CLIENT TRACKING is polled: every source is read at an
-// interval. The same read is the safety net of a server that has it, at a
-// longer interval, the sweep.
+// Every read of a key over a session's connection arms CLIENT TRACKING for the
+// key, atomically with the read: the next change of the key is pushed to the same
+// connection, once. So the life of an event is: push, XRANGE, reply, log, wakers.
+// One goroutine does all of it. A server without CLIENT TRACKING is polled: every
+// source is read at an interval. The same read is the safety net of a server that
+// has it, at a longer interval, the sweep.
 //
 // # Invariants
 //
@@ -31,10 +27,9 @@
 //
 // # Continuity
 //
-// A read begins with the entry at the head of the log. If that entry is in the
-// reply, nothing is missing; see package redisstream. If it is not, the stream
-// and XINFO are read in one transaction, and the log is brought up to date: by
-// the entries, by a gap where retention was faster, or by a reset where the
-// stream is another one. On a replica such a finding waits until the replica is
-// known to have what its master had; see Node.ConfirmGaps.
+// A read begins with the entry at the head of the log. Finding it again proves
+// that nothing is missing; see package redisstream. Without it the stream and XINFO
+// are read in one transaction, and the log is brought up to date: by the entries,
+// by a gap where retention was faster, or by a reset where the stream is another
+// one. On a replica such a finding is pending until Node.ConfirmGaps.
 package tail

@@ -2,7 +2,6 @@ package tail
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,16 +11,14 @@ import (
 
 // abilities is what a server has told of itself in the handshake.
 type abilities struct {
-	tracking    bool // it announces changes of the keys that were read
-	trimsInside bool // it may trim inside a stream without a trace; see redisstream.Snapshot
-	// why it is polled, in its own words; nil if tracking is set
-	why error
+	trimsInside bool  // see redisstream.Snapshot
+	why         error // why it is polled, in its own words; nil if it tracks keys
 }
 
-// handshake prepares a new connection: authentication, RESP3, the database,
-// and CLIENT TRACKING. An error reply is an answer. One that is about
-// credentials, rights or loading is an error; any other means that the server
-// cannot do what it was asked for, and has to be polled.
+// handshake authenticates, and switches to RESP3, the database and CLIENT
+// TRACKING. An error reply about credentials, rights or loading is an error; any
+// other means that the server cannot do what it was asked for, and has to be
+// polled.
 func handshake(ctx context.Context, c Asker, cfg *Config, readOnly bool) (abilities, error) {
 	username, password, err := cfg.Credentials(ctx)
 	if err != nil {
@@ -47,14 +44,11 @@ func handshake(ctx context.Context, c Asker, cfg *Config, readOnly bool) (abilit
 	if a.why != nil {
 		return a, nil
 	}
-	_, err = c.Do("CLIENT", "TRACKING", "ON")
-	switch {
-	case err == nil:
-		a.tracking = true
-	case resp.IsUnsupported(err):
-		a.why, err = fmt.Errorf("CLIENT TRACKING: %w", err), nil
-	default:
+	if _, err = c.Do("CLIENT", "TRACKING", "ON"); err != nil {
 		err = fmt.Errorf("CLIENT TRACKING: %w", err)
+	}
+	if resp.IsUnsupported(err) {
+		a.why, err = err, nil
 	}
 	return a, err
 }
@@ -66,9 +60,9 @@ func authenticate(c Asker, username, password string) error {
 	if password == "" {
 		return nil
 	}
-	args := []string{"AUTH", password}
-	if username != "" {
-		args = []string{"AUTH", username, password}
+	args := []string{"AUTH", username, password}
+	if username == "" {
+		args = []string{"AUTH", password}
 	}
 	_, err := c.Do(args...)
 	if resp.IsUnsupported(err) {
@@ -80,41 +74,33 @@ func authenticate(c Asker, username, password string) error {
 	return nil
 }
 
-// hello switches to RESP3. There are servers that accept HELLO 3 and stay with
-// RESP2, in which changes are not announced. The reply tells.
-func hello(c Asker) (abilities, error) {
+// hello switches to RESP3. Some servers accept HELLO 3, stay with RESP2, and
+// announce no changes. The reply tells.
+func hello(c Asker) (a abilities, err error) {
 	reply, err := c.Do("HELLO", "3")
-	switch {
-	case resp.IsUnsupported(err):
-		return abilities{why: fmt.Errorf("HELLO 3: %w", err)}, nil
-	case err != nil:
-		return abilities{}, fmt.Errorf("HELLO: %w", err)
+	if err != nil {
+		err = fmt.Errorf("HELLO: %w", err)
+		if resp.IsUnsupported(err) {
+			return abilities{why: err}, nil
+		}
+		return abilities{}, err
 	}
-	fields := make(map[string]any)
-	if list, ok := reply.([]any); ok {
-		for i := 0; i+1 < len(list); i += 2 {
-			if name, ok := list[i].(string); ok {
-				fields[name] = list[i+1]
-			}
+	fields := make(map[any]any)
+	list, _ := reply.([]any)
+	for i := 0; i+1 < len(list); i += 2 {
+		if name, ok := list[i].(string); ok {
+			fields[name] = list[i+1]
 		}
 	}
-	a := abilities{trimsInside: trimsInside(fields)}
+	// Redis has trimmed inside of streams on request since 8.2; see
+	// https://redis.io/docs/latest/commands/xtrim/.
+	var major, minor int
+	if version, _ := fields["version"].(string); fields["server"] == "redis" {
+		n, _ := fmt.Sscanf(version, "%d.%d", &major, &minor)
+		a.trimsInside = n == 2 && (major > 8 || major == 8 && minor >= 2)
+	}
 	if proto := fields["proto"]; proto != int64(3) {
 		a.why = fmt.Errorf("HELLO 3: the server goes on in protocol %v", proto)
 	}
 	return a, nil
-}
-
-// trimsInside reads the reply to HELLO. Redis has trimmed inside of streams on
-// request since 8.2; see https://redis.io/docs/latest/commands/xtrim/.
-func trimsInside(hello map[string]any) bool {
-	if hello["server"] != "redis" {
-		return false
-	}
-	version, _ := hello["version"].(string)
-	major, rest, _ := strings.Cut(version, ".")
-	minor, _, _ := strings.Cut(rest, ".")
-	a, err1 := strconv.Atoi(major)
-	b, err2 := strconv.Atoi(minor)
-	return errors.Join(err1, err2) == nil && (a > 8 || a == 8 && b >= 2)
 }

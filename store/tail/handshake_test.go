@@ -242,11 +242,11 @@ func TestHandshake(t *testing.T) {
 			case err != nil:
 				t.Errorf("the error is %v", err)
 			case c.polled != "":
-				if a.tracking || a.why == nil || !strings.Contains(a.why.Error(), c.polled) {
-					t.Errorf("tracking %v, because of %v", a.tracking, a.why)
+				if a.why == nil || !strings.Contains(a.why.Error(), c.polled) {
+					t.Errorf("polled because of %v", a.why)
 				}
-			case !a.tracking || a.why != nil:
-				t.Errorf("tracking %v, because of %v", a.tracking, a.why)
+			case a.why != nil:
+				t.Errorf("polled because of %v", a.why)
 			}
 			if a.trimsInside != c.inside {
 				t.Errorf("trims inside: %v", a.trimsInside)

@@ -50,8 +50,7 @@ type fixedServer struct{ target Target }
 func (s fixedServer) Locate(context.Context) (Target, error) { return s.target, nil }
 func (fixedServer) Verify(Asker) error                       { return nil }
 func (fixedServer) Watch(context.Context, Target) error      { return nil }
-func (fixedServer) Changed()                                 {}
-func (fixedServer) Redirected(error)                         {}
+func (fixedServer) Changed(error)                            {}
 
 // newTestNode returns a node that nobody runs.
 func newTestNode(t testing.TB) *Node { return NewNode(testConfig(t), "n", fixedServer{}, 1) }

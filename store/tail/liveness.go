@@ -14,9 +14,8 @@ import (
 // count as stalled.
 const StalledAfter = 5 * time.Second
 
-// processStart is what times are kept relative to, by the monotonic clock: how
-// long a server has been silent must not depend on whether the clock was set
-// meanwhile.
+// processStart is what times are kept relative to, by the monotonic clock, which
+// nobody sets.
 var processStart = time.Now()
 
 // liveness is when a server was last known to be alive, and why it is not.
@@ -24,31 +23,24 @@ type liveness struct {
 	aliveAt atomic.Int64 // nanoseconds since processStart; at first, the time of construction
 	proven  atomic.Bool  // aliveAt was a sign of life, not construction
 	stalled atomic.Bool  // the subscribers have been told so
+	failure atomic.Pointer[error]
 
-	// stateMu makes a change of stalled and what follows from it one step.
-	stateMu sync.Mutex
-	// errMu guards lastErr.
-	errMu   sync.Mutex
-	lastErr error // why the last session ended, or could not begin
+	// mu makes a change of stalled and what follows from it one step.
+	mu sync.Mutex
 }
-
-func (l *liveness) start() { l.aliveAt.Store(int64(time.Since(processStart))) }
 
 // silence is how long there has been no sign of life.
 func (l *liveness) silence(now time.Time) time.Duration {
 	return now.Sub(processStart) - time.Duration(l.aliveAt.Load())
 }
 
-func (l *liveness) failed(err error) {
-	l.errMu.Lock()
-	defer l.errMu.Unlock()
-	l.lastErr = err
-}
-
+// lastError is why the last session ended, or could not begin; nil while there
+// is one.
 func (l *liveness) lastError() error {
-	l.errMu.Lock()
-	defer l.errMu.Unlock()
-	return l.lastErr
+	if err := l.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // signOfLife notes that the server was alive at a time.
@@ -75,14 +67,6 @@ func (n *Node) Started() bool { return n.live.proven.Load() }
 // also if it never has.
 func (n *Node) Stalled() bool { return n.live.stalled.Load() }
 
-func (n *Node) stalledSince() (time.Time, bool) {
-	if !n.live.stalled.Load() {
-		return time.Time{}, false
-	}
-	now := time.Now()
-	return now.Add(-n.live.silence(now)), true
-}
-
 // watchStalled tells the subscribers when the server has gone, until ctx ends.
 func (n *Node) watchStalled(ctx context.Context) {
 	tick := time.NewTicker(StalledAfter / 20)
@@ -99,13 +83,12 @@ func (n *Node) watchStalled(ctx context.Context) {
 
 // updateStalled tells the subscribers if the server has gone or come back.
 func (n *Node) updateStalled(now time.Time) {
-	n.live.stateMu.Lock()
-	defer n.live.stateMu.Unlock()
+	n.live.mu.Lock()
+	defer n.live.mu.Unlock()
 	stalled := n.live.silence(now) >= StalledAfter
-	if n.live.stalled.Load() == stalled {
+	if n.live.stalled.Swap(stalled) == stalled {
 		return
 	}
-	n.live.stalled.Store(stalled)
 	if stalled {
 		n.log.Warn("redis has been unreachable", "since", now.Add(-n.live.silence(now)), "error", n.live.lastError())
 	} else {
@@ -119,19 +102,18 @@ func (n *Node) updateStalled(now time.Time) {
 // Status describes a node for an operator: name, state, and the last error of a
 // node that is not alive.
 func (n *Node) Status(now time.Time) string {
-	err := n.live.lastError()
-	because := ""
-	if err != nil {
-		because = ": " + err.Error()
-	}
-	switch {
-	case n.Alive(now):
+	if n.Alive(now) {
 		return fmt.Sprintf("redis %s is alive", n.name)
-	case resp.IsDenied(err):
-		return fmt.Sprintf("redis %s refuses the gateway's user%s", n.name, because)
-	case !n.Started():
-		return fmt.Sprintf("redis %s has not been reached yet%s", n.name, because)
 	}
-	since := now.Add(-n.live.silence(now)).UTC().Format(time.RFC3339)
-	return fmt.Sprintf("redis %s has been unreachable since %s%s", n.name, since, because)
+	err, state := n.live.lastError(), "has not been reached yet"
+	switch {
+	case resp.IsDenied(err):
+		state = "refuses the gateway's user"
+	case n.Started():
+		state = "has been unreachable since " + now.Add(-n.live.silence(now)).UTC().Format(time.RFC3339)
+	}
+	if err != nil {
+		state += ": " + err.Error()
+	}
+	return fmt.Sprintf("redis %s %s", n.name, state)
 }

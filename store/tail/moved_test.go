@@ -46,8 +46,9 @@ func TestMovedSource(t *testing.T) {
 	}
 	n.retryFailing()
 	n.ConfirmGaps(time.Now().Add(time.Minute), nil)
-	if tasks := n.take(nil, 1); len(tasks) != 0 || len(n.TakeRedirected()) != 0 || len(n.failing)+len(n.pendingGaps)+len(n.sources) != 0 {
-		t.Errorf("something is left: %d tasks, %d failing, %d gaps, %d sources", len(tasks), len(n.failing), len(n.pendingGaps), len(n.sources))
+	moved, ask := n.TakeRedirected()
+	if tasks := n.take(nil, 1); len(tasks) != 0 || len(moved)+len(ask)+len(n.sources) != 0 || n.failing || n.gaps {
+		t.Errorf("something is left: %d tasks, failing %v, gaps %v, %d sources", len(tasks), n.failing, n.gaps, len(n.sources))
 	}
 
 	// The new node compares first, and what it notes is not for the old one to
@@ -57,7 +58,6 @@ func TestMovedSource(t *testing.T) {
 		t.Fatalf("the new node's tasks: %+v", tasks)
 	}
 	other.gapIsConfirmed(tasks[0])
-	n.pendingGaps = []*Source{s} // as long as nobody has looked at them
 	n.clearGap(s)
 	n.forgetGaps()
 	if s.gapSince.IsZero() {
@@ -146,7 +146,7 @@ func TestFailingSourceIsReadAgain(t *testing.T) {
 		}
 	}
 	n.commit(&r, nil, false, nil, true)
-	if n.retryFailing(); len(n.take(nil, 1)) != 0 || len(n.failing) != 0 {
+	if n.retryFailing(); len(n.take(nil, 1)) != 0 || n.failing {
 		t.Error("it is read again although a read has worked")
 	}
 	if n.failed(&r, resp.Error("WRONGTYPE Operation against a key holding the wrong kind of value")) {
@@ -165,17 +165,17 @@ func TestRedirected(t *testing.T) {
 	for _, text := range []string{"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1"} {
 		n.failed(&r, resp.Error(text))
 	}
-	if all := n.TakeRedirected(); len(all) != 1 || all[0].Source != s || !all[0].Ask {
-		t.Errorf("redirected: %+v", all)
+	if moved, ask := n.TakeRedirected(); len(moved) != 0 || len(ask) != 1 || ask[0] != s {
+		t.Errorf("redirected: %v, %v", moved, ask)
 	}
-	if n.failed(&r, resp.Error("MOVED 1 127.0.0.1:1")); len(n.failing) != 0 {
+	if n.failed(&r, resp.Error("MOVED 1 127.0.0.1:1")); n.failing {
 		t.Error("a redirection is no failure")
 	}
-	if all := n.TakeRedirected(); len(all) != 1 || all[0].Ask {
-		t.Errorf("redirected again: %+v", all)
+	if moved, ask := n.TakeRedirected(); len(moved) != 1 || moved[0] != s || len(ask) != 0 {
+		t.Errorf("redirected again: %v, %v", moved, ask)
 	}
-	if all := n.TakeRedirected(); len(all) != 0 {
-		t.Errorf("redirected once more: %+v", all)
+	if moved, ask := n.TakeRedirected(); len(moved)+len(ask) != 0 {
+		t.Errorf("redirected once more: %v, %v", moved, ask)
 	}
 	if len(srv.told) != 3 || !resp.IsAsk(errors.Join(srv.told[1])) {
 		t.Errorf("the server was told %v", srv.told)
@@ -187,4 +187,4 @@ type redirectedServer struct {
 	told []error
 }
 
-func (s *redirectedServer) Redirected(err error) { s.told = append(s.told, err) }
+func (s *redirectedServer) Changed(err error) { s.told = append(s.told, err) }

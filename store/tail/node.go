@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,25 +56,21 @@ type Target struct {
 	ReadOnly bool // it is a cluster's replica, which answers only after READONLY
 }
 
-// Server tells a Node where its server is. Its methods are called by the node's
-// goroutines, Watch beside the others; the other methods, one at a time.
+// Server tells a Node where its server is. The node's goroutines call Watch
+// beside the other methods, and those one at a time.
 type Server interface {
 	// Locate returns what a new session connects to.
 	Locate(ctx context.Context) (Target, error)
-	// Verify asks over a session's connection whether its server is still the
-	// one to follow. It is called about every second; its error ends the
-	// session.
+	// Verify asks over a session's connection, about every second, whether its
+	// server is still the one to follow. Its error ends the session.
 	Verify(c Asker) error
-	// Watch runs beside a session, until ctx ends or another server is to be
-	// followed; then it returns ErrSwitchServer, or another error that says why. It may
-	// return nil at once.
+	// Watch runs beside a session until ctx ends, or returns an error that ends
+	// the session, ErrSwitchServer for one. It may return nil at once.
 	Watch(ctx context.Context, t Target) error
-	// Changed is told that the node's server may have been replaced, because a
-	// session ended.
-	Changed()
-	// Redirected is told that the server has answered MOVED or ASK for a key;
-	// see Node.TakeRedirected.
-	Redirected(err error)
+	// Changed is told why another server may be the one to follow: a session
+	// ended, or the server has answered MOVED or ASK for a key; see
+	// Node.TakeRedirected.
+	Changed(because error)
 }
 
 // ErrSwitchServer ends a session because another server is to be followed. It
@@ -98,25 +96,21 @@ type Node struct {
 	server Server
 	log    *slog.Logger
 
-	// batchLimit is how many streams one batch reads, readBatch at most; owned by
-	// the goroutine of Run.
-	batchLimit int
-
-	live    liveness
-	session atomic.Pointer[session]
+	batchLimit int // streams that one batch reads, readBatch at most; owned by the goroutine of Run
+	live       liveness
+	session    atomic.Pointer[session]
 
 	// mu guards the fields below, and those of the sources. Lock order: mu
-	// before Source.mu. Invariant: sources are those whose node this is; see
-	// doc.go for the queues.
-	mu          sync.Mutex
-	sources     map[string]*Source // by key
-	queues      [priorities][]*Source
-	dirtySince  time.Time // when the first source of more than low priority was queued; zero if caught up
-	redirected  []*Source // whose redirect is set
-	failing     []*Source // whose failing is set
-	pendingGaps []*Source // whose gapSince is set; see replicagap.go
+	// before Source.mu. Invariant: sources are those whose node this is, by key;
+	// see doc.go for the queues.
+	mu         sync.Mutex
+	sources    map[string]*Source
+	queues     [priorities][]*Source
+	dirtySince time.Time // when the first source of more than low priority was queued; zero if caught up
+	// Whether there may be a source with the field of that name set.
+	failing, redirected, gaps bool
 
-	gapFound chan struct{} // capacity 1: pendingGaps has a new one
+	gapFound chan struct{} // capacity 1: a gap is pending
 }
 
 // NewNode returns a node without sources. Run follows them. historyReads is how
@@ -128,15 +122,9 @@ func NewNode(cfg *Config, name string, server Server, historyReads int) *Node {
 		batchLimit: readBatch,
 		sources:    make(map[string]*Source), gapFound: make(chan struct{}, 1),
 	}
-	n.live.start()
+	n.live.aliveAt.Store(int64(time.Since(processStart)))
 	return n
 }
-
-// ServerChanged has the server looked for again.
-func (n *Node) ServerChanged() { n.server.Changed() }
-
-// Misconfigured logs what an operator has to correct.
-func (n *Node) Misconfigured(what string, err error) { n.log.Error(what, "error", err) }
 
 // Name returns the name of the node, for logs.
 func (n *Node) Name() string { return n.name }
@@ -165,18 +153,14 @@ func (n *Node) Remove(s *Source) bool {
 // dropLocked forgets a source. The caller holds mu, and sets the source's node.
 func (n *Node) dropLocked(s *Source) {
 	delete(n.sources, s.Key)
-	s.queue, s.failing, s.redirect, s.gapSince = queueState{}, false, notRedirected, time.Time{}
+	s.noted = noted{}
 }
 
 // Sources returns the sources that the node follows.
 func (n *Node) Sources() []*Source {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := make([]*Source, 0, len(n.sources))
-	for _, s := range n.sources {
-		all = append(all, s)
-	}
-	return all
+	return slices.Collect(maps.Values(n.sources))
 }
 
 // Move has another node follow a source that this one follows, and compare its
@@ -201,18 +185,10 @@ func (n *Node) Move(s *Source, to *Node) bool {
 	return followed
 }
 
-// wake has the session look at the queues.
-func (n *Node) wake() {
-	if s := n.session.Load(); s != nil {
-		s.conn.Wake()
-	}
-}
-
 const (
 	// The wait before a new session: short at first, because a connection that
-	// was cut is mostly good again at once; then doubled up to the longest. It
-	// is jittered, so that replicas do not come back in step. Nothing is
-	// delivered meanwhile, so it is short again after a session that worked.
+	// was cut is mostly good again at once; then doubled up to the longest. It is
+	// short again after a session that worked.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
@@ -233,8 +209,8 @@ func (n *Node) Run(ctx context.Context) {
 			continue // which is there
 		}
 		n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
-		n.live.failed(err)
-		n.server.Changed()
+		n.live.failure.Store(&err)
+		n.server.Changed(err)
 		if worked {
 			backoff = minBackoff // this is a fault of its own
 		}

@@ -46,7 +46,7 @@ func (p *invalidations) Scalar(kind resp.Kind, s []byte, _ int) error {
 			p.ours = string(s) == "invalidate"
 		case p.ours && kind == resp.Null:
 			p.n.log.Info("a database was flushed")
-			p.n.invalidateAll()
+			p.n.enqueueAll(high, high, readInvalidated)
 		}
 	case p.depth == 2 && p.ours && s != nil:
 		p.n.invalidate(s)

@@ -1,6 +1,10 @@
 package tail
 
-import "time"
+import (
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
+)
 
 // cause is a set of reasons to read a stream.
 type cause uint8
@@ -23,53 +27,44 @@ const (
 	priorities
 )
 
-// queueState is where a source stands in the queues of its node. A source that
-// is promoted stands in two: its place in the lower one is skipped when its
-// turn comes.
-type queueState struct {
-	causes cause
-	in     [priorities]bool
-}
-
 // task is a source to read, and why.
 type task struct {
 	*Source
 	why cause
 }
 
-// enqueue has the source read for the given reasons.
+// enqueue has the source read for the given reasons, unless it moved: whoever
+// moved it queued it there.
 func (n *Node) enqueue(s *Source, why cause) {
 	p := high
 	if why == readSwept {
 		p = low
 	}
-	n.enqueueAs(p, s, why)
-}
-
-// enqueueAs is enqueue with a certain priority, or the one that the source has
-// if that is higher.
-func (n *Node) enqueueAs(p priority, s *Source, why cause) {
 	n.mu.Lock()
-	followed := s.node.Load() == n
-	if followed { // else it moved, and whoever moved it queued it there
+	if s.node.Load() == n {
 		n.enqueueLocked(p, s, why)
 	}
 	n.mu.Unlock()
-	if followed {
-		n.wake()
+	n.wake()
+}
+
+// wake has the session look at the queues.
+func (n *Node) wake() {
+	if s := n.session.Load(); s != nil {
+		s.conn.Wake()
 	}
 }
 
-// enqueueLocked is enqueueAs for a caller that holds mu, whose session looks at
-// the queues afterwards.
+// enqueueLocked queues a source with a priority, or the one that it has if that
+// is higher. The caller holds mu, and its session looks at the queues afterwards.
 func (n *Node) enqueueLocked(p priority, s *Source, why cause) {
-	s.queue.causes |= why
+	s.causes |= why
 	for higher := range p + 1 {
-		if s.queue.in[higher] {
+		if s.in[higher] {
 			return
 		}
 	}
-	s.queue.in[p] = true
+	s.in[p] = true
 	n.queues[p] = append(n.queues[p], s)
 	if p != low && n.dirtySince.IsZero() {
 		n.dirtySince = time.Now()
@@ -80,28 +75,31 @@ func (n *Node) enqueueLocked(p priority, s *Source, why cause) {
 func (n *Node) promote(s *Source) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if s.node.Load() == n && s.queue.in[low] {
+	if s.node.Load() == n && s.in[low] {
 		n.enqueueLocked(normal, s, 0)
 	}
 }
 
-// enqueueAll has every source of the node read.
-func (n *Node) enqueueAll(why cause) {
-	for _, s := range n.Sources() {
-		n.enqueue(s, why)
+// enqueueAll has every source read: those with subscribers with one priority,
+// the others with another. Its session looks at the queues afterwards.
+func (n *Node) enqueueAll(subscribed, unused priority, why cause) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.sources {
+		p := subscribed
+		if p != unused && s.Subscribers() == 0 {
+			p = unused
+		}
+		n.enqueueLocked(p, s, why)
 	}
 }
 
-// resync has every source of the node compared with its stream. That takes
-// seconds for thousands of them on a busy machine, so those without subscribers
-// come last, and what changes meanwhile comes first.
-func (n *Node) resync() {
-	for _, s := range n.Sources() {
-		p := low
-		if s.Subscribers() > 0 {
-			p = normal
-		}
-		n.enqueueAs(p, s, readChecked)
+// invalidate queues the source of a key that Redis says has changed.
+func (n *Node) invalidate(key []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s := n.sources[string(key)]; s != nil {
+		n.enqueueLocked(high, s, readInvalidated)
 	}
 }
 
@@ -109,6 +107,9 @@ const (
 	// readBatch is how many streams one pipeline reads: enough to make round
 	// trips cheap, few enough to see a new invalidation soon.
 	readBatch = 128
+	// batchBytes is how much is kept of the replies of one batch: what a full
+	// one is expected to have, so that nothing is read twice.
+	batchBytes = readBatch * redisstream.PageBytes
 	// lowPriorityShare is the part of a batch, one in so many, that is kept for
 	// lower priorities, so that those are read under any load.
 	lowPriorityShare = 4
@@ -135,26 +136,17 @@ func (n *Node) takeFrom(p priority, dst []task, limit int) []task {
 	for ; i < len(queue) && len(dst) < limit; i++ {
 		s := queue[i]
 		queue[i] = nil
-		if s.node.Load() != n || !s.queue.in[p] {
+		if s.node.Load() != n || !s.in[p] {
 			continue // it moved, or was taken from another queue
 		}
-		dst = append(dst, task{s, s.queue.causes})
-		s.queue = queueState{}
+		dst = append(dst, task{s, s.causes})
+		s.causes, s.in = 0, [priorities]bool{}
 	}
 	if queue = queue[i:]; len(queue) == 0 {
 		queue = nil
 	}
 	n.queues[p] = queue
 	return dst
-}
-
-// invalidate queues the source of a key that Redis says has changed.
-func (n *Node) invalidate(key []byte) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if s := n.sources[string(key)]; s != nil {
-		n.enqueueLocked(high, s, readInvalidated)
-	}
 }
 
 // caughtUp notes that everything taken until then was read.
@@ -174,13 +166,4 @@ func (n *Node) Lag(now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(n.dirtySince)
-}
-
-// invalidateAll queues every source.
-func (n *Node) invalidateAll() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, s := range n.sources {
-		n.enqueueLocked(high, s, readInvalidated)
-	}
 }

@@ -51,7 +51,7 @@ func takeAll(t *testing.T, n *Node, limit int) map[*Source]int {
 func TestChangeOvertakesResync(t *testing.T) {
 	t.Parallel()
 	n, used, _ := queueRig(t, 1000, 0)
-	n.resync()
+	n.enqueueAll(normal, low, readChecked)
 	last := n.queues[normal][len(used)-1]
 	n.invalidate([]byte(last.Key))
 	tasks := n.take(nil, readBatch)
@@ -67,7 +67,7 @@ func TestChangeOvertakesResync(t *testing.T) {
 func TestUnusedSourcesAreLast(t *testing.T) {
 	t.Parallel()
 	n, used, unused := queueRig(t, 200, 800)
-	n.resync()
+	n.enqueueAll(normal, low, readChecked)
 	came := n.queues[low][len(unused)-1]
 	came.Subscribe(&countingWaker{})
 	at := takeAll(t, n, 100)
@@ -92,7 +92,7 @@ func TestNoSourceStarves(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{1, 2, 3, 4, readBatch} {
 		n, used, unused := queueRig(t, 2*limit, 8)
-		n.resync()
+		n.enqueueAll(normal, low, readChecked)
 		busy, quiet := used[:limit], append(used[limit:], unused...)
 		left := map[*Source]bool{}
 		for _, s := range quiet {
@@ -119,7 +119,7 @@ func TestNoSourceStarves(t *testing.T) {
 func TestLagEnds(t *testing.T) {
 	t.Parallel()
 	n, used, _ := queueRig(t, 3, 0)
-	n.resync()
+	n.enqueueAll(normal, low, readChecked)
 	for _, s := range used {
 		n.enqueue(s, readInvalidated)
 	}
@@ -136,7 +136,7 @@ func TestLagEnds(t *testing.T) {
 func TestSweepIsNoLag(t *testing.T) {
 	t.Parallel()
 	n, _, _ := queueRig(t, 2, 2)
-	n.enqueueAll(readSwept)
+	n.enqueueAll(low, low, readSwept)
 	if lag := n.Lag(time.Now().Add(time.Second)); lag != 0 {
 		t.Errorf("a lag of %v", lag)
 	}
@@ -172,7 +172,8 @@ func TestRemovedSourceIsNotRead(t *testing.T) {
 	}
 }
 
-// Wakers are called until their subscription ends.
+// Wakers are called until their subscription ends, which a second end does not
+// change.
 func TestSubscribers(t *testing.T) {
 	t.Parallel()
 	s := newSource("a")
@@ -183,7 +184,9 @@ func TestSubscribers(t *testing.T) {
 		subs[i] = s.Subscribe(wakers[i])
 	}
 	for _, i := range []int{1, 3, 0} {
-		s.Unsubscribe(subs[i])
+		if !s.Unsubscribe(subs[i]) || s.Unsubscribe(subs[i]) {
+			t.Error("a subscription did not end once")
+		}
 		s.wake(true)
 	}
 	var got [4]int

@@ -23,11 +23,14 @@ type read struct {
 	count int
 
 	entries []eventlog.Entry // of the reply, without the one at the head
-	check   checkReply       // of a read by reconcile
+
+	// Of a read by reconcile.
+	snapshot redisstream.Snapshot
+	err      error // an error reply to one of the commands
 }
 
 func newRead(t task) read {
-	r := read{task: t, mark: t.Log.Mark(), count: PageEntries(t.Size.Bytes())}
+	r := read{task: t, mark: t.Log.Mark(), count: redisstream.PageEntries(t.Size.Bytes())}
 	if r.from = r.mark.Known.Head.Next(); r.mark.Known.HeadExists {
 		r.includeHead()
 	}
@@ -47,12 +50,16 @@ func (r *read) args() []string {
 	return []string{"XRANGE", r.Key, r.from.String(), "+", "COUNT", strconv.Itoa(r.count)}
 }
 
-// anchor is the entry of the reply that is known already; 0-0 if there is none.
-func (r *read) anchor() redisstream.ID {
+// reader is for the reply with the entries of one read, which are appended to a
+// slice.
+func (s *session) reader(r *read, to []eventlog.Entry) *redisstream.EntryReader {
+	s.current, r.entries = r, to
+	anchor := redisstream.ID{} // the entry of the reply that is known already
 	if r.from == r.mark.Known.Head {
-		return r.from
+		anchor = r.from
 	}
-	return redisstream.ID{}
+	s.entries.Reset(anchor)
+	return s.entries
 }
 
 // readBatch reads the tails of all tasks in one go.
@@ -70,15 +77,12 @@ func (s *session) readBatch(tasks []task) error {
 		s.reads = append(s.reads, r)
 	}
 	s.room = batchBytes
-	if len(s.reads) > 0 {
-		if err := s.conn.Flush(); err != nil {
-			return err
-		}
+	if err := s.conn.Flush(); err != nil {
+		return err
 	}
 	for i := range s.reads {
 		r := &s.reads[i]
-		r.entries = s.scratch[:0]
-		if err := s.readReply(r); err != nil {
+		if err := s.conn.Reply(s.reader(r, s.scratch[:0])); err != nil {
 			return err
 		}
 		if !s.finishRead(r) {
@@ -88,18 +92,6 @@ func (s *session) readBatch(tasks []task) error {
 		s.scratch, r.entries = r.entries[:0], nil
 	}
 	return s.reconcileAll(s.checks)
-}
-
-// readReply takes the reply with the entries of one read.
-func (s *session) readReply(r *read) error {
-	s.current = r
-	s.entries.Reset(r.anchor())
-	return s.conn.Reply(s.entries)
-}
-
-// takeEntry encodes an entry of the read that is under way.
-func (s *session) takeEntry(e redisstream.Entry) {
-	s.current.entries = append(s.current.entries, s.n.cfg.Encode(s.current.Channel, e))
 }
 
 // finishRead appends what was read. It returns false if the stream has to be
@@ -122,7 +114,7 @@ func (s *session) finishRead(r *read) bool {
 	case !known.HeadExists && (len(r.entries) > 0 || !known.Head.IsZero()):
 		return false // nothing proves that these follow the head
 	}
-	s.n.commit(r, r.entries, more, nil, s.can.tracking)
+	s.n.commit(r, r.entries, more, nil, s.can.why == nil)
 	return true
 }
 
@@ -135,19 +127,29 @@ func (n *Node) failed(r *read, err error) bool {
 		return false
 	}
 	n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
-	if resp.IsMoved(err) || resp.IsAsk(err) {
-		n.redirect(r.Source, err)
-		return true
+	elsewhere := redirect(0)
+	switch {
+	case resp.IsMoved(err):
+		elsewhere = moved
+	case resp.IsAsk(err):
+		elsewhere = asking
 	}
 	n.mu.Lock()
-	first := !r.failing && r.node.Load() == n
-	if first {
-		r.failing = true
-		n.failing = append(n.failing, r.Source)
+	first := false
+	if r.node.Load() == n {
+		if elsewhere != 0 {
+			r.redirected, n.redirected = elsewhere, true
+		} else {
+			first = !r.failing
+			r.failing, n.failing = true, true
+		}
 	}
 	n.mu.Unlock()
 	if first {
 		n.log.Warn("a stream cannot be read", "error", err)
+	}
+	if elsewhere != 0 {
+		n.server.Changed(err)
 	}
 	return true
 }
@@ -184,11 +186,11 @@ func (n *Node) commit(r *read, entries []eventlog.Entry, more bool, snapshot *re
 	n.mu.Lock()
 	if r.node.Load() == n {
 		r.failing = false
-		unannounced = r.why == readSwept && tracking && events > 0 && r.queue.causes&readInvalidated == 0
+		// Any push about it came before the reply; see doc.go.
+		unannounced = r.why == readSwept && tracking && events > 0 && r.causes&readInvalidated == 0
 	}
 	n.mu.Unlock()
 	if unannounced {
-		// Any push about it came before the reply; see doc.go.
 		n.cfg.Metrics.SweepFinds.Add(float64(events))
 		n.log.Warn("the safety sweep found entries that Redis had not announced", "entries", events)
 	}
@@ -216,62 +218,48 @@ func CountEvents(m *metrics.Store, source string, entries []eventlog.Entry) {
 	m.EventNamesDropped.Add(float64(dropped))
 }
 
-// redirect says where a node that answered for a key sends those who ask.
+// redirect says where a node that answered for a key sends those who ask: 0 is
+// nowhere.
 type redirect uint8
 
 const (
-	notRedirected redirect = iota
-	moved                  // to the node that has the slot now
-	asking                 // to the node that the slot is on its way to
+	moved  redirect = 1 + iota // to the node that has the slot now
+	asking                     // to the node that the slot is on its way to
 )
 
-// redirect notes that another node has the key of a source.
-func (n *Node) redirect(s *Source, err error) {
-	n.mu.Lock()
-	if s.node.Load() == n {
-		if s.redirect == notRedirected {
-			n.redirected = append(n.redirected, s)
-		}
-		if s.redirect = moved; resp.IsAsk(err) {
-			s.redirect = asking
-		}
-	}
-	n.mu.Unlock()
-	n.server.Redirected(err)
-}
-
-// Redirected is a source whose key another node has.
-type Redirected struct {
-	*Source
-	Ask bool // for the moment only
-}
-
-// TakeRedirected returns the sources that were redirected since it was called
-// last. Recheck has one read again.
-func (n *Node) TakeRedirected() (all []Redirected) {
+// TakeRedirected returns the sources that the server has answered MOVED or ASK
+// for since it was called last. Recheck has one read again.
+func (n *Node) TakeRedirected() (movedAway, ask []*Source) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, s := range n.redirected {
-		if s.node.Load() == n && s.redirect != notRedirected {
-			all = append(all, Redirected{s, s.redirect == asking})
-			s.redirect = notRedirected
-		}
+	if !n.redirected {
+		return nil, nil
 	}
-	n.redirected = nil
-	return all
+	n.redirected = false
+	for _, s := range n.sources {
+		switch s.redirected {
+		case moved:
+			movedAway = append(movedAway, s)
+		case asking:
+			ask = append(ask, s)
+		}
+		s.redirected = 0
+	}
+	return movedAway, ask
 }
 
 // retryFailing has the sources read again that Redis answered with an error.
 func (n *Node) retryFailing() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	still := n.failing[:0]
-	for _, s := range n.failing {
-		if s.node.Load() == n && s.failing {
-			still = append(still, s)
+	if !n.failing {
+		return
+	}
+	n.failing = false
+	for _, s := range n.sources {
+		if s.failing {
+			n.failing = true
 			n.enqueueLocked(high, s, readChecked)
 		}
 	}
-	clear(n.failing[len(still):])
-	n.failing = still
 }

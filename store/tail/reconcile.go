@@ -1,6 +1,7 @@
 package tail
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 
@@ -11,20 +12,10 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-// checkReply is the reply to the transaction by which a source is reconciled.
-type checkReply struct {
-	info     redisstream.Info
-	snapshot redisstream.Snapshot
-	err      error // an error reply to one of its commands
-}
-
 // reconcileAll compares logs with their streams, each with one atomic snapshot,
 // and brings them up to date: by entries, by a gap where retention was faster
 // than the tail, or by a reset where the stream is not the one it was.
 func (s *session) reconcileAll(reads []read) error {
-	if len(reads) == 0 {
-		return nil
-	}
 	for i := range reads {
 		r := &reads[i]
 		r.includeHead()
@@ -53,63 +44,49 @@ func (s *session) reconcileAll(reads []read) error {
 
 // readCheck takes the replies to one transaction.
 func (s *session) readCheck(r *read) error {
-	var multi, info, entries resp.Status
-	for _, status := range []*resp.Status{&multi, &info, &entries} {
-		if err := s.conn.Reply(status); err != nil {
+	var queued [3]resp.Status
+	for i := range queued {
+		if err := s.conn.Reply(&queued[i]); err != nil {
 			return err
 		}
 	}
-	s.current, r.entries = r, nil
-	s.entries.Reset(r.anchor())
-	exec := redisstream.TransactionReader{Entries: s.entries}
+	exec := redisstream.TransactionReader{Entries: s.reader(r, nil)}
 	if err := s.conn.Reply(&exec); err != nil {
 		return err
 	}
 	// The transaction itself says only that it failed.
-	for _, err := range []error{multi.Err(), info.Err(), entries.Err(), exec.Err()} {
-		if err != nil {
-			r.check.err = err
-			return nil
-		}
+	if r.err = cmp.Or(queued[0].Err(), queued[1].Err(), queued[2].Err(), exec.Err()); r.err == nil {
+		info, err := exec.Info.Info()
+		s.takeSnapshot(r, info, cmp.Or(err, exec.Entries.Err()))
 	}
-	info2, err := exec.Info.Info()
-	if err == nil {
-		err = s.entries.Err()
-	}
-	s.takeCheck(r, info2, s.entries, err)
 	return nil
 }
 
-// takeCheck notes what a snapshot has.
-func (s *session) takeCheck(r *read, info redisstream.Info, reply *redisstream.EntryReader, err error) {
-	r.check = checkReply{info: info, err: err}
+// takeSnapshot notes what was read of a stream.
+func (s *session) takeSnapshot(r *read, info redisstream.Info, err error) {
+	reply := s.entries
+	r.snapshot, r.err = redisstream.Snapshot{}, err
 	if err != nil {
 		return
 	}
 	r.Size.Observe(reply.Seen, reply.Bytes)
-	r.check.snapshot = redisstream.Snapshot{
+	r.snapshot = redisstream.Snapshot{
 		Info: info, HeadFound: reply.Found, Entries: len(r.entries),
 		More: reply.Cut || reply.Seen >= r.count, TrimsInside: s.can.trimsInside,
 	}
 	if len(r.entries) > 0 {
-		r.check.snapshot.Next = r.entries[0].ID
+		r.snapshot.Next = r.entries[0].ID
 	}
 }
 
 // reconcile brings one log up to date by the snapshot of its stream.
 func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read) error {
-	if redisstream.NeedsOptimism(r.check.err) {
+	if redisstream.NeedsOptimism(r.err) || r.snapshot.Info.Partial {
 		if err := s.checkAlone(ctx, q, r, redisstream.ReadSnapshotOptimistic); err != nil {
 			return err
 		}
-	} else if info := r.check.info; info.Partial && info.Exists {
-		first, _, err := redisstream.FirstBetween(ctx, q, r.Key, redisstream.ID{}, redisstream.MaxID)
-		if err != nil {
-			return err
-		}
-		r.check.info.First, r.check.snapshot.Info.First = first, first
 	}
-	n, err := s.n, r.check.err
+	n, err, snapshot := s.n, r.err, r.snapshot
 	if err != nil && n.failed(r, err) {
 		return nil
 	}
@@ -118,7 +95,6 @@ func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read)
 	if was := r.wrongType.Swap(err != nil); err != nil && !was {
 		n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
 	}
-	snapshot := r.check.snapshot
 	if snapshot.More && len(r.entries) == 0 {
 		n.enqueue(r.Source, r.why|readChecked) // the others have taken all the room
 		return nil
@@ -130,11 +106,11 @@ func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read)
 	switch outcome {
 	case redisstream.Continues:
 		n.clearGap(r.Source)
-		n.commit(r, r.entries, snapshot.More, &snapshot, s.can.tracking)
+		n.commit(r, r.entries, snapshot.More, &snapshot, s.can.why == nil)
 	case redisstream.Trimmed:
 		gap := eventlog.Gap{Channel: r.Channel, After: r.mark.Known.Head, Resumed: resumed, Reason: metrics.GapTrimmed}
 		e := eventlog.Entry{ID: resumed, Frame: n.cfg.EncodeGap(gap), Kind: eventlog.KindTrimmed}
-		n.commit(r, append([]eventlog.Entry{e}, r.entries...), snapshot.More, &snapshot, s.can.tracking)
+		n.commit(r, append([]eventlog.Entry{e}, r.entries...), snapshot.More, &snapshot, s.can.why == nil)
 	case redisstream.Vanished:
 		change, ok := r.Log.Vanish(r.mark)
 		n.changed(r, change, ok)
@@ -145,26 +121,18 @@ func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read)
 }
 
 // checkAlone reads the snapshot of one source by itself.
-func (s *session) checkAlone(ctx context.Context, q redisstream.Querier, r *read, readSnapshot snapshotFunc) error {
+func (s *session) checkAlone(ctx context.Context, q redisstream.Querier, r *read, readSnapshot redisstream.SnapshotFunc) error {
 	s.room = batchBytes
-	info, reply, err := readSnapshot(ctx, q, r.Key, r.args(), func() *redisstream.EntryReader {
-		s.current, r.entries = r, nil
-		s.entries.Reset(r.anchor())
-		return s.entries
-	})
-	if err != nil && !resp.IsReply(err) {
-		if err == redisstream.ErrConcurrentChange {
-			s.n.enqueue(r.Source, readChecked)
-			r.check = checkReply{err: err}
-			return nil
-		}
+	info, _, err := readSnapshot(ctx, q, r.Key, r.args(), func() *redisstream.EntryReader { return s.reader(r, nil) })
+	if err != nil && !resp.IsReply(err) && err != redisstream.ErrConcurrentChange {
 		return err
 	}
-	s.takeCheck(r, info, reply, err)
+	if err == redisstream.ErrConcurrentChange {
+		s.n.enqueue(r.Source, readChecked)
+	}
+	s.takeSnapshot(r, info, err)
 	return nil
 }
-
-type snapshotFunc func(context.Context, redisstream.Querier, string, []string, func() *redisstream.EntryReader) (redisstream.Info, *redisstream.EntryReader, error)
 
 // changed books what a reset has done to a log, and wakes the subscribers. ok is
 // false if somebody else was first.
@@ -180,14 +148,11 @@ func (n *Node) changed(r *read, change eventlog.Change, ok bool) {
 
 // reset takes the log back to where it and the stream agree.
 func (s *session) reset(ctx context.Context, q redisstream.Querier, r *read) error {
-	to, exists, err := s.lastCommonID(ctx, q, r)
-	if err != nil {
+	to, exists, err := lastCommonID(ctx, q, r)
+	if err != nil || r.node.Load() != s.n {
 		return err
 	}
-	if r.node.Load() != s.n {
-		return nil
-	}
-	known := redisstream.Known{Head: to, HeadExists: exists, First: r.check.info.First, Added: -1, Removed: -1, Counts: r.mark.Known.Counts}
+	known := redisstream.Known{Head: to, HeadExists: exists, First: r.snapshot.Info.First, Added: -1, Removed: -1, Counts: r.mark.Known.Counts}
 	if to.IsZero() {
 		known.Added = 0
 	}
@@ -199,15 +164,15 @@ func (s *session) reset(ctx context.Context, q redisstream.Querier, r *read) err
 // lastCommonID returns the last position that the log and the stream share;
 // exists tells that the stream has an entry there. If the stream is another one
 // altogether that is 0-0, so that all of it is delivered.
-func (s *session) lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redisstream.ID, exists bool, err error) {
+func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redisstream.ID, exists bool, err error) {
 	if r.mark.Known.Gone {
 		return redisstream.ID{}, false, nil // of the stream before this one nothing is left
 	}
-	view, info := r.Log.View(), r.check.info
+	view, info := r.Log.View(), r.snapshot.Info
 	// The two agree up to some entry and differ after it, so the newest entry
 	// that both have is the one.
 	last := redisstream.Min(info.Last, r.mark.Known.Head)
-	count := PageEntries(r.Size.Bytes())
+	count := redisstream.PageEntries(r.Size.Bytes())
 	for before := last; !before.Less(view.Floor()); {
 		reply := &redisstream.EntryReader{Each: func(e redisstream.Entry) {
 			if !exists && view.Has(e.ID) {
@@ -218,10 +183,7 @@ func (s *session) lastCommonID(ctx context.Context, q redisstream.Querier, r *re
 		err := q.Pipeline(ctx, r.Key, redisstream.Command{
 			Args: []string{"XREVRANGE", r.Key, before.String(), view.Floor().String(), "COUNT", strconv.Itoa(count)}, Sink: reply,
 		})
-		if err == nil {
-			err = reply.Err()
-		}
-		if err != nil || exists {
+		if err = cmp.Or(err, reply.Err()); err != nil || exists {
 			return to, exists, err
 		}
 		if reply.Seen < count || before.IsZero() {

@@ -10,8 +10,7 @@ import "time"
 // gapIsConfirmed reports whether a gap that was found on a replica counts: only
 // if it was pending, and the read that found it again was asked for by
 // ConfirmGaps. A read that was under way by then may have seen the replica as it
-// was before. If the gap does not count, the source is read again when that is
-// known.
+// was before.
 func (n *Node) gapIsConfirmed(t task) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -20,8 +19,7 @@ func (n *Node) gapIsConfirmed(t task) bool {
 	case s.node.Load() != n:
 		return false
 	case s.gapSince.IsZero():
-		s.gapSince = time.Now()
-		n.pendingGaps = append(n.pendingGaps, s)
+		s.gapSince, n.gaps = time.Now(), true
 	case t.why&readConfirmed != 0:
 		s.endGap()
 		return true
@@ -37,7 +35,7 @@ func (n *Node) gapIsConfirmed(t task) bool {
 // mutex of the node that follows the source.
 func (s *Source) endGap() {
 	s.gapSince = time.Time{}
-	s.queue.causes &^= readConfirmed
+	s.causes &^= readConfirmed
 }
 
 // clearGap forgets the gap of a source whose stream goes on as expected.
@@ -54,41 +52,39 @@ func (n *Node) clearGap(s *Source) {
 func (n *Node) forgetGaps() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, s := range n.pendingGaps {
-		if s.node.Load() == n {
-			s.endGap()
-		}
+	for _, s := range n.sources {
+		s.endGap()
 	}
-	n.pendingGaps = nil
 }
 
 // GapFound returns a channel that receives after a gap became pending.
 func (n *Node) GapFound() <-chan struct{} { return n.gapFound }
 
 // ConfirmGaps tells that the replica that is followed has all that its master
-// had at a time, for the keys that answersFor reports; nil is all. Sources
-// whose gap was found before are read again, and the gap counts if that finds it
-// too. The rest stays pending; left tells whether that is because the master does
-// not answer for a key.
+// had at a time, for the keys that answersFor reports; nil is all. Sources whose
+// gap was found before are read again, and the gap counts if that finds it too.
+// left tells that the master does not answer for the key of another such source.
 func (n *Node) ConfirmGaps(at time.Time, answersFor func(key string) bool) (left bool) {
 	n.mu.Lock()
-	still := n.pendingGaps[:0]
-	for _, s := range n.pendingGaps {
-		switch {
-		case s.node.Load() != n || s.gapSince.IsZero():
-			continue
-		case !s.gapSince.Before(at):
-			still = append(still, s)
-		case answersFor != nil && !answersFor(s.Key):
-			still, left = append(still, s), true
-		default:
-			still = append(still, s) // until that read has ended
-			n.enqueueLocked(high, s, readChecked|readConfirmed)
-		}
+	defer n.wake()
+	defer n.mu.Unlock()
+	if !n.gaps {
+		return false
 	}
-	clear(n.pendingGaps[len(still):])
-	n.pendingGaps = still
-	n.mu.Unlock()
-	n.wake()
+	n.gaps = false
+	for _, s := range n.sources {
+		if s.gapSince.IsZero() {
+			continue
+		}
+		n.gaps = true
+		if !s.gapSince.Before(at) {
+			continue
+		}
+		if answersFor != nil && !answersFor(s.Key) {
+			left = true
+			continue
+		}
+		n.enqueueLocked(high, s, readChecked|readConfirmed)
+	}
 	return left
 }

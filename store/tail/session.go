@@ -76,7 +76,7 @@ func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 		}
 	})
 	err = s.run(ctx)
-	if cause := context.Cause(ctx); cause != nil && ctx.Err() != nil {
+	if cause := context.Cause(ctx); cause != nil {
 		err = cause // the connection was closed because of it
 	}
 	return true, err
@@ -84,9 +84,11 @@ func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 
 func (n *Node) newSession(target Target, conn *resp.Conn) *session {
 	s := &session{n: n, target: target, conn: conn}
-	limits := ReplyLimits(n.cfg.MaxEventBytes)
+	limits := redisstream.ReplyLimits(n.cfg.MaxEventBytes)
 	limits.Room = &s.room
-	s.entries = &redisstream.EntryReader{Limits: limits, Each: s.takeEntry}
+	s.entries = &redisstream.EntryReader{Limits: limits, Each: func(e redisstream.Entry) {
+		s.current.entries = append(s.current.entries, n.cfg.Encode(s.current.Channel, e))
+	}}
 	return s
 }
 
@@ -94,7 +96,7 @@ func (n *Node) newSession(target Target, conn *resp.Conn) *session {
 func (n *Node) opened(s *session) {
 	n.session.Store(s)
 	n.cfg.Metrics.TailSessions.Inc()
-	if s.can.tracking {
+	if s.can.why == nil {
 		n.log.Debug("following", "addr", s.target.Addr)
 	} else {
 		level := slog.LevelWarn
@@ -105,22 +107,25 @@ func (n *Node) opened(s *session) {
 			"interval", n.cfg.PollInterval, "reason", s.can.why)
 	}
 	n.signOfLife(s.conn.LastArrival())
-	n.live.failed(nil)
+	n.live.failure.Store(nil)
 	n.forgetGaps()
-	n.resync() // what happened before tracking was on is unknown
+	// What happened before tracking was on is unknown. To compare thousands of
+	// sources takes seconds, so those without subscribers come last, and what
+	// changes meanwhile comes first.
+	n.enqueueAll(normal, low, readChecked)
 }
 
 // run reads what is queued and waits for more, until the session ends.
 func (s *session) run(ctx context.Context) error {
 	n := s.n
 	sweepEvery := n.cfg.SweepInterval
-	if !s.can.tracking {
+	if s.can.why != nil {
 		sweepEvery = n.cfg.PollInterval
 	}
 	now := time.Now()
 	sweepAt, probeAt := now.Add(Jitter(sweepEvery)), now.Add(Jitter(probeInterval))
 	for ctx.Err() == nil {
-		if now = time.Now(); !now.Before(probeAt) || n.live.stalled.Load() {
+		if now = time.Now(); !now.Before(probeAt) || n.Stalled() {
 			// Subscribers that were told that Redis is away are told that it is
 			// back before they get an event.
 			if err := n.server.Verify(s.conn); err != nil {
@@ -133,15 +138,12 @@ func (s *session) run(ctx context.Context) error {
 			n.retryFailing()
 		}
 		if !now.Before(sweepAt) {
-			n.enqueueAll(readSwept)
+			n.enqueueAll(low, low, readSwept)
 			sweepAt = now.Add(Jitter(sweepEvery))
 		}
-		if s.tasks = n.take(s.tasks[:0], n.batchLimit); len(s.tasks) == 0 {
-			until := probeAt
-			if sweepAt.Before(until) {
-				until = sweepAt
-			}
-			if err := s.conn.Wait(until); err != nil {
+		s.tasks = n.take(s.tasks[:0], n.batchLimit)
+		if len(s.tasks) == 0 {
+			if err := s.conn.Wait(earlier(probeAt, sweepAt)); err != nil {
 				return err
 			}
 			n.signOfLife(s.conn.LastArrival())
@@ -158,10 +160,16 @@ func (s *session) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// probe asks for a sign of life. It is a read under the gateway's prefix, so
-// that a user who may no longer read counts as one who cannot. So the answers
-// to other commands, and pushes, do not replace it. Any answer that is not about
-// that will do, MOVED for one.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// probe asks for a sign of life by a read under the gateway's prefix, so that a
+// user who may no longer read counts as one who cannot. Any answer that is not
+// about that will do, MOVED for one.
 func (s *session) probe() error {
 	var status resp.Status
 	s.conn.Append("XRANGE", s.n.cfg.KeyPrefix+"gateway.probe", "-", "+", "COUNT", "1")

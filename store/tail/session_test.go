@@ -243,17 +243,17 @@ func TestBatchShrinksAndGrows(t *testing.T) {
 	n := newTestNode(t)
 	s := newSource("a")
 	s.Size.Observe(1, 1000)
-	before := PageEntries(s.Size.Bytes())
+	before := redisstream.PageEntries(s.Size.Bytes())
 	for range 10 {
 		n.shrinkBatch([]task{{s, readPlain}})
 	}
-	if n.batchLimit != 1 || PageEntries(s.Size.Bytes()) != 1 || before <= 1 {
-		t.Errorf("a batch of %d streams, %d entries of each", n.batchLimit, PageEntries(s.Size.Bytes()))
+	if n.batchLimit != 1 || redisstream.PageEntries(s.Size.Bytes()) != 1 || before <= 1 {
+		t.Errorf("a batch of %d streams, %d entries of each", n.batchLimit, redisstream.PageEntries(s.Size.Bytes()))
 	}
 	for range 40 {
 		s.Size.Observe(1, 1000)
 	}
-	if got := PageEntries(s.Size.Bytes()); got != before {
+	if got := redisstream.PageEntries(s.Size.Bytes()); got != before {
 		t.Errorf("%d entries, want %d", got, before)
 	}
 }

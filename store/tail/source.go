@@ -1,11 +1,13 @@
 package tail
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
 )
 
 // Source is one followed channel: its log in memory, and what the Node that
@@ -17,21 +19,26 @@ type Source struct {
 	Log     *eventlog.Log
 
 	// Size is the size of the entries that the tail reads.
-	Size SizeEstimate
+	Size redisstream.SizeEstimate
 
 	node      atomic.Pointer[Node]
 	wrongType atomic.Bool
-
-	// Guarded by the mutex of the node.
-	queue    queueState
-	failing  bool      // Redis answered its read with an error; read again with every probe
-	redirect redirect  // another node has the key
-	gapSince time.Time // a replica's stream seems to lack entries since then; zero: it does not
+	noted     // guarded by the mutex of the node
 
 	// mu guards subscribers. Invariant: a Waker is not called after its
 	// Subscriber was removed.
 	mu          sync.Mutex
 	subscribers []*Subscriber
+}
+
+// noted is what a node has noted about a source, and forgets when the source
+// leaves it.
+type noted struct {
+	causes     cause
+	in         [priorities]bool // the queues; after a promotion two, of which the lower one is skipped
+	failing    bool             // Redis answered its read with an error; read again with every probe
+	redirected redirect         // another node has the key
+	gapSince   time.Time        // a replica's stream seems to lack entries since then; zero: it does not
 }
 
 // Waker is told that a channel may have something new, or that its Redis went
@@ -43,7 +50,7 @@ type Waker interface{ Wake(batched bool) }
 // Subscriber is a Waker in the list of a Source.
 type Subscriber struct {
 	waker Waker
-	index int // in Source.subscribers; guarded by Source.mu
+	index int // in Source.subscribers, -1 once removed; guarded by Source.mu
 }
 
 // Subscribe has the waker called from now on. A channel with a subscriber is
@@ -59,15 +66,20 @@ func (s *Source) Subscribe(w Waker) *Subscriber {
 	return sub
 }
 
-// Unsubscribe ends what Subscribe began. The waker is not called afterwards.
-func (s *Source) Unsubscribe(sub *Subscriber) {
+// Unsubscribe ends what Subscribe began, and reports whether it was not ended
+// before. The waker is not called afterwards.
+func (s *Source) Unsubscribe(sub *Subscriber) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if sub.index < 0 {
+		return false
+	}
 	last := len(s.subscribers) - 1
 	s.subscribers[sub.index] = s.subscribers[last]
 	s.subscribers[sub.index].index = sub.index
-	s.subscribers[last] = nil
-	s.subscribers = s.subscribers[:last]
+	s.subscribers = slices.Delete(s.subscribers, last, last+1)
+	sub.index = -1
+	return true
 }
 
 // Subscribers returns how many there are.
@@ -94,24 +106,24 @@ func (s *Source) Node() *Node { return s.node.Load() }
 func (s *Source) WrongType() bool { return s.wrongType.Load() }
 
 // Recheck has the tail compare the log with the stream.
-func (s *Source) Recheck() {
-	if n := s.node.Load(); n != nil {
-		n.enqueue(s, readChecked)
-	}
-}
+func (s *Source) Recheck() { s.read(readChecked) }
 
 // Reread has the tail read the stream again.
-func (s *Source) Reread() {
+func (s *Source) Reread() { s.read(readPlain) }
+
+func (s *Source) read(why cause) {
 	if n := s.node.Load(); n != nil {
-		n.enqueue(s, readPlain)
+		n.enqueue(s, why)
 	}
 }
 
 // Stalled reports whether the channel's Redis has been unreachable for
 // StalledAfter, and since when.
 func (s *Source) Stalled() (since time.Time, stalled bool) {
-	if n := s.node.Load(); n != nil {
-		return n.stalledSince()
+	n := s.node.Load()
+	if n == nil || !n.Stalled() {
+		return time.Time{}, false
 	}
-	return time.Time{}, false
+	now := time.Now()
+	return now.Add(-n.live.silence(now)), true
 }

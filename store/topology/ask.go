@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// questionTimeout bounds one question to a server that is not followed.
+const questionTimeout = time.Second
+
 // askGrace is how long the others have once most have answered: one that knows
 // of a newer configuration may be slow, and one that is away would delay every
 // answer.
@@ -50,4 +53,14 @@ func askAll[S, T any](ctx context.Context, all []S, ask func(context.Context, S)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sleep waits, and reports whether ctx has not ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
 }

@@ -51,7 +51,6 @@ func newCluster(o Options) *cluster {
 		options: o, changed: make(chan struct{}, 1),
 		discovery: make(map[string]*redis.Client), nodes: make(map[string]*clusterNode),
 	}
-	// By itself go-redis would go on asking a master that died, for a minute.
 	t.masters = redis.NewClusterClient(t.clientOptions(t.slotsForMasters))
 	if t.client = t.masters; o.ReadReplicas {
 		c := t.clientOptions(t.slotsForReads)
@@ -71,7 +70,8 @@ func (t *cluster) clientOptions(clusterSlots func(context.Context) ([]redis.Clus
 	return c
 }
 
-// slotsForMasters returns the map of slots that the last refresh was told.
+// slotsForMasters returns the map of slots of the last refresh. By itself
+// go-redis would go on asking a master that died, for a minute.
 func (t *cluster) slotsForMasters(context.Context) ([]redis.ClusterSlot, error) {
 	if ranges := t.ranges.Load(); ranges != nil {
 		return *ranges, nil
@@ -94,7 +94,7 @@ func (t *cluster) slotsForReads(ctx context.Context) ([]redis.ClusterSlot, error
 			continue
 		}
 		if n := t.nodes[r.Nodes[0].Addr]; n != nil && n.replicas.followsReplica() {
-			ranges[i].Nodes = []redis.ClusterNode{{Addr: n.replicas.target().Addr}}
+			ranges[i].Nodes = []redis.ClusterNode{{Addr: n.replicas.current.Load().Addr}}
 		}
 	}
 	return ranges, nil
@@ -114,7 +114,7 @@ func (t *cluster) Master(context.Context) (redis.UniversalClient, error) {
 // Close is of Topology.
 func (t *cluster) Close() error {
 	if t.client == t.masters {
-		return t.client.Close()
+		return t.client.Close() // a second time is an error
 	}
 	return errors.Join(t.client.Close(), t.masters.Close())
 }
@@ -194,10 +194,8 @@ func (t *cluster) Run(ctx context.Context) {
 			}
 		}
 		t.readRedirected(ctx)
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, tail.Jitter(refreshGap)) {
 			return
-		case <-time.After(tail.Jitter(refreshGap)):
 		}
 		select {
 		case <-ctx.Done():
@@ -215,7 +213,8 @@ func (t *cluster) refresh(ctx context.Context, wg *sync.WaitGroup) error {
 		return err
 	}
 	if old := t.ranges.Swap(&ranges); old == nil || !reflect.DeepEqual(*old, ranges) {
-		t.reloadClients(ctx)
+		t.masters.ReloadState(ctx)
+		t.client.ReloadState(ctx) // which is mostly the same
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -241,14 +240,6 @@ func (t *cluster) refresh(ctx context.Context, wg *sync.WaitGroup) error {
 		}
 	}
 	return nil
-}
-
-// reloadClients has the clients take over what has changed.
-func (t *cluster) reloadClients(ctx context.Context) {
-	t.masters.ReloadState(ctx)
-	if t.client != t.masters {
-		t.client.ReloadState(ctx)
-	}
 }
 
 // start begins to follow a master. The caller holds mu.
@@ -307,12 +298,13 @@ func (t *cluster) reassign() map[*tail.Node]bool {
 // so on, until the slot has arrived.
 func (t *cluster) readRedirected(ctx context.Context) {
 	for _, n := range t.Nodes() {
-		for _, s := range n.TakeRedirected() {
-			if s.Ask {
-				if err := n.ReconcileVia(ctx, goredis.Querier{Client: t.masters}, s.Source); err != nil {
-					t.options.Tail.Log.Debug("a stream could not be read while its slot moves", "error", err)
-				}
+		moved, ask := n.TakeRedirected()
+		for _, s := range ask {
+			if err := n.ReconcileVia(ctx, goredis.Querier{Client: t.masters}, s); err != nil {
+				t.options.Tail.Log.Debug("a stream could not be read while its slot moves", "error", err)
 			}
+		}
+		for _, s := range append(moved, ask...) {
 			s.Recheck()
 		}
 	}

@@ -70,11 +70,8 @@ func (n *clusterNode) Watch(ctx context.Context, target tail.Target) error {
 }
 
 // Changed is of tail.Server.
-func (n *clusterNode) Changed() { n.cluster.refreshSoon() }
-
-// Redirected is of tail.Server.
-func (n *clusterNode) Redirected(err error) {
-	if resp.IsAsk(err) { // the slots are as they were
+func (n *clusterNode) Changed(because error) {
+	if resp.IsAsk(because) { // the slots are as they were
 		n.cluster.wake()
 	} else {
 		n.cluster.refreshSoon()
@@ -83,19 +80,15 @@ func (n *clusterNode) Redirected(err error) {
 
 // members is of membership. Replicas that the cluster takes for failed are not
 // in its map of slots.
-func (n *clusterNode) members(context.Context) (master string, replicas []string, err error) {
-	ranges := n.cluster.ranges.Load()
-	if ranges == nil {
-		return n.addr, nil, nil
-	}
-	for _, r := range *ranges {
-		if len(r.Nodes) == 0 || r.Nodes[0].Addr != n.addr {
-			continue
+func (n *clusterNode) members(ctx context.Context) (master string, replicas []string, err error) {
+	ranges, _ := n.cluster.slotsForMasters(ctx)
+	for _, r := range ranges {
+		if len(r.Nodes) > 0 && r.Nodes[0].Addr == n.addr {
+			for _, replica := range r.Nodes[1:] {
+				replicas = append(replicas, replica.Addr)
+			}
+			break
 		}
-		for _, replica := range r.Nodes[1:] {
-			replicas = append(replicas, replica.Addr)
-		}
-		break
 	}
 	return n.addr, replicas, nil
 }

@@ -13,6 +13,31 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
+// slots is the number of hash slots of a Redis Cluster.
+const slots = 16384
+
+// slotOf returns the hash slot of a key: CRC-16/XMODEM of the key or its hash
+// tag. See https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model.
+func slotOf(key string) int {
+	if _, rest, found := strings.Cut(key, "{"); found {
+		if tag, _, closed := strings.Cut(rest, "}"); closed && tag != "" {
+			key = tag
+		}
+	}
+	crc := uint16(0)
+	for i := range len(key) {
+		crc ^= uint16(key[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return int(crc % slots)
+}
+
 // maxAsked is how many nodes are asked for the map of slots at once: enough that
 // one which is cut off from the others does not decide, few enough for large
 // clusters.
@@ -71,7 +96,7 @@ func (t *cluster) discoveryAddrs() []string {
 func (t *cluster) discoveryClient(addr string) *redis.Client {
 	c := t.discovery[addr]
 	if c == nil {
-		c = redis.NewClient(t.options.questionOptions(addr, questionTimeout))
+		c = t.options.questionClient(addr)
 		t.discovery[addr] = c
 	}
 	return c

@@ -16,10 +16,6 @@ import (
 )
 
 const (
-	// chooseTimeout is how long the master, and then its replicas, all at once,
-	// have to show how far they are when one is chosen. Both fit into
-	// tail.StalledAfter with time left to open a session.
-	chooseTimeout = time.Second
 	// catchUpGap is how long a replica that is behind is left before it is asked
 	// again; it is doubled up to the longest.
 	catchUpGap    = 10 * time.Millisecond
@@ -36,6 +32,8 @@ type membership interface {
 	// ownedKeys asks the master which keys it answers for; nil is all. The error
 	// wraps tail.ErrSwitchServer if no replica can stand in for it now.
 	ownedKeys(master tail.Asker) (func(key string) bool, error)
+	// Changed is told that the master answers for other keys than its replica.
+	Changed(because error)
 }
 
 // replicaSet is a master and its replicas, of which one server is followed: a
@@ -46,8 +44,8 @@ type replicaSet struct {
 	options *Options
 	node    *tail.Node
 
-	current  atomic.Pointer[tail.Target]
-	provenAt atomic.Pointer[time.Time] // the replica has all that the master had then
+	current  atomic.Pointer[tail.Target] // the server that is followed; nil at first
+	provenAt atomic.Pointer[time.Time]   // the replica has all that the master had then
 }
 
 func newReplicaSet(o *Options, node *tail.Node, m membership) *replicaSet {
@@ -57,17 +55,12 @@ func newReplicaSet(o *Options, node *tail.Node, m membership) *replicaSet {
 	return rs
 }
 
-// target returns the server that is followed; nil at first.
-func (rs *replicaSet) target() *tail.Target {
-	if rs == nil {
-		return nil
-	}
-	return rs.current.Load()
-}
-
 // followsReplica reports whether a replica is followed.
 func (rs *replicaSet) followsReplica() bool {
-	t := rs.target()
+	if rs == nil {
+		return false
+	}
+	t := rs.current.Load()
 	return t != nil && t.Replica
 }
 
@@ -123,19 +116,19 @@ func (rs *replicaSet) bestReplica(ctx context.Context, master string, replicas [
 	replicas = slices.Clone(replicas)
 	rand.Shuffle(len(replicas), func(i, j int) { replicas[i], replicas[j] = replicas[j], replicas[i] })
 
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	type answer struct {
 		have replication
 		err  error
 	}
-	ctx, cancel := context.WithTimeout(ctx, chooseTimeout)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
 	answers := make([]chan answer, len(replicas))
 	for i, replica := range replicas {
 		answers[i] = make(chan answer, 1)
 		wg.Go(func() {
-			c := rs.client(replica)
+			c := rs.options.questionClient(replica)
 			defer c.Close()
 			have, err := askReplication(clientAsker{ctx, c})
 			if err == nil && !unknown {
@@ -149,14 +142,15 @@ func (rs *replicaSet) bestReplica(ctx context.Context, master string, replicas [
 	for i, replica := range replicas {
 		a := <-answers[i]
 		switch {
-		case a.err != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", replica, a.err))
-		case !unknown:
+		case a.err == nil && !unknown:
 			return replica, true, nil
-		case a.have.master:
-			errs = append(errs, fmt.Errorf("%s: %w", replica, errNotReplica))
-		case a.have.offset > most:
+		case a.err == nil && a.have.master:
+			a.err = errNotReplica
+		case a.err == nil && a.have.offset > most:
 			most, addr = a.have.offset, replica
+		}
+		if a.err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", replica, a.err))
 		}
 	}
 	return addr, false, errors.Join(errs...)
@@ -164,9 +158,9 @@ func (rs *replicaSet) bestReplica(ctx context.Context, master string, replicas [
 
 // askMaster asks the master how far it is.
 func (rs *replicaSet) askMaster(ctx context.Context, master string) (replication, error) {
-	ctx, cancel := context.WithTimeout(ctx, chooseTimeout)
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
-	c := rs.client(master)
+	c := rs.options.questionClient(master)
 	defer c.Close()
 	position, _, err := rs.masterPosition(clientAsker{ctx, c})
 	return position, err
@@ -196,17 +190,10 @@ func awaitCaughtUp(ctx context.Context, replica *redis.Client, want replication)
 		case have.caughtUpWith(want):
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, gap) {
 			return fmt.Errorf("it is behind the master: %w", ctx.Err())
-		case <-time.After(gap):
 		}
 	}
-}
-
-// client returns a client for questions to one server, to be closed.
-func (rs *replicaSet) client(addr string) *redis.Client {
-	return redis.NewClient(rs.options.questionOptions(addr, chooseTimeout))
 }
 
 // requireReplica ends a session with a replica that was promoted.

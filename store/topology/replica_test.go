@@ -52,6 +52,7 @@ func (m fixedMembers) members(context.Context) (string, []string, error) {
 	return m.master, m.replicas, nil
 }
 func (fixedMembers) ownedKeys(tail.Asker) (func(string) bool, error) { return nil, nil }
+func (fixedMembers) Changed(error)                                   {}
 
 // newTestReplicas returns a replicaSet of servers that a user of the master's URL
 // may ask.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -27,12 +29,7 @@ const (
 // awaitReplica returns tail.ErrSwitchServer when there is a replica to follow
 // instead of the master; nil when ctx ends.
 func (rs *replicaSet) awaitReplica(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(returnWait/2 + rand.N(returnWait)):
-		}
+	for sleep(ctx, returnWait/2+rand.N(returnWait)) {
 		master, replicas, err := rs.members(ctx)
 		if err != nil {
 			continue
@@ -41,13 +38,14 @@ func (rs *replicaSet) awaitReplica(ctx context.Context) error {
 			return fmt.Errorf("%w: the replica %s has what the master has", tail.ErrSwitchServer, addr)
 		}
 	}
+	return nil
 }
 
 // watchReplica proves again and again that the replica has what the master has,
 // and returns tail.ErrSwitchServer when it did not for lagPatience, though the
 // master could be asked; nil when ctx ends.
 func (rs *replicaSet) watchReplica(ctx context.Context, target tail.Target) error {
-	p := &lagProber{rs: rs, addr: target.Addr, replica: rs.client(target.Addr)}
+	p := &lagProber{rs: rs, replica: rs.options.questionClient(target.Addr)}
 	defer p.close()
 	for {
 		err := p.prove(ctx)
@@ -74,11 +72,8 @@ func (rs *replicaSet) watchReplica(ctx context.Context, target tail.Target) erro
 
 // lagProber compares a replica with its master. It belongs to one goroutine.
 type lagProber struct {
-	rs         *replicaSet
-	addr       string
-	replica    *redis.Client
-	master     *redis.Client // nil at first
-	masterAddr string
+	rs              *replicaSet
+	replica, master *redis.Client // master is nil at first
 }
 
 func (p *lagProber) close() {
@@ -100,11 +95,11 @@ func (p *lagProber) prove(ctx context.Context) error {
 	}
 	// If nobody names the master, the last one will do: it says itself whether
 	// it is one, and of which history.
-	if err == nil && addr != p.masterAddr {
+	if err == nil && (p.master == nil || p.master.Options().Addr != addr) {
 		if p.master != nil {
 			_ = p.master.Close()
 		}
-		p.master, p.masterAddr = p.rs.client(addr), addr
+		p.master = p.rs.options.questionClient(addr)
 	}
 	want, answersFor, err := p.rs.masterPosition(clientAsker{ctx, p.master})
 	if err != nil {
@@ -114,14 +109,61 @@ func (p *lagProber) prove(ctx context.Context) error {
 	defer cancel()
 	err = awaitCaughtUp(limited, p.replica, want)
 	if _, lag := p.rs.count(time.Now()); errors.Is(err, errNotReplica) || err != nil && lag > lagPatience {
-		return fmt.Errorf("%w: the replica %s: %w", tail.ErrSwitchServer, p.addr, err)
+		return fmt.Errorf("%w: the replica %s: %w", tail.ErrSwitchServer, p.replica.Options().Addr, err)
 	}
 	if err != nil {
 		return err // of one answer that took long; a server that is gone ends the session by itself
 	}
 	p.rs.provenAt.Store(&asked)
 	if p.rs.node.ConfirmGaps(asked, answersFor) {
-		p.rs.node.ServerChanged()
+		p.rs.Changed(nil)
 	}
 	return nil
+}
+
+// replication is what a server says of its part in replication.
+type replication struct {
+	master bool
+	linked bool   // of a replica: it is connected to its master and in sync
+	id     string // of the history that offset is a place in
+	offset int64  // how much of that history the server has, in bytes
+}
+
+// askReplication asks a server. INFO, and not ROLE, because ROLE leaves out which
+// history an offset is of: the replica of a master that was deposed can have the
+// greater one.
+func askReplication(c tail.Asker) (replication, error) {
+	reply, err := c.Do("INFO", "replication")
+	if err != nil {
+		return replication{}, err
+	}
+	text, _ := reply.(string)
+	return parseReplication(text)
+}
+
+// parseReplication reads INFO replication.
+// See https://redis.io/docs/latest/commands/info/.
+func parseReplication(text string) (replication, error) {
+	fields := make(map[string]string)
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		fields[name] = value
+	}
+	r := replication{master: fields["role"] == "master", linked: fields["master_link_status"] == "up", id: fields["master_replid"]}
+	offset := "slave_repl_offset" // what was carried out, not only received
+	if r.master {
+		offset = "master_repl_offset"
+	}
+	var err error
+	if r.offset, err = strconv.ParseInt(fields[offset], 10, 64); err != nil || fields["role"] == "" || r.id == "" {
+		return replication{}, fmt.Errorf("INFO replication says role %q, master_replid %q and %s %q: expected a role, an id and a number",
+			fields["role"], r.id, offset, fields[offset])
+	}
+	return r, nil
+}
+
+// caughtUpWith reports whether a replica has everything that its master had at a
+// position.
+func (r replication) caughtUpWith(m replication) bool {
+	return !r.master && r.linked && r.id == m.id && r.offset >= m.offset
 }

@@ -7,7 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,9 +16,6 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/tail"
 )
-
-// questionTimeout bounds one question to a server that is not followed.
-const questionTimeout = time.Second
 
 var (
 	errNoMaster  = fmt.Errorf("%w: no sentinel names a master", rediserr.ErrUnreachable)
@@ -34,8 +31,10 @@ type sentinel struct {
 	sentinels []*redis.SentinelClient
 	replicas  *replicaSet // nil: the master is followed
 
-	read   atomic.Pointer[redis.Client] // of the server that is followed, for history; nil until one is known
-	master atomic.Pointer[redis.Client] // of the master, if a replica is followed; nil until it is needed
+	// mu guards the clients: of the server that is followed, for history, and of
+	// the master, if a replica is followed. Each is nil until its server is known.
+	mu           sync.Mutex
+	read, master *redis.Client
 }
 
 func newSentinel(o Options) *sentinel {
@@ -47,7 +46,7 @@ func newSentinel(o Options) *sentinel {
 		c.MaxRetries, c.DialerRetries = -1, 1 // the others answer, and it is asked again
 		t.sentinels = append(t.sentinels, redis.NewSentinelClient(c))
 	}
-	t.node = tail.NewNode(o.Tail, t.name, t, o.HistoryReads)
+	t.oneNode = oneNode{tail.NewNode(o.Tail, t.name, t, o.HistoryReads), o.Tail.Log}
 	if o.ReadReplicas {
 		t.replicas = newReplicaSet(&t.options, t.node, t)
 	}
@@ -57,15 +56,17 @@ func newSentinel(o Options) *sentinel {
 // Client is of Topology. Until a session has found the server, it is the master
 // that the sentinels name.
 func (t *sentinel) Client(ctx context.Context) (redis.UniversalClient, error) {
-	if c := t.read.Load(); c != nil {
+	t.mu.Lock()
+	c := t.read
+	t.mu.Unlock()
+	if c != nil {
 		return c, nil
 	}
 	addr, err := t.askMaster(ctx)
 	if err != nil {
 		return nil, err
 	}
-	c, _ := t.replace(&t.read, nil, addr) // unless a session has found out meanwhile
-	return c, nil
+	return t.use(&t.read, addr, true), nil // unless a session has found out meanwhile
 }
 
 // Master is of Topology. The master has just said that it is one.
@@ -77,40 +78,29 @@ func (t *sentinel) Master(ctx context.Context) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := t.use(&t.master, addr)
+	c := t.use(&t.master, addr, false)
 	return c, requireMaster(clientAsker{ctx, c})
+}
+
+// use makes a client one of the server at addr, if it is none yet or may be
+// replaced, and returns it. Reads under way on the one before fail, and are tried
+// again on the new one.
+func (t *sentinel) use(client **redis.Client, addr string, onlyFirst bool) *redis.Client {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := *client
+	if old != nil && (onlyFirst || old.Options().Addr == addr) {
+		return old
+	}
+	*client = redis.NewClient(t.options.clientOptions(addr))
+	if old != nil {
+		_ = old.Close()
+	}
+	return *client
 }
 
 // Replicas is of Topology.
 func (t *sentinel) Replicas(now time.Time) (int, time.Duration) { return t.replicas.count(now) }
-
-// use makes a client one of the server at addr.
-func (t *sentinel) use(client *atomic.Pointer[redis.Client], addr string) *redis.Client {
-	for {
-		old := client.Load()
-		if old != nil && old.Options().Addr == addr {
-			return old
-		}
-		if c, ok := t.replace(client, old, addr); ok {
-			return c
-		}
-	}
-}
-
-// replace makes a client that is still the old one, which may be nil, one of the
-// server at addr. It returns the client that is there now, and whether it is the
-// new one.
-func (t *sentinel) replace(client *atomic.Pointer[redis.Client], old *redis.Client, addr string) (*redis.Client, bool) {
-	c := redis.NewClient(t.options.clientOptions(addr))
-	if !client.CompareAndSwap(old, c) {
-		_ = c.Close()
-		return client.Load(), false
-	}
-	if old != nil {
-		_ = old.Close() // reads under way fail, and are tried again on the new one
-	}
-	return c, true
-}
 
 // Close is of Topology.
 func (t *sentinel) Close() error {
@@ -118,7 +108,9 @@ func (t *sentinel) Close() error {
 	for _, s := range t.sentinels {
 		errs = append(errs, s.Close())
 	}
-	for _, c := range []*redis.Client{t.read.Load(), t.master.Load()} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range []*redis.Client{t.read, t.master} {
 		if c != nil {
 			errs = append(errs, c.Close())
 		}
@@ -134,7 +126,7 @@ func (t *sentinel) Locate(ctx context.Context) (target tail.Target, err error) {
 		target.Addr, err = t.askMaster(ctx)
 	}
 	if err == nil {
-		t.use(&t.read, target.Addr)
+		t.use(&t.read, target.Addr, false)
 	}
 	return target, err
 }
@@ -150,37 +142,22 @@ func (t *sentinel) Verify(c tail.Asker) error {
 // Watch is of tail.Server. It ends a session with a master when the sentinels
 // name another one.
 func (t *sentinel) Watch(ctx context.Context, target tail.Target) error {
-	if t.replicas != nil {
-		if target.Replica {
-			return t.replicas.watchReplica(ctx, target)
-		}
-		return firstError(ctx, func(ctx context.Context) error { return t.replicas.awaitReplica(ctx) },
-			func(ctx context.Context) error { return t.watchMaster(ctx, target.Addr) })
+	if target.Replica {
+		return t.replicas.watchReplica(ctx, target)
 	}
-	return t.watchMaster(ctx, target.Addr)
-}
-
-func (t *sentinel) watchMaster(ctx context.Context, addr string) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(tail.Jitter(time.Second)):
-		}
-		// If no sentinel answers, the master that is there is better than none.
-		if named, err := t.askMaster(ctx); err == nil && named != addr {
-			return fmt.Errorf("%w: the sentinels name %s", errNotMaster, named)
-		}
-	}
-}
-
-// firstError runs functions side by side, ends them when one has returned an
-// error, and returns the first.
-func firstError(ctx context.Context, funcs ...func(context.Context) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, f := range funcs {
-		g.Go(func() error { return f(ctx) })
+	if t.replicas != nil {
+		g.Go(func() error { return t.replicas.awaitReplica(ctx) })
 	}
+	g.Go(func() error {
+		for sleep(ctx, tail.Jitter(time.Second)) {
+			// If no sentinel answers, the master that is there is better than none.
+			if named, err := t.askMaster(ctx); err == nil && named != target.Addr {
+				return fmt.Errorf("%w: the sentinels name %s", errNotMaster, named)
+			}
+		}
+		return nil
+	})
 	return g.Wait()
 }
 
@@ -214,39 +191,30 @@ func (t *sentinel) askMaster(ctx context.Context) (string, error) {
 	return addr, nil
 }
 
-// members is of membership.
+// members is of membership. The first sentinel that knows replicas is believed:
+// each replica shows itself what it is and how far.
 func (t *sentinel) members(ctx context.Context) (master string, replicas []string, err error) {
 	if master, err = t.askMaster(ctx); err != nil {
 		return "", nil, err
 	}
-	replicas, err = t.askReplicas(ctx)
-	if err != nil { // the master can still be read from
-		t.options.Tail.Log.Debug("the sentinels could not be asked for replicas", "error", err)
+	err = askAll(ctx, t.sentinels, func(ctx context.Context, s *redis.SentinelClient) ([]map[string]string, error) {
+		return s.Replicas(ctx, t.name).Result()
+	}, func(list []map[string]string) (enough bool) {
+		for _, m := range list {
+			if isReachable(m) {
+				replicas = append(replicas, net.JoinHostPort(m["ip"], m["port"]))
+			}
+		}
+		return len(replicas) > 0
+	})
+	if err != nil && len(replicas) == 0 { // the master can still be read from
+		t.log.Debug("the sentinels could not be asked for replicas", "error", err)
 	}
 	return master, replicas, nil
 }
 
 // ownedKeys is of membership: a master answers for all keys.
 func (t *sentinel) ownedKeys(tail.Asker) (func(string) bool, error) { return nil, nil }
-
-// askReplicas asks all sentinels for replicas and believes the first that knows
-// any: each replica shows itself what it is and how far.
-func (t *sentinel) askReplicas(ctx context.Context) (addrs []string, err error) {
-	err = askAll(ctx, t.sentinels, func(ctx context.Context, s *redis.SentinelClient) ([]map[string]string, error) {
-		return s.Replicas(ctx, t.name).Result()
-	}, func(list []map[string]string) (enough bool) {
-		for _, m := range list {
-			if isReachable(m) {
-				addrs = append(addrs, net.JoinHostPort(m["ip"], m["port"]))
-			}
-		}
-		return len(addrs) > 0
-	})
-	if len(addrs) > 0 {
-		err = nil
-	}
-	return addrs, err
-}
 
 // isReachable reports whether a sentinel finds a replica reachable. What it says
 // of the link to the master is as old as its last INFO, and a replica whose

@@ -152,11 +152,11 @@ func TestSessionFindsTheServerFirst(t *testing.T) {
 	closeAtEnd(t, topo)
 	var found *redis.Client
 	topo.sentinels[0].AddHook(sentinelHook(func(_ context.Context, cmd redis.Cmder, _ redis.ProcessHook) error {
-		found = topo.use(&topo.read, "127.0.0.1:2")
+		found = topo.use(&topo.read, "127.0.0.1:2", false)
 		cmd.(*redis.MapStringStringCmd).SetVal(map[string]string{"ip": "127.0.0.1", "port": "1", "config-epoch": "1"})
 		return nil
 	}))
-	if got, err := topo.Client(t.Context()); err != nil || found == nil || got != redis.UniversalClient(found) || topo.read.Load() != found {
+	if got, err := topo.Client(t.Context()); err != nil || found == nil || got != redis.UniversalClient(found) || topo.read != found {
 		t.Errorf("history is read from %v, %v", got, err)
 	}
 }
@@ -169,12 +169,13 @@ func TestSessionAndHistoryFindTheServerTogether(t *testing.T) {
 	closeAtEnd(t, topo)
 	const named = "127.0.0.1:2"
 	for i := range 1000 {
-		topo.read.Store(nil)
+		topo.read = nil
 		var both sync.WaitGroup
-		both.Go(func() { topo.replace(&topo.read, nil, "127.0.0.1:1") }) // as Client does then
-		both.Go(func() { topo.use(&topo.read, named) })
+		both.Go(func() { topo.use(&topo.read, "127.0.0.1:1", true) }) // as Client does then
+		both.Go(func() { topo.use(&topo.read, named, false) })
 		both.Wait()
-		c := topo.read.Swap(nil)
+		c := topo.read
+		topo.read = nil
 		if addr := c.Options().Addr; addr != named {
 			t.Fatalf("attempt %d: history is read from %s", i, addr)
 		}

@@ -3,12 +3,14 @@ package topology
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
+	"github.com/sse-gateway/sse-gateway/store/resp"
 	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
@@ -64,32 +66,25 @@ const (
 	ReplyTimeout = 2 * time.Second
 )
 
-// serverOptions are the settings that all clients have in common. RESP2 is enough
-// for questions and history, and go-redis carries on with a server that refuses
-// its HELLO.
-func (o *Options) serverOptions(addr string) *redis.Options {
+// clientOptions are the settings of a client for reads of history. RESP2 is
+// enough for them, and go-redis carries on with a server that refuses its HELLO.
+// What one retry does not help with takes long, and whoever waits can try again.
+// (A command whose reply goes to a Sink is not repeated by go-redis.)
+func (o *Options) clientOptions(addr string) *redis.Options {
 	c := o.Address.Options(addr)
 	c.Protocol, c.DisableIdentity, c.ContextTimeoutEnabled = 2, true, true
 	c.DialTimeout, c.ReadTimeout, c.WriteTimeout = DialTimeout, ReplyTimeout, ReplyTimeout
-	return c
-}
-
-// clientOptions are the settings of a client for reads of history. What one
-// retry does not help with takes long, and whoever waits can try again. (A
-// command whose reply goes to a Sink is not repeated by go-redis.)
-func (o *Options) clientOptions(addr string) *redis.Options {
-	c := o.serverOptions(addr)
 	c.PoolSize, c.PipelinePoolSize, c.MaxRetries = o.HistoryReads, o.HistoryReads, 1
 	return c
 }
 
-// questionOptions are the settings of a client for questions to one server,
-// which has a time to answer and is asked again later.
-func (o *Options) questionOptions(addr string, timeout time.Duration) *redis.Options {
-	c := o.serverOptions(addr)
-	c.DialTimeout, c.ReadTimeout, c.WriteTimeout = timeout, timeout, timeout
-	c.PoolSize, c.MaxRetries, c.DialerRetries = 1, -1, 1
-	return c
+// questionClient returns a client for questions to one server, which has a time
+// to answer and is asked again later.
+func (o *Options) questionClient(addr string) *redis.Client {
+	c := o.clientOptions(addr)
+	c.DialTimeout, c.ReadTimeout, c.WriteTimeout = questionTimeout, questionTimeout, questionTimeout
+	c.PoolSize, c.PipelinePoolSize, c.MaxRetries, c.DialerRetries = 1, 0, -1, 1
+	return redis.NewClient(c)
 }
 
 // clientAsker is a tail.Asker over a client.
@@ -107,7 +102,10 @@ func (a clientAsker) Do(args ...string) (any, error) {
 }
 
 // oneNode is what the topologies with a single node have in common.
-type oneNode struct{ node *tail.Node }
+type oneNode struct {
+	node *tail.Node
+	log  *slog.Logger
+}
 
 func (t *oneNode) Run(ctx context.Context)           { t.node.Run(ctx) }
 func (t *oneNode) Nodes() []*tail.Node               { return []*tail.Node{t.node} }
@@ -118,14 +116,13 @@ func (t *oneNode) Follow(s *tail.Source) error {
 	return nil
 }
 
-// Changed is of tail.Server: there is no other node to look for.
-func (t *oneNode) Changed() {}
-
-// Redirected is of tail.Server: this is a cluster, which the URL does not make
-// known. Its channels on other nodes are out of reach until the configuration
-// is corrected.
-func (t *oneNode) Redirected(err error) {
-	t.node.Misconfigured("redis is a cluster: use a redis+cluster:// URL", err)
+// Changed is of tail.Server: there is no other node to look for. A server that
+// redirects is a cluster, which the URL does not make known. Its channels on
+// other nodes are out of reach until the configuration is corrected.
+func (t *oneNode) Changed(because error) {
+	if resp.IsMoved(because) || resp.IsAsk(because) {
+		t.log.Error("redis is a cluster: use a redis+cluster:// URL", "redis", t.node.Name(), "error", because)
+	}
 }
 
 // single is one server, at the address of the URL.
@@ -138,26 +135,19 @@ type single struct {
 func newSingle(o Options) *single {
 	t := &single{addr: o.Address.Addrs[0]}
 	t.client = redis.NewClient(o.clientOptions(t.addr))
-	t.node = tail.NewNode(o.Tail, t.addr, t, o.HistoryReads)
+	t.oneNode = oneNode{tail.NewNode(o.Tail, t.addr, t, o.HistoryReads), o.Tail.Log}
 	return t
 }
 
-func (t *single) Close() error { return t.client.Close() }
-
+func (t *single) Close() error                                          { return t.client.Close() }
 func (t *single) Client(context.Context) (redis.UniversalClient, error) { return t.client, nil }
-
 func (t *single) Master(context.Context) (redis.UniversalClient, error) { return nil, nil }
+func (t *single) Replicas(time.Time) (int, time.Duration)               { return 0, 0 }
 
-func (t *single) Replicas(time.Time) (int, time.Duration) { return 0, 0 }
-
-// Locate is of tail.Server.
+// Locate, Verify and Watch are of tail.Server: the server is always the one.
 func (t *single) Locate(context.Context) (tail.Target, error) { return tail.Target{Addr: t.addr}, nil }
-
-// Verify is of tail.Server.
-func (t *single) Verify(tail.Asker) error { return nil }
-
-// Watch is of tail.Server.
-func (t *single) Watch(context.Context, tail.Target) error { return nil }
+func (t *single) Verify(tail.Asker) error                     { return nil }
+func (t *single) Watch(context.Context, tail.Target) error    { return nil }
 
 // errNoNode is returned for a key that no node of a cluster serves.
 var errNoNode = fmt.Errorf("%w: no node of the cluster serves the channel's slot", rediserr.ErrUnreachable)

@@ -1,15 +1,10 @@
-package tail
+package redisstream
 
-import (
-	"sync/atomic"
-
-	"github.com/sse-gateway/sse-gateway/store/redisstream"
-)
+import "sync/atomic"
 
 // How many entries to ask for at once: as many as make about a page, by the size
 // of those that were seen before. What is larger than expected lowers the number
-// at once; what is smaller raises it step by step. So a reply can be much larger
-// than meant only after several that were not, and what is read for nothing
+// at once; what is smaller raises it step by step. So what is read for nothing
 // remains in proportion to what is read for good.
 
 const (
@@ -22,13 +17,9 @@ const (
 	// entryOverhead is what an entry is taken to cost besides its names and
 	// values, in bytes.
 	entryOverhead = 96
-
 	// replyBytes is about how much of one reply is kept: twice what was asked
 	// for, so that a guess that is a little wrong loses nothing.
 	replyBytes = 2 * PageBytes
-	// batchBytes is how much is kept of the replies of one batch: what a full
-	// one is expected to have, so that nothing is read twice.
-	batchBytes = readBatch * PageBytes
 )
 
 // SizeEstimate is a running average of the size of a stream's entries, in
@@ -67,6 +58,6 @@ func NextPage(count, entries, bytes int) int {
 
 // ReplyLimits bounds what is held of one reply with entries, of which one may
 // have so many bytes in names and values.
-func ReplyLimits(maxEvent int) *redisstream.Limits {
-	return &redisstream.Limits{EntryBytes: maxEvent, ReplyBytes: replyBytes, WireBytes: replyBytes + 2*maxEvent}
+func ReplyLimits(maxEvent int) *Limits {
+	return &Limits{EntryBytes: maxEvent, ReplyBytes: replyBytes, WireBytes: replyBytes + 2*maxEvent}
 }
