@@ -26,9 +26,9 @@ func TestLogModel(t *testing.T) {
 			c := randomChange(rng, l, m)
 			v := l.View()
 			if v.Floor() != m.floor || v.Head() != m.head() || v.Epoch() != m.epoch || v.Gone() != m.known.Gone ||
-				v.Len() != len(m.ids) || !slices.Equal(idsOf(v.entries), m.ids) || l.bytes != m.bytes() {
+				v.Len() != len(m.ids) || !slices.Equal(idsOf(v.entries), m.ids) || l.View().bytes != m.bytes() {
 				t.Fatalf("seed %d step %d: (%s,%s] epoch %d %v, %d bytes; want (%s,%s] epoch %d %v, %d bytes", seed, step,
-					v.Floor(), v.Head(), v.Epoch(), idsOf(v.entries), l.bytes, m.floor, m.head(), m.epoch, m.ids, m.bytes())
+					v.Floor(), v.Head(), v.Epoch(), idsOf(v.entries), l.View().bytes, m.floor, m.head(), m.epoch, m.ids, m.bytes())
 			}
 			if l.Known() != m.known || l.Mark() != (Mark{m.known, m.epoch}) {
 				t.Fatalf("seed %d step %d: known is %+v, want %+v", seed, step, l.Known(), m.known)
@@ -44,8 +44,8 @@ func TestLogModel(t *testing.T) {
 				t.Fatalf("seed %d step %d: Has(%s) = %v of %s, %v", seed, step, pos, got, m.floor, m.ids)
 			}
 			checkBeforeLast(t, v, m, rng.IntN(25))
-			if l.garbage > max(maxGarbage, l.bytes/2) {
-				t.Fatalf("seed %d step %d: %d bytes of evicted entries are kept, of %d", seed, step, l.garbage, l.bytes)
+			if l.View().garbage > max(maxGarbage, l.View().bytes/2) {
+				t.Fatalf("seed %d step %d: %d bytes of evicted entries are kept, of %d", seed, step, l.View().garbage, l.View().bytes)
 			}
 			checkResumed(t, v, m, pos, rng.Uint32N(m.epoch+1))
 			views, ids = append(views, v), append(ids, slices.Clone(m.ids))
@@ -105,7 +105,7 @@ func TestLogHolds(t *testing.T) {
 			t.Fatalf("after %d entries %d bytes are held, and %d accounted", n+1, alive, b.bytes)
 		}
 	}
-	if l.garbage == 0 {
+	if l.View().garbage == 0 {
 		t.Error("nothing was evicted that is not free yet: not the case that was meant")
 	}
 	if b.Forget(l, l.Close()); b.bytes != 0 || b.events != 0 {

@@ -223,7 +223,7 @@ func randomPrepend(rng *rand.Rand, l *Log, m *naiveLog, maxEvents int) Change {
 		page = slices.Delete(page, older, older+1)
 		foreign = len(page) > older // or the page ends before it, which proves nothing
 	}
-	epoch, maxBytes := m.epoch, l.bytes+rng.IntN(30_000)
+	epoch, maxBytes := m.epoch, l.View().bytes+rng.IntN(30_000)
 	stale := rng.IntN(10) == 0 && epoch > 0
 	if stale {
 		epoch--

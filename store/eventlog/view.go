@@ -17,6 +17,8 @@ type View struct {
 	floor   redisstream.ID    // exclusive
 	epoch   uint32            // how often the stream was reset or vanished
 	entries []Entry
+	bytes   int            // of entries
+	garbage int            // of the evicted entries which their array still holds, in bytes
 	last    reset          // what began this epoch; meaningless in epoch 0
 	lowest  redisstream.ID // the lowest last.to of all epochs
 	// vanishedAt is the head of a stream that vanished, and after which this one
@@ -161,6 +163,9 @@ func (v *View) appendEntries(entries []Entry, known redisstream.Known) *View {
 		next.known.Head, next.known.Gone, next.final = entries[n-1].ID, false, entries[n-1].End
 		// This writes beyond the length of v.entries, which no reader of v sees.
 		next.entries = append(v.entries, entries...)
+		if next.bytes += sizeOf(entries); len(next.entries) > cap(v.entries) {
+			next.garbage = 0 // it is another array
+		}
 	}
 	return &next
 }
@@ -180,12 +185,16 @@ func (v *View) replaced(to redisstream.ID, known redisstream.Known) *View {
 	if v.vanishedAt.Less(to) {
 		next.vanishedAt = v.vanishedAt
 	}
+	next.bytes = sizeOf(next.entries)
 	return next
 }
 
 // vanished returns the view of a stream that does not exist any more. Its floor
 // is 0-0: the view has everything of a stream that has nothing.
 func (v *View) vanished() *View {
+	if v.Gone() {
+		return v
+	}
 	return &View{
 		known: redisstream.Known{Head: v.Head(), Gone: true, Counts: v.known.Counts},
 		epoch: v.epoch + 1, final: v.final,
@@ -221,8 +230,33 @@ func (v *View) prepended(p *Page, maxEvents, maxBytes int) *View {
 		return v
 	}
 	next.entries = slices.Concat(p.Entries[start:end], v.entries)
+	next.bytes, next.garbage = sizeOf(next.entries), 0
 	return &next
 }
+
+// maxGarbage is how much memory of evicted entries a log may always keep, in
+// bytes. Copying the array to free less is not worth the time.
+const maxGarbage = 32 << 10
+
+// evict drops the n oldest entries of a view that is not stored yet, and raises
+// its floor. It copies the array, which frees them, if compact is set or they have
+// become many. It returns how many it dropped: none if n is negative.
+func (v *View) evict(n int, compact bool) int {
+	if n <= 0 {
+		return 0
+	}
+	v.floor = v.entries[n-1].ID
+	size := sizeOf(v.entries[:n])
+	v.bytes, v.garbage = v.bytes-size, v.garbage+size
+	v.entries = v.entries[n:]
+	if compact || v.garbage > maxGarbage && v.garbage > v.bytes/2 {
+		v.entries, v.garbage = slices.Clone(v.entries), 0
+	}
+	return n
+}
+
+// memory returns what the view's entries use, in bytes.
+func (v *View) memory() int { return v.bytes + v.garbage }
 
 // sizeOf returns the memory of entries, in bytes.
 func sizeOf(entries []Entry) (bytes int) {

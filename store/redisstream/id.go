@@ -1,6 +1,7 @@
 package redisstream
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"strconv"
@@ -64,13 +65,7 @@ func (id ID) String() string { return string(id.AppendTo(make([]byte, 0, maxIDLe
 
 // Compare returns -1, 0 or 1 as id is before, at or after other.
 func (id ID) Compare(other ID) int {
-	switch {
-	case id == other:
-		return 0
-	case id.Less(other):
-		return -1
-	}
-	return 1
+	return cmp.Or(cmp.Compare(id.Ms, other.Ms), cmp.Compare(id.Seq, other.Seq))
 }
 
 // Less reports whether id is before other.

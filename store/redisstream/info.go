@@ -40,68 +40,73 @@ type InfoReader struct {
 // Info returns what the reply tells. A key that does not exist gives Exists
 // false; a key that is no stream, the error of the server.
 func (r *InfoReader) Info() (Info, error) {
-	switch {
-	case r.err != nil && isNoSuchKey(r.err):
+	if r.err != nil && strings.HasPrefix(strings.ToLower(r.err.Error()), "err no such key") {
 		return Info{}, nil
-	case r.err != nil:
-		return Info{}, r.err
 	}
-	return r.info, nil
+	return r.info, r.err
 }
 
 // Err returns the error reply, if the reply is one.
 func (r *InfoReader) Err() error { return r.err }
 
-func isNoSuchKey(err error) bool {
-	return strings.HasPrefix(strings.ToLower(err.Error()), "err no such key")
+func (r *InfoReader) isEntry() bool { return r.field == "first-entry" || r.field == "last-entry" }
+
+// number returns where the value under way is stored, if it is a number.
+func (r *InfoReader) number() *int64 {
+	switch r.field {
+	case "length":
+		r.hasLength = true
+		return &r.info.Length
+	case "entries-added":
+		return &r.info.Added
+	}
+	return nil
+}
+
+// id returns where the value under way is stored, if it is an id or an entry.
+func (r *InfoReader) id() *ID {
+	switch r.field {
+	case "last-generated-id":
+		r.hasLast = true
+		return &r.info.Last
+	case "max-deleted-entry-id":
+		return &r.info.Deleted
+	case "first-entry":
+		r.info.Partial = false
+		return &r.info.First
+	case "last-entry":
+		return &r.info.Newest
+	}
+	return nil
+}
+
+func (r *InfoReader) wrong(kind resp.Kind) error {
+	return fmt.Errorf("%w: XINFO STREAM has a value of kind %q for %.60q", resp.ErrProtocol, kind, r.field)
 }
 
 // Begin is of resp.Sink.
 func (r *InfoReader) Begin(kind resp.Kind, n int) error {
+	wrong := false
 	switch r.depth {
 	case 0:
-		if n%2 != 0 {
-			return fmt.Errorf("%w: XINFO STREAM is answered with %d names and values", resp.ErrProtocol, n)
-		}
 		*r = InfoReader{info: Info{Exists: true, Added: -1, Partial: true}}
+		wrong = n%2 != 0
 	case 1:
-		if err := r.beginValue(n); err != nil {
-			return err
-		}
+		r.index++
+		r.part = 0
+		isName := r.index%2 == 1
+		wrong = isName || r.number() != nil || r.id() != nil && (!r.isEntry() || n != 2)
 	case 2:
-		if r.isEntry() && r.part != 1 {
-			return r.wrongKind(kind)
-		}
+		wrong = r.isEntry() && r.part != 1
 		r.part++
 	case 3:
-		if r.isEntry() {
-			return r.wrongKind(kind)
-		}
+		wrong = r.isEntry()
+	}
+	if wrong {
+		return r.wrong(kind)
 	}
 	r.depth++
 	return nil
-}
-
-// beginValue notes that an aggregate of n elements begins where a name or a
-// value was expected.
-func (r *InfoReader) beginValue(n int) error {
-	r.index++
-	r.part = 0
-	switch {
-	case r.index%2 == 1:
-		return fmt.Errorf("%w: XINFO STREAM has an aggregate for a name", resp.ErrProtocol)
-	case r.isEntry() && n != 2, r.field == "length", r.field == "entries-added", r.field == "last-generated-id", r.field == "max-deleted-entry-id":
-		return fmt.Errorf("%w: XINFO STREAM says %s is an aggregate of %d", resp.ErrProtocol, r.field, n)
-	case r.field == "first-entry":
-		r.info.Partial = false
-	}
-	return nil
-}
-
-func (r *InfoReader) isEntry() bool { return r.field == "first-entry" || r.field == "last-entry" }
-
-func (r *InfoReader) wrongKind(kind resp.Kind) error {
-	return fmt.Errorf("%w: XINFO STREAM has a value of kind %q in %s", resp.ErrProtocol, kind, r.field)
 }
 
 // Reserve is of resp.Sink.
@@ -116,10 +121,9 @@ func (r *InfoReader) Reserve(n int) []byte {
 func (r *InfoReader) Scalar(kind resp.Kind, s []byte, size int) error {
 	switch {
 	case r.depth == 0 && kind == resp.SimpleErr:
-		r.err = resp.Error(s)
-		return nil
+		r.info, r.err = Info{}, resp.Error(s)
 	case r.depth == 0:
-		return fmt.Errorf("%w: XINFO STREAM is answered with a value of kind %q", resp.ErrProtocol, kind)
+		return r.wrong(kind)
 	case r.depth == 1:
 		if r.index++; r.index%2 == 0 {
 			return r.value(kind, s, size)
@@ -127,9 +131,9 @@ func (r *InfoReader) Scalar(kind resp.Kind, s []byte, size int) error {
 		r.field = string(s) // "" for one that is longer than any that is known
 	case r.depth == 2 && r.isEntry():
 		if r.part++; r.part != 1 {
-			return r.wrongKind(kind)
+			return r.wrong(kind)
 		}
-		return r.entryID(s, size)
+		return r.parse(r.id(), s, size)
 	case r.depth == 3 && r.field == "last-entry":
 		r.info.Size += size
 	}
@@ -144,56 +148,37 @@ func (r *InfoReader) End() error {
 	return nil
 }
 
-func (r *InfoReader) value(kind resp.Kind, s []byte, size int) (err error) {
-	switch r.field {
-	case "length":
-		r.hasLength = true
-		r.info.Length, err = integer(r.field, s)
-	case "entries-added":
-		r.info.Added, err = integer(r.field, s)
-	case "last-generated-id":
-		r.hasLast = true
-		r.info.Last, err = r.id(s, size)
-	case "max-deleted-entry-id":
-		r.info.Deleted, err = r.id(s, size)
-	case "first-entry", "last-entry":
-		if kind != resp.Null {
-			return r.wrongKind(kind)
+func (r *InfoReader) value(kind resp.Kind, s []byte, size int) error {
+	if n := r.number(); n != nil {
+		var err error
+		if *n, err = strconv.ParseInt(string(s), 10, 64); err != nil {
+			return fmt.Errorf("%w: XINFO STREAM says %s is %.60q", resp.ErrProtocol, r.field, s)
 		}
-		if r.field == "first-entry" {
-			r.info.Partial = false
-		}
+		return nil
 	}
-	return err
+	id := r.id()
+	if id == nil {
+		return nil
+	}
+	if !r.isEntry() {
+		return r.parse(id, s, size)
+	}
+	if kind != resp.Null {
+		return r.wrong(kind)
+	}
+	return nil
 }
 
-func (r *InfoReader) entryID(s []byte, size int) (err error) {
-	switch r.field {
-	case "first-entry":
-		r.info.First, err = r.id(s, size)
-	case "last-entry":
-		r.info.Newest, err = r.id(s, size)
+// parse reads an id. The embedded server's is empty for a stream that has had no
+// entry.
+func (r *InfoReader) parse(id *ID, s []byte, size int) (err error) {
+	if size == 0 && s != nil {
+		return nil
 	}
-	return err
-}
-
-func (r *InfoReader) id(s []byte, size int) (ID, error) {
-	if size == 0 && s != nil { // the embedded server, for a stream that has had no entry
-		return ID{}, nil
+	if *id, err = parseID(s); err != nil {
+		return fmt.Errorf("%w: XINFO STREAM says %s is %.60q: %w", resp.ErrProtocol, r.field, s, err)
 	}
-	id, err := parseID(s)
-	if err != nil {
-		return ID{}, fmt.Errorf("%w: XINFO STREAM says %s is %.60q: %w", resp.ErrProtocol, r.field, s, err)
-	}
-	return id, nil
-}
-
-func integer(field string, s []byte) (int64, error) {
-	n, err := strconv.ParseInt(string(s), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%w: XINFO STREAM says %s is %.60q", resp.ErrProtocol, field, s)
-	}
-	return n, nil
+	return nil
 }
 
 // ErrAborted is returned for a transaction that the server did not carry out.

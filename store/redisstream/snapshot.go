@@ -1,6 +1,7 @@
 package redisstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -46,25 +47,17 @@ var ErrConcurrentChange = errors.New("the stream changes too fast to be read wit
 // SnapshotFunc is ReadSnapshot or ReadSnapshotOptimistic.
 type SnapshotFunc func(ctx context.Context, q Querier, key string, args []string, newReader func() *EntryReader) (Info, *EntryReader, error)
 
-// ReadSnapshot reads what the stream is and, unless args is nil, what the range
-// command args returns, at one moment. newReader makes the reader for each
-// attempt; the last one is returned. The error may be an error reply to either
-// command.
+// ReadSnapshot reads what the stream is and what the range command args returns,
+// at one moment. newReader makes the reader for each attempt; the last one is
+// returned. The error may be an error reply to either command.
 func ReadSnapshot(ctx context.Context, q Querier, key string, args []string, newReader func() *EntryReader) (Info, *EntryReader, error) {
-	if args == nil {
-		var info InfoReader
-		if err := q.Pipeline(ctx, key, infoCommand(key, &info)); err != nil {
-			return Info{}, nil, err
-		}
-		return completed(ctx, q, key, &info, nil)
-	}
 	var info InfoReader
 	entries := newReader()
 	err := q.Transaction(ctx, key, infoCommand(key, &info), Command{args, entries})
-	if NeedsOptimism(err) {
+	switch {
+	case NeedsOptimism(err):
 		return ReadSnapshotOptimistic(ctx, q, key, args, newReader)
-	}
-	if err != nil {
+	case err != nil:
 		return Info{}, nil, err
 	}
 	return completed(ctx, q, key, &info, entries)
@@ -103,10 +96,7 @@ func ReadSnapshotOptimistic(ctx context.Context, q Querier, key string, args []s
 // does not tell it.
 func completed(ctx context.Context, q Querier, key string, r *InfoReader, entries *EntryReader) (Info, *EntryReader, error) {
 	info, err := r.Info()
-	if err == nil && entries != nil {
-		err = entries.Err()
-	}
-	if err == nil && info.Partial && info.Exists {
+	if err = cmp.Or(err, entries.Err()); err == nil && info.Partial {
 		info.First, _, err = FirstBetween(ctx, q, key, ID{}, MaxID)
 	}
 	return info, entries, err
@@ -117,8 +107,5 @@ func completed(ctx context.Context, q Querier, key string, r *InfoReader, entrie
 func FirstBetween(ctx context.Context, q Querier, key string, from, to ID) (id ID, ok bool, err error) {
 	r := &EntryReader{Each: func(e Entry) { id, ok = e.ID, true }}
 	err = q.Pipeline(ctx, key, Command{[]string{"XRANGE", key, from.String(), to.String(), "COUNT", "1"}, r})
-	if err == nil {
-		err = r.Err()
-	}
-	return id, ok, err
+	return id, ok, cmp.Or(err, r.Err())
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -69,16 +70,20 @@ func parse(raw string) (*Address, error) {
 	default:
 		return nil, fmt.Errorf("its scheme is %q", scheme)
 	}
-	authority, tail := a.split(rest)
+	// net/url does not split this: it refuses a list of hosts with ports.
+	i := strings.IndexAny(rest+"/", "/?")
+	if a.Network == "unix" {
+		i = strings.LastIndexByte(rest, '@') + 1
+	}
+	hosts, tail := rest[:i], rest[i:]
 	if strings.ContainsAny(tail, "@#") {
 		return nil, errors.New("it has an @ or # after the host: write %40 or %23; and in a password %2F for a /, %3F for a ?")
 	}
-	hosts := authority
-	if i := strings.LastIndexByte(authority, '@'); i >= 0 {
-		hosts = authority[i+1:]
-		if err := a.setUser(authority[:i]); err != nil {
+	if i := strings.LastIndexByte(hosts, '@'); i >= 0 {
+		if err := a.setUser(hosts[:i]); err != nil {
 			return nil, err
 		}
+		hosts = hosts[i+1:]
 	}
 	u, err := url.Parse(tail)
 	if err != nil {
@@ -90,29 +95,9 @@ func parse(raw string) (*Address, error) {
 	return a, a.setParams(u.RawQuery, plain != scheme)
 }
 
-// isScheme reports whether s can be the scheme of a URL, rather than, for
-// example, the password of a URL that has no scheme.
-func isScheme(s string) bool {
-	for i := range len(s) {
-		if c := s[i] | 0x20; (c < 'a' || c > 'z') && (i == 0 || s[i] != '+') {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// split returns the user information with the hosts, and the path with the
-// parameters. net/url does not: it refuses a list of hosts with ports.
-func (a *Address) split(s string) (authority, tail string) {
-	i := strings.IndexAny(s, "/?")
-	if a.Network == "unix" {
-		i = strings.LastIndexByte(s, '@') + 1
-	}
-	if i < 0 {
-		return s, ""
-	}
-	return s[:i], s[i:]
-}
+// isScheme matches what can be the scheme of a URL, rather than, for example, the
+// password of a URL that has no scheme.
+var isScheme = regexp.MustCompile(`^[A-Za-z][A-Za-z+]*$`).MatchString
 
 func (a *Address) setUser(info string) error {
 	user, password, ok := strings.Cut(info, ":")

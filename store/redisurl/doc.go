@@ -11,10 +11,7 @@
 // parameters ca, cert and key name PEM files, and server_name replaces the host
 // in the check of the server's certificate.
 //
-// User and password of the servers may also stand outside the URL, the password
-// in a file that is read for each connection: see Address.SetCredentials.
-//
-// The package connects to nothing. Its errors name no password, nor a part of a
-// URL that may be one: of redis://user:pa/ss@host the host is "user" to a
-// parser, and the password is in three parts of the URL.
+// Errors name no password, nor a part of a URL that may be one: of
+// redis://user:pa/ss@host the host is "user" to a parser, and the password is in
+// three parts of the URL.
 package redisurl

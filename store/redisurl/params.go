@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -43,8 +44,8 @@ func (a *Address) setParams(query string, secure bool) error {
 	return nil
 }
 
-// maxParamName is the longest name of a parameter that an error shows, in bytes.
-const maxParamName = 32
+// isName matches what an error may show as the name of a parameter.
+var isName = regexp.MustCompile(`^[A-Za-z_-]{1,32}$`).MatchString
 
 // unknownParam finds the first parameter that is not known. It returns the name
 // with a blank before it, or "" if the name may be part of a secret. After an &
@@ -54,22 +55,18 @@ func unknownParam(query string) (name string, found bool) {
 	secret := false
 	for pair := range strings.SplitSeq(query, "&") {
 		raw, _, assigned := strings.Cut(pair, "=")
-		switch name, err := url.QueryUnescape(raw); {
-		case pair == "":
-		case err != nil || !slices.Contains(params, name):
-			if secret || !assigned || raw == "" || len(raw) > maxParamName || strings.ContainsFunc(raw, notInName) {
-				return "", true
-			}
-			return " " + raw, true
-		default:
-			secret = secret || name == "sentinel_user" || name == "sentinel_password"
+		name, err := url.QueryUnescape(raw)
+		if pair == "" || err == nil && slices.Contains(params, name) {
+			secret = secret || strings.HasPrefix(name, "sentinel_")
+			continue
 		}
+		if secret || !assigned || !isName(raw) {
+			return "", true
+		}
+		return " " + raw, true
 	}
 	return "", false
 }
-
-// notInName reports whether names of parameters do not have the character.
-func notInName(r rune) bool { return (r|0x20 < 'a' || r|0x20 > 'z') && r != '_' && r != '-' }
 
 // tlsConfig reads PEM files. Empty names mean the system's authorities, no
 // client certificate, and the name of the host that is dialled.
