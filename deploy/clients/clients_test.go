@@ -31,6 +31,8 @@ type client struct {
 
 	failsAt fault  // the first that it does not survive
 	why     string // it does not
+
+	again string // the final answers after which it asks again, for ever
 }
 
 var clients = []client{
@@ -38,14 +40,14 @@ var clients = []client{
 	{name: "EventSource of Firefox ESR", how: "as it is", browser: "firefox", driver: "native"},
 	{name: "node-eventsource of Debian", how: "as it is", start: startNodeEventsource},
 	{name: "curl", how: "in a loop that keeps the last id, `testdata/curl.sh`", start: startCurl},
-	{name: "launchdarkly/eventsource", how: "with `StreamOptionErrorHandler` (or the channel `Errors` read), and `StreamOptionCanRetryFirstConnection`", start: startLaunchdarkly},
-	{name: "donovanhide/eventsource", how: "as it is", start: startDonovanhide},
+	{name: "launchdarkly/eventsource", how: "with `StreamOptionErrorHandler` (or the channel `Errors` read), and `StreamOptionCanRetryFirstConnection`", start: startLaunchdarkly, again: "204 401"},
+	{name: "donovanhide/eventsource", how: "as it is", start: startDonovanhide, again: "204 401"},
 	{name: "tmaxmax/go-sse", how: "as its README says", start: startTmaxmax, failsAt: large,
 		why: "its buffer has 64 KiB unless it is told otherwise, and it fails at the same event again and again"},
 	{name: "tmaxmax/go-sse", how: "with `Connection.Buffer` over SSE_MAX_EVENT_BYTES", start: startTmaxmaxLarge},
 	{name: "r3labs/sse", how: "as its README says", start: startR3labs, failsAt: roll,
 		why: "it takes the orderly end of a response for the end of the subscription"},
-	{name: "r3labs/sse", how: "`Subscribe` in a loop, with `ClientMaxBufferSize` over SSE_MAX_EVENT_BYTES; an event without data is a `retry:` alone", start: startR3labsLoop},
+	{name: "r3labs/sse", how: "`Subscribe` in a loop, with `ClientMaxBufferSize` over SSE_MAX_EVENT_BYTES; an event without data is a `retry:` alone", start: startR3labsLoop, again: "204 401"},
 }
 
 // TestClients tries all clients at once, directly at a gateway and through

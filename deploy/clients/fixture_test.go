@@ -137,12 +137,14 @@ type application struct {
 	refusing atomic.Bool // nobody is let in, and may try again
 
 	mu      sync.Mutex
-	refused map[string]int   // requests that were refused, by the client's name
+	revoked bool             // the channel revoked is answered 401
+	asked   map[string]int   // requests, by the client's name
+	refused map[string]int   // those that were refused
 	pages   map[string]*page // by browser
 }
 
 func newApplication(t *testing.T) *application {
-	a := &application{t: t, refused: map[string]int{}, pages: map[string]*page{}}
+	a := &application{t: t, asked: map[string]int{}, refused: map[string]int{}, pages: map[string]*page{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /auth", a.decide)
 	mux.HandleFunc("GET /clients", a.serveClients)
@@ -164,6 +166,11 @@ func (a *application) decide(w http.ResponseWriter, r *http.Request) {
 	name := original.Query().Get("client")
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.asked[name]++
+	if a.revoked && original.Query().Get("channel") == "revoked" {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
 	if a.refusing.Load() {
 		a.refused[name]++
 		w.WriteHeader(http.StatusServiceUnavailable)

@@ -12,7 +12,7 @@ var update = flag.Bool("update", false, "write the table of README.md")
 // TestTable keeps README's table to what TestClients holds the gateway to.
 func TestTable(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("| client | used | a roll-out | kill -9 | Redis drops its connections | a refusal | an event of 100 KiB |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("| client | used | a roll-out | kill -9 | Redis drops its connections | a refusal | an event of 100 KiB | 204 | 401 |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, c := range clients {
 		b.WriteString("| " + c.name + " | " + c.how)
 		for f := roll; f <= large; f++ {
@@ -23,6 +23,13 @@ func TestTable(t *testing.T) {
 				b.WriteString(" | ")
 			default:
 				b.WriteString(" | exact")
+			}
+		}
+		for _, answer := range finalAnswers {
+			if strings.Contains(c.again, answer) {
+				b.WriteString(" | **asks again**")
+			} else {
+				b.WriteString(" | stops")
 			}
 		}
 		b.WriteString(" |\n")
