@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sse-gateway/sse-gateway/gateway"
+	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
@@ -32,7 +33,7 @@ func TestFailingFeedEndsTheProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.serve(t.Context(), t.Context(), listeners[0], listeners[1]); !errors.Is(err, failed) {
+	if err := r.serve(t.Context(), t.Context(), listener.New(listeners[0], listener.Config{Log: log}), listeners[1]); !errors.Is(err, failed) {
 		t.Errorf("serve returned %v", err)
 	}
 }

@@ -84,11 +84,11 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		}
 	}
 	publicServer := newPublicServer(cfg, certs, log)
-	public, err := listenOn("SSE_ADDR", cfg.Addr, cfg.WriteTimeout)
+	socket, err := listenOn("SSE_ADDR", cfg.Addr, cfg.WriteTimeout)
 	if err != nil {
 		return err
 	}
-	defer public.Close()
+	defer socket.Close()
 	admin, err := listenOn("SSE_ADMIN_ADDR", cfg.AdminAddr, adminSilence)
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	if page.Dev {
 		handler, adminHandler = refuseNames(handler), refuseNames(adminHandler)
 	}
-	public = guard(cfg, gc, g, handler, public, publicServer)
+	public := guard(cfg, gc, g, handler, socket, publicServer)
 	adminServer := newServer(log)
 	adminServer.Handler = adminHandler
 	r := &running{cfg: cfg, log: log, gateway: g, authorizer: authorizer, certs: certs, hangups: p.hangups, public: publicServer, admin: adminServer}
@@ -139,7 +139,7 @@ func endless(run func(context.Context)) func(context.Context) error {
 }
 
 // serve serves until ctx ends or a part fails, and stops everything in order.
-func (r *running) serve(ctx, force context.Context, public, admin net.Listener) error {
+func (r *running) serve(ctx, force context.Context, public *listener.Listener, admin net.Listener) error {
 	// What feeds the streams outlives them: everything below stops in the
 	// order in which it is waited for at the end.
 	background, stopBackground := context.WithCancel(context.Background())
@@ -162,7 +162,7 @@ func (r *running) serve(ctx, force context.Context, public, admin net.Listener) 
 	} else {
 		r.gateway.Stop()
 	}
-	shutdown(force, r.public, r.admin)
+	shutdown(force, public, r.public, r.admin)
 	err := servers.Wait()
 	stopBackground()
 	err = errors.Join(err, feeds.Wait())

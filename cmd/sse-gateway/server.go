@@ -76,7 +76,7 @@ func serveOn(s *http.Server, l net.Listener) error {
 
 // shutdown ends servers whose streams have ended already. Requests that are
 // under way get serversOvertime, or nothing when force ends.
-func shutdown(force context.Context, servers ...*http.Server) {
+func shutdown(force context.Context, public *listener.Listener, servers ...*http.Server) {
 	ctx, cancel := context.WithTimeout(force, serversOvertime)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -88,6 +88,7 @@ func shutdown(force context.Context, servers ...*http.Server) {
 		})
 	}
 	wg.Wait()
+	public.Wait(ctx)
 }
 
 // logWriter takes what net/http logs: complaints about what clients send, and

@@ -28,6 +28,7 @@ func (l *Listener) accept() {
 		trusted := isTrusted(l.cfg.TrustedProxies, peer)
 		switch {
 		case p == nil:
+			_ = tcp.SetLinger(0)
 			_ = tcp.Close()
 		case trusted && l.cfg.ProxyProtocol:
 			go l.receiveProxyHeader(tcp, p)
@@ -89,6 +90,7 @@ func (l *Listener) serve(c *conn, trusted bool, headBy time.Time) {
 		c.limit = newReadLimiter()
 	}
 	if !l.pass(accepted{conn: c}) {
+		_ = c.SetLinger(0)
 		_ = c.Close()
 		c.place.leave()
 	}

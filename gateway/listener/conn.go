@@ -20,7 +20,8 @@ type conn struct {
 	answer    *answer // of the first request, if that was decided before net/http had it
 	// headBy is when the first request's head has to be there, however often
 	// net/http begins to count anew; in Unix nanoseconds, 0 once it is there.
-	headBy atomic.Int64
+	headBy   atomic.Int64
+	answered atomic.Bool // something was written
 
 	prefix []byte // read from the connection already; owned by the reader
 }
@@ -71,7 +72,19 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	return err
 }
 
+// Write writes to the client.
+func (c *conn) Write(p []byte) (int, error) {
+	c.answered.Store(true)
+	return c.TCPConn.Write(p)
+}
+
+// Close closes the connection, and resets it if a request was read and not
+// answered, as net/http leaves those that it reads while it shuts down. See
+// Listener.
 func (c *conn) Close() error {
+	if c.headBy.Load() == 0 && !c.answered.Load() {
+		_ = c.SetLinger(0)
+	}
 	err := c.TCPConn.Close()
 	if c.limit != nil {
 		c.limit.close()

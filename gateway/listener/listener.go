@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -45,6 +46,10 @@ type Config struct {
 // Listener accepts the connections of clients, whose word and whose appetite
 // for work are not trusted. The http.Server that serves it needs its ConnState,
 // its ConnContext and its Handler. Its methods may be called concurrently.
+//
+// A connection for which there is no place, that Close finds without a request, or
+// whose request is not answered, is reset: after an orderly end without an answer
+// Firefox closes an EventSource for good, after a reset it tries again.
 type Listener struct {
 	net.Listener
 	cfg     Config
@@ -54,6 +59,9 @@ type Listener struct {
 	closing sync.Once
 	closed  chan struct{} // closed by Close
 	running sync.WaitGroup
+	// deciding are the requests that workers have or are to have. None comes after
+	// running.
+	deciding sync.WaitGroup
 }
 
 // accepted is what Accept returns.
@@ -94,6 +102,17 @@ func (l *Listener) Close() error {
 	err := l.Listener.Close()
 	l.running.Wait()
 	return err
+}
+
+// Wait waits until the requests that Close has found are decided, or until ctx is
+// done. What is no stream of these is reset. It must not be called before Close.
+func (l *Listener) Wait(ctx context.Context) {
+	decided := make(chan struct{})
+	go func() { l.deciding.Wait(); close(decided) }()
+	select {
+	case <-decided:
+	case <-ctx.Done():
+	}
 }
 
 // ConnState is the http.Server's. It gives a connection's place back.

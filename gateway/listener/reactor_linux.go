@@ -23,11 +23,12 @@ type front struct {
 	workers workers[*socket]
 	signal  chan struct{} // capacity 1: something is scheduled
 
-	// mu guards reactor, and slot, gone and decided of each socket. Invariant: a socket
+	// mu guards reactor, closed, and slot, gone and decided of each socket. Invariant: a socket
 	// has a slot while nothing else owns it, or while somebody wants to know
 	// whether its client goes.
 	mu      sync.Mutex
 	reactor *reactor.Reactor[socket]
+	closed  bool
 }
 
 // socket is an accepted connection without a net.Conn. It has one owner at a
@@ -122,7 +123,7 @@ func (f *front) admit(fd int32, from unix.Sockaddr, buffer []byte) {
 	peer := addrPortOf(from)
 	s := &socket{fd: fd, peer: peer, accepted: reactor.Nanos(time.Now())}
 	if s.place = f.l.pending.admit(peer.Addr()); s.place == nil {
-		reactor.CloseFD(fd)
+		reactor.DiscardFD(fd) // see Listener
 		return
 	}
 	s.trusted = isTrusted(f.l.cfg.TrustedProxies, peer.Addr())
@@ -177,6 +178,7 @@ func (f *front) close() {
 	_ = f.file.Close() // ends accept
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.closed = true
 	// Everything that waits for a head is scheduled within HeadTimeout.
 	f.reactor.Advance(reactor.Nanos(time.Now().Add(HeadTimeout+reactor.MaxLate)), f.drop)
 	f.reactor.Close()
@@ -214,6 +216,7 @@ func (f *front) receive(s *socket, buffer []byte) {
 		case kind != headIncomplete || err != nil: // with half a head and no more to come, net/http answers that
 			f.forget(s)
 			s.plain = kind == headPlain
+			f.l.deciding.Add(1)
 			f.workers.submit(s)
 			return
 		case n == 0 || s.slot == 0: // there is no more, or it is reported when the watching begins
@@ -288,12 +291,17 @@ func (f *front) forget(s *socket) {
 // drop closes a socket. The caller holds mu.
 func (f *front) drop(s *socket) {
 	f.forget(s)
-	reactor.CloseFD(s.fd)
+	if f.closed {
+		reactor.DiscardFD(s.fd) // see Listener
+	} else {
+		reactor.CloseFD(s.fd)
+	}
 	s.place.leave()
 }
 
 // work does what the bytes of a socket call for.
 func (f *front) work(w *worker, s *socket) {
+	defer f.l.deciding.Done()
 	if s.plain && f.l.cfg.IsStream != nil {
 		if r, err := w.parse(s.head); err == nil && f.l.cfg.IsStream(r) {
 			f.decide(w, s, r)
