@@ -66,7 +66,7 @@ func TestHostileSilenceFromOneAddress(t *testing.T) {
 	far := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 	var conns []net.Conn
 	for range 2 * files {
-		c, err := far.DialContext(t.Context(), "tcp", p.public)
+		c, err := orReset(far.DialContext(t.Context(), "tcp", p.public))
 		if err != nil {
 			t.Fatal(err)
 		}

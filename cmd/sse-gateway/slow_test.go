@@ -217,7 +217,7 @@ func (s *slowReader) Read(p []byte) (int, error) {
 // dialSmall connects with a small receive buffer.
 func dialSmall(t *testing.T, addr string) net.Conn {
 	t.Helper()
-	conn, err := redistest.SmallDialer(receiveBuffer).DialContext(t.Context(), "tcp", addr)
+	conn, err := orReset(redistest.SmallDialer(receiveBuffer).DialContext(t.Context(), "tcp", addr))
 	if err != nil {
 		t.Fatal(err)
 	}

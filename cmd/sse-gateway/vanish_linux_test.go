@@ -63,10 +63,10 @@ func TestVanishedHost(t *testing.T) {
 // happens to have acknowledged everything, keep-alive probes find out.
 func TestVanishedAfterASlowWrite(t *testing.T) {
 	t.Parallel()
-	r := redistest.Start(t)
 	for _, heartbeat := range []string{"500ms", "1h"} {
 		t.Run("heartbeat "+heartbeat, func(t *testing.T) {
 			t.Parallel()
+			r := redistest.Start(t)
 			p := startGateway(t, vanishEnv(r.URL(), heartbeat)...)
 			conn := dialSmall(t, p.public)
 			testVanishAfterASlowWrite(t, r, p, conn, func() { vanish(t, conn) })
@@ -78,10 +78,10 @@ func TestVanishedAfterASlowWrite(t *testing.T) {
 // namespaces of their own, with a cable between them.
 func TestHostVanishedAfterASlowWrite(t *testing.T) {
 	t.Parallel()
-	r := redistest.Start(t)
 	for _, heartbeat := range []string{"500ms", "1h"} {
 		t.Run("heartbeat "+heartbeat, func(t *testing.T) {
 			t.Parallel()
+			r := redistest.Start(t)
 			server, client := newNetns(t), newNetns(t)
 			link(server, client, "10.0.0.1/24", "10.0.0.2/24")
 			redis := server.listen()
@@ -98,7 +98,9 @@ func TestHostVanishedAfterASlowWrite(t *testing.T) {
 				return c
 			})
 			p.admin = admin.Addr().String()
-			conn := client.dial(redistest.SmallDialer(receiveBuffer), p.public)
+			// Full packets need a larger buffer than dialSmall's: the kernel would drop some
+			// and send them again ever more slowly.
+			conn := client.dial(redistest.SmallDialer(8*receiveBuffer), p.public)
 			testVanishAfterASlowWrite(t, r, p, conn, func() { client.ip("addr", "del", "10.0.0.2/24", "dev", "cable") })
 		})
 	}
@@ -116,14 +118,15 @@ func testVanishAfterASlowWrite(t *testing.T, r *redistest.Server, p *gatewayProc
 	t.Helper()
 	fmt.Fprintf(conn, "GET /events?channel=a HTTP/1.1\r\nHost: h\r\n\r\n")
 	p.awaitMetric(patience, 1, "sse_gateway_connections_parked")
-	r.XAdd("sse:a", "data", numbered(0, 200_000))
+	r.XAdd("sse:a", "data", numbered(0, 400_000))
 	p.awaitMetric(patience, 0, "sse_gateway_connections_parked") // the write waits
 	// It takes most of it, which is known to be too little for the write to return, and
 	// then reads a little at a time, until the write has returned and the rest is in
 	// the kernel's buffer.
 	// It may have read everything when the gateway counts the stream as parked again,
 	// so no read waits for more.
-	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	// Each few kB may cost a probe of a window that was full, a fraction of a second.
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if _, err := io.CopyN(io.Discard, conn, 320<<10); err != nil {
 		t.Fatal(err)
 	}

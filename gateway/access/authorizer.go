@@ -59,7 +59,10 @@ func (c Config) openKeys(log *slog.Logger) (source keys.Source, algs []string, e
 	case c.JWKSURL != "":
 		transport := c.keysTransport
 		if transport == nil {
-			transport = outbound.NewTransport(1)
+			// The server of keys may be outside, and is told nothing of clients.
+			own := outbound.NewTransport(1)
+			own.Proxy = http.ProxyFromEnvironment
+			transport = own
 		}
 		source, err = keys.NewRemote(c.JWKSURL, transport, log)
 		return source, keys.PublicKeys, err
