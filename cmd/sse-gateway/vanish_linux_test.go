@@ -118,22 +118,24 @@ func testVanishAfterASlowWrite(t *testing.T, r *redistest.Server, p *gatewayProc
 	t.Helper()
 	fmt.Fprintf(conn, "GET /events?channel=a HTTP/1.1\r\nHost: h\r\n\r\n")
 	p.awaitMetric(patience, 1, "sse_gateway_connections_parked")
-	r.XAdd("sse:a", "data", numbered(0, 400_000))
+	const size, most = 400_000, 320 << 10
+	r.XAdd("sse:a", "data", numbered(0, size))
 	p.awaitMetric(patience, 0, "sse_gateway_connections_parked") // the write waits
-	// It takes most of it, which is known to be too little for the write to return, and
-	// then reads a little at a time, until the write has returned and the rest is in
-	// the kernel's buffer.
-	// It may have read everything when the gateway counts the stream as parked again,
-	// so no read waits for more.
+	// It takes most of it, which is known to be too little for the write to return.
 	// Each few kB may cost a probe of a window that was full, a fraction of a second.
 	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
-	if _, err := io.CopyN(io.Discard, conn, 320<<10); err != nil {
+	if _, err := io.CopyN(io.Discard, conn, most); err != nil {
 		t.Fatal(err)
 	}
+	// Then it reads a little at a time, until the write has returned and the rest is in
+	// the kernel's buffer. After a write of over a second the stream is not parked
+	// before its next heartbeat, so what was read counts too.
+	read := most
 	redistest.Eventually(t, time.Minute, "the write to return", func() bool {
 		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
-		_, _ = conn.Read(make([]byte, 16<<10))
-		return p.metric("sse_gateway_connections_parked") == 1
+		n, _ := conn.Read(make([]byte, 16<<10))
+		read += n
+		return p.metric("sse_gateway_connections_parked") == 1 || read > size
 	})
 	vanish()
 	start := time.Now()
