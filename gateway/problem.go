@@ -45,7 +45,8 @@ const (
 func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	retry := minRefusalRetry + rand.N(maxRefusalRetry-minRefusalRetry)
 	h := w.Header()
-	if status, _ := refusalStatus(r, r.URL.Query()); p.temporary && status == http.StatusOK {
+	q, _ := ownQuery(r)
+	if status, _ := refusalStatus(r, q); p.temporary && status == http.StatusOK {
 		engine.SetStreamHeaders(h)
 		// HTTP/2 would take it for the end of a connection that other clients
 		// of a load balancer share.

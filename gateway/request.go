@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
@@ -34,7 +36,7 @@ type request struct {
 // parseRequest reads a request for a stream of at most maxChannels channels.
 // The error is the client's to read.
 func parseRequest(r *http.Request, maxChannels int, now time.Time) (*request, error) {
-	q, err := url.ParseQuery(r.URL.RawQuery)
+	q, err := ownQuery(r)
 	if err != nil {
 		return nil, errors.New("the query string is malformed")
 	}
@@ -67,6 +69,15 @@ func parseRequest(r *http.Request, maxChannels int, now time.Time) (*request, er
 		return nil, err
 	}
 	return req, nil
+}
+
+// ownQuery returns the parameters that are the gateway's, and those alone: package
+// access takes any other for a possible credential, so none may slip in here that it
+// does not know.
+func ownQuery(r *http.Request) (url.Values, error) {
+	q, err := url.ParseQuery(r.URL.RawQuery)
+	maps.DeleteFunc(q, func(name string, _ []string) bool { return !slices.Contains(access.Params, name) })
+	return q, err
 }
 
 // The limits of a poll.

@@ -24,8 +24,8 @@ const checkTimeout = 10 * time.Second
 // one for the user to mend.
 func check(ctx context.Context, cfg *config, p program) error {
 	printConfig(p.out, cfg)
-	for _, u := range unknownVariables() {
-		fmt.Fprintln(p.err, "sse-gateway: warning:", u)
+	for _, w := range cfg.warnings() {
+		fmt.Fprintln(p.err, "sse-gateway: warning:", w)
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

@@ -55,7 +55,9 @@ func serve(ctx, force context.Context, cfg *config, p program) error {
 }
 
 func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Logger, page console.Options) (err error) {
-	warn(cfg, log)
+	for _, w := range cfg.warnings() {
+		log.Warn("a setting that is hardly meant", "setting", w)
+	}
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, build(), cfg.MetricNamespaces...)
 	st, err := store.Open(store.Config{
@@ -184,16 +186,6 @@ func (r *running) reloadOnHangup(ctx context.Context) {
 				r.certs.Reload()
 			}
 		}
-	}
-}
-
-// warn logs settings that are valid but probably a mistake.
-func warn(cfg *config, log *slog.Logger) {
-	for _, u := range unknownVariables() {
-		log.Warn("this environment variable means nothing to sse-gateway", "name", u.name, "did_you_mean", u.meant)
-	}
-	if limit := listener.ConnectionLimit(); cfg.MaxConnections > limit {
-		log.Warn("SSE_MAX_CONNECTIONS is more than the limit of open files allows", "max_connections", cfg.MaxConnections, "allowed", limit)
 	}
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"net/url"
 	"path"
 	"regexp"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/access/address"
 	"github.com/sse-gateway/sse-gateway/gateway/access/cors"
+	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -198,4 +201,23 @@ func (c *config) access() (access.Config, error) {
 		AuthURL: c.AuthURL, AuthTimeout: c.AuthTimeout, AuthConcurrency: c.AuthConcurrency, AuthCacheTTL: c.AuthCacheTTL,
 		TrustedProxies: proxies,
 	}, err
+}
+
+// warnings are about settings that are valid but hardly meant.
+func (c *config) warnings() (list []error) {
+	for _, u := range unknownVariables() {
+		list = append(list, u)
+	}
+	if limit := listener.ConnectionLimit(); c.MaxConnections > limit {
+		list = append(list, fmt.Errorf("SSE_MAX_CONNECTIONS=%d is more than the limit of open files allows, %d", c.MaxConnections, limit))
+	}
+	if u, err := url.Parse(c.JwksURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		list = append(list, fmt.Errorf("SSE_JWKS_URL=%s is not https: who answers in its place on the way signs tokens for any channel", outbound.MaskURL(c.JwksURL)))
+	}
+	return list
+}
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

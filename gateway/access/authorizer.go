@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"strings"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access/address"
 	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
 	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
@@ -19,10 +17,9 @@ import (
 // concurrently.
 type Authorizer struct {
 	public  pattern.Set
-	keys    keys.Source // of tokens; nil: off
-	tokens  *tokens     // nil: off
-	forward *forward    // nil: off
-	trusted []netip.Prefix
+	keys    keys.Source      // of tokens; nil: off
+	tokens  *tokens          // nil: off
+	forward *forward         // nil: off
 	revoked *revocation.List // nil: off
 }
 
@@ -38,7 +35,7 @@ func New(cfg Config, log *slog.Logger) (*Authorizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Authorizer{public: public, trusted: cfg.TrustedProxies, revoked: cfg.Revocations}
+	a := &Authorizer{public: public, revoked: cfg.Revocations}
 	if cfg.tokensOn() {
 		var algs []string
 		if a.keys, algs, err = cfg.openKeys(log); err != nil {
@@ -132,7 +129,7 @@ func (a *Authorizer) Authorize(r *http.Request, channels []string) (Grant, error
 	case len(private) == 0:
 		return Grant{}, nil
 	case a.forward != nil:
-		return a.forward.authorize(r, private, address.OfClient(r, a.trusted))
+		return a.forward.authorize(r, private)
 	case a.tokens != nil:
 		return Grant{}, noToken()
 	}

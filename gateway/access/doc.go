@@ -54,8 +54,10 @@
 // # The question to the application
 //
 // GET SSE_AUTH_URL with the client's Cookie, Authorization, Origin and
-// User-Agent, its address in X-Forwarded-For, X-Sse-Channels (the channels that
-// are not public, comma-separated), X-Original-Uri and X-Original-Method.
+// User-Agent, its address in X-Forwarded-For, the Host of its request in
+// X-Forwarded-Host, how it connected (http or https) in X-Forwarded-Proto,
+// X-Sse-Channels (the channels that are not public, comma-separated),
+// X-Original-Uri and X-Original-Method.
 // Redirects are not followed. The answers:
 //
 //   - 2xx allows. X-Sse-Channels-Allowed, if present, lists patterns that each

@@ -35,6 +35,7 @@ type forward struct {
 	url     string
 	client  *http.Client
 	timeout time.Duration
+	trusted []netip.Prefix   // proxies that are believed about the client
 	slots   chan struct{}    // one element per question that is under way
 	cache   *cache           // nil: off
 	revoked *revocation.List // nil: off
@@ -55,6 +56,7 @@ func newForward(c Config, log *slog.Logger) *forward {
 		url:     c.AuthURL,
 		client:  outbound.NewClient(outbound.NewTransport(c.AuthConcurrency)),
 		timeout: c.AuthTimeout,
+		trusted: c.TrustedProxies,
 		slots:   make(chan struct{}, c.AuthConcurrency),
 		revoked: c.Revocations,
 		log:     log,
@@ -67,11 +69,11 @@ func newForward(c Config, log *slog.Logger) *forward {
 
 // authorize asks whether the client of r may have channels, none of which is
 // public.
-func (f *forward) authorize(r *http.Request, channels []string, client netip.Addr) (Grant, error) {
+func (f *forward) authorize(r *http.Request, channels []string) (Grant, error) {
 	if f.revoked != nil && !f.revoked.Known() {
 		return Grant{}, revocationsUnknown()
 	}
-	q := newQuestion(r, channels, client)
+	q := newQuestion(r, channels, f.trusted)
 	if f.cache != nil {
 		if g, ok := f.cache.get(q.who); ok && !f.isRevoked(g) {
 			return g, nil

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"crypto/tls"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -22,10 +23,11 @@ func TestForwardDifferentQuestionsAreAsked(t *testing.T) {
 	if ask(request("/events?ticket=1&since=1h", base...), "a", "b") != 1 {
 		t.Fatal("the first was not asked")
 	}
-	for name, r := range map[string]*http.Request{
-		"same":             request("/events?ticket=1&since=1h", base...),
-		"another position": request("/events?ticket=1&since=2h&last_event_id=1-1&replay=5&envelope=json&channel=a", base...),
-	} {
+	same := map[string]*http.Request{"same": request("/events?ticket=1&since=1h", base...)}
+	for _, name := range Params {
+		same["another "+name] = request("/events?ticket=1&since=1h&"+name+"=2", base...)
+	}
+	for name, r := range same {
 		if ask(r, "b", "a") != 0 {
 			t.Errorf("%s: asked again", name)
 		}
@@ -35,13 +37,17 @@ func TestForwardDifferentQuestionsAreAsked(t *testing.T) {
 		c[i] = v
 		return c
 	}
+	secure := request("/events?ticket=1", base...)
+	secure.TLS = &tls.ConnectionState{}
+	host := request("/events?ticket=1", base...)
+	host.Host = "tenant2.example"
 	elsewhere := request("/events?ticket=1", base...)
 	elsewhere.RemoteAddr = "198.51.100.9:1"
 	for name, r := range map[string]*http.Request{
 		"cookie": request("/events?ticket=1", changed(1, "s=2")...), "authorization": request("/events?ticket=1", changed(3, "Basic y")...),
 		"origin": request("/events?ticket=1", changed(5, "https://evil")...), "browser": request("/events?ticket=1", changed(7, "b/2")...),
 		"ticket": request("/events?ticket=2", base...), "no ticket": request("/events", base...), "path": request("/event?ticket=1", base...),
-		"address": elsewhere, "two cookies": request("/events?ticket=1", append(changed(1, "s"), "Cookie", "=1")...),
+		"address": elsewhere, "scheme": secure, "host": host, "two cookies": request("/events?ticket=1", append(changed(1, "s"), "Cookie", "=1")...),
 	} {
 		if ask(r, "a", "b") != 1 {
 			t.Errorf("another %s: not asked", name)

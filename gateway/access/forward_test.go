@@ -51,7 +51,7 @@ func TestForwardQuestion(t *testing.T) {
 	a := newAuthorizer(t, Config{AuthURL: url, PublicChannels: []string{"public"}, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}})
 	r := request("/events?channel=a&last_event_id=1-1", "Cookie", "a=b; c=d", "Authorization", "Basic dTpw",
 		"Origin", "https://app.example", "User-Agent", "Browser/1", "X-Forwarded-For", "1.1.1.1, 198.51.100.1:99",
-		"X-Sse-Channels", "forged", "X-Original-Uri", "/forged", "X-Other", "secret", "Connection", "close")
+		"X-Forwarded-Proto", "https", "X-Forwarded-Host", "forged.example", "X-Sse-Channels", "forged", "X-Original-Uri", "/forged", "X-Other", "secret", "Connection", "close")
 	g, err := a.Authorize(r, []string{"b", "public", "a:1", "b"})
 	if err != nil || !g.Expires.IsZero() {
 		t.Fatalf("got %v, %v", g, err)
@@ -59,7 +59,7 @@ func TestForwardQuestion(t *testing.T) {
 	q := <-got
 	want := http.Header{
 		"Cookie": {"a=b; c=d"}, "Authorization": {"Basic dTpw"}, "Origin": {"https://app.example"}, "User-Agent": {"Browser/1"},
-		"X-Forwarded-For": {"198.51.100.1"}, "X-Sse-Channels": {"a:1,b"}, "X-Original-Method": {"GET"},
+		"X-Forwarded-For": {"198.51.100.1"}, "X-Forwarded-Host": {"example.com"}, "X-Forwarded-Proto": {"https"}, "X-Sse-Channels": {"a:1,b"}, "X-Original-Method": {"GET"},
 		"X-Original-Uri": {"/events?channel=a&last_event_id=1-1"},
 	}
 	if q.Method != http.MethodGet || q.RequestURI != "/may?app=1" || fmt.Sprint(q.Header) != fmt.Sprint(want) {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/address"
 )
 
 // The headers of forward authentication.
@@ -29,7 +31,7 @@ type question struct {
 }
 
 // newQuestion takes from the request only what the application is to know.
-func newQuestion(r *http.Request, channels []string, client netip.Addr) question {
+func newQuestion(r *http.Request, channels []string, trusted []netip.Prefix) question {
 	channels = slices.Clone(channels)
 	slices.Sort(channels)
 	channels = slices.Compact(channels)
@@ -45,9 +47,13 @@ func newQuestion(r *http.Request, channels []string, client netip.Addr) question
 			h[name] = slices.Clone(v)
 		}
 	}
-	if client.IsValid() {
+	if client := address.OfClient(r, trusted); client.IsValid() {
 		h["X-Forwarded-For"] = []string{client.String()}
 	}
+	h["X-Forwarded-Proto"] = []string{address.Scheme(r, trusted)}
+	// Not a proxy's X-Forwarded-Host: most proxies pass on one that the client made
+	// up, and an application may know its tenants by it.
+	h["X-Forwarded-Host"] = []string{r.Host}
 	who := h.Clone()
 	who[headerURI] = []string{r.URL.EscapedPath() + "?" + foreignQuery(r.URL.RawQuery)}
 	return question{header: h, channels: channels, all: digestOf(h), who: digestOf(who)}
@@ -60,7 +66,7 @@ func foreignQuery(raw string) string {
 	var keep []string
 	for pair := range strings.SplitSeq(raw, "&") {
 		name, _, _ := strings.Cut(pair, "=")
-		if !slices.Contains(gatewayParams, name) {
+		if !slices.Contains(Params, name) {
 			keep = append(keep, pair)
 		}
 	}

@@ -13,8 +13,10 @@ import (
 	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 )
 
-// gatewayParams are the query parameters that the gateway itself reads.
-var gatewayParams = []string{"channel", "last_event_id", "since", "replay", "envelope"}
+// Params are the query parameters that the gateway itself reads. It takes no other
+// for its own, so a name that is missing here has no effect. Whatever else a query
+// holds may be a credential.
+var Params = []string{"channel", "lastEventId", "last_event_id", "since", "replay", "envelope", "deliver", "heartbeat", "refusal", "limit", "wait"}
 
 // ErrNoAccess is among the errors of [Config.Validate] if nobody could ever
 // subscribe.
@@ -61,8 +63,8 @@ func (c Config) validateTokens() (faults []error) {
 	if c.JWTCookie != "" && !isHTTPToken(c.JWTCookie) {
 		faults = append(faults, fault.Invalid("SSE_JWT_COOKIE", c.JWTCookie, "the name of a cookie: letters, digits and !#$%&'*+-.^_`|~"))
 	}
-	if slices.Contains(gatewayParams, c.JWTQueryParam) {
-		faults = append(faults, fault.Invalid("SSE_JWT_QUERY_PARAM", c.JWTQueryParam, "a name that the gateway does not use itself ("+strings.Join(gatewayParams, ", ")+")"))
+	if slices.Contains(Params, c.JWTQueryParam) {
+		faults = append(faults, fault.Invalid("SSE_JWT_QUERY_PARAM", c.JWTQueryParam, "a name that the gateway does not use itself ("+strings.Join(Params, ", ")+")"))
 	}
 	return faults
 }

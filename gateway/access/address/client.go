@@ -1,5 +1,5 @@
-// Package address tells the address of a client, and limits how many connections one
-// may have.
+// Package address tells where a client is and how it connected, and limits how many
+// connections an address may have.
 package address
 
 import (
@@ -40,6 +40,30 @@ func OfClient(r *http.Request, trusted []netip.Prefix) netip.Addr {
 		}
 	}
 	return addr
+}
+
+// Scheme returns how the client connected, http or https: as the request came, unless
+// the peer is a trusted proxy that says otherwise in X-Forwarded-Proto. Of several
+// values the last counts, which the nearest proxy wrote.
+func Scheme(r *http.Request, trusted []netip.Prefix) string {
+	if addr, ok := parseHop(r.RemoteAddr); ok && contains(trusted, addr) {
+		if v := strings.ToLower(lastValue(r.Header["X-Forwarded-Proto"])); v == "http" || v == "https" {
+			return v
+		}
+	}
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// lastValue returns the last element of a list header, "" if there is none.
+func lastValue(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	_, last, _ := cutLast(lines[len(lines)-1])
+	return strings.TrimSpace(last)
 }
 
 // cutLast splits a list at its last comma; more tells whether there was one.

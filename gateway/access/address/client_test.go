@@ -1,6 +1,7 @@
 package address
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -95,4 +96,33 @@ func FuzzClientIP(f *testing.F) {
 			t.Errorf("a stranger's header counted: %v, want %v", addr, direct)
 		}
 	})
+}
+
+func TestScheme(t *testing.T) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	for name, tc := range map[string]struct {
+		peer  string
+		proto []string
+		tls   bool
+		want  string
+	}{
+		"plain":                    {"203.0.113.1:5", nil, false, "http"},
+		"TLS":                      {"203.0.113.1:5", nil, true, "https"},
+		"stranger's header":        {"203.0.113.1:5", []string{"https"}, false, "http"},
+		"proxy":                    {"10.1.1.1:5", []string{"https"}, false, "https"},
+		"proxy over TLS":           {"10.1.1.1:5", []string{"http"}, true, "http"},
+		"proxy without header":     {"10.1.1.1:5", nil, true, "https"},
+		"made up by the client":    {"10.1.1.1:5", []string{"https, http"}, false, "http"},
+		"made up in its own line":  {"10.1.1.1:5", []string{"https", "HTTP"}, false, "http"},
+		"neither":                  {"10.1.1.1:5", []string{"wss"}, false, "http"},
+		"peer that has no address": {"@", []string{"https"}, false, "http"},
+	} {
+		r := &http.Request{RemoteAddr: tc.peer, Header: http.Header{"X-Forwarded-Proto": tc.proto}}
+		if tc.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		if got := Scheme(r, trusted); got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
+	}
 }
