@@ -19,9 +19,10 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 # Modules: this one, and those that hold tests of clients in other modules.
 MODULES := $(sort $(dir $(shell find . -name go.mod -not -path '*/node_modules/*')))
 
-# Packages are tested two at a time: most tests wait, and none may fail because
-# the machine does something else besides. -count=1: what the tests start (Redis, nginx, browsers) is unknown to Go's
-# cache of results. -vet=off: `make lint` runs all of go vet.
+# Packages are tested two at a time: most tests wait, and none may fail because the
+# machine does something else besides. -count=1: what the tests start (Redis, nginx,
+# browsers) is unknown to Go's cache of results. -vet=off: `make lint` runs all of
+# go vet.
 TESTFLAGS ?= -race -count=1 -p 2 -vet=off -timeout 10m
 BENCHTIME ?= 1s
 
@@ -58,6 +59,12 @@ build: ## static binaries in bin/
 test: deps ## all tests, with the race detector
 	$(call each-module,$(GO) test $(TESTFLAGS) ./...)
 	SSE_TEST_WAY_IN=net/http $(GO) test $(TESTFLAGS) ./gateway
+
+# What npm installs is for these tests only, so they are no part of `make test`.
+.PHONY: clients
+clients: deps ## the clients of deploy/clients that npm has
+	cd deploy/clients/testdata/npm && npm ci --no-audit --no-fund
+	cd deploy/clients && $(GO) test -tags npm -race -count=1 -vet=off -timeout 10m -run '^TestNPM' .
 
 # Any Redis from 6.2 on, and Valkey: it is the first redis-server in PATH that counts.
 .PHONY: test-store

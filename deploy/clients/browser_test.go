@@ -1,12 +1,14 @@
 package clients
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -27,6 +29,33 @@ type page struct {
 	Clients []pageClient `json:"clients"`
 }
 
+// pages are those of a test, by browser.
+type pages map[string]*page
+
+// start starts a client, or adds it to the page that is to run it.
+func (all pages) start(c client, r *reader) {
+	if c.start != nil {
+		c.start(r.t.Context(), r)
+		return
+	}
+	if all[c.browser] == nil {
+		all[c.browser] = &page{browser: c.browser}
+	}
+	p, module := all[c.browser], cmp.Or(c.module, "/native.mjs")
+	if !slices.Contains(p.Drivers, module) {
+		p.Drivers = append(p.Drivers, module)
+	}
+	p.add(c.driver, r)
+}
+
+// open has the browsers open the pages.
+func (all pages) open(t *testing.T, app *application) {
+	t.Helper()
+	for _, p := range all {
+		p.open(t, app)
+	}
+}
+
 // add adds a client. Each has a host name of its own: a browser opens six
 // connections to a host at most.
 func (p *page) add(driver string, r *reader) {
@@ -34,13 +63,7 @@ func (p *page) add(driver string, r *reader) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	label := strings.Map(func(c rune) rune {
-		if c >= 'a' && c <= 'z' {
-			return c
-		}
-		return '-'
-	}, strings.ToLower(r.name))
-	u.Host = strings.Trim(label, "-") + ".localhost:" + u.Port()
+	u.Host = fmt.Sprintf("client-%d.localhost:%s", len(p.Clients), u.Port())
 	p.Clients = append(p.Clients, pageClient{r.name, driver, u.String(), r})
 }
 

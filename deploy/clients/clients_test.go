@@ -28,6 +28,7 @@ type client struct {
 
 	start           func(context.Context, *reader) // nil: a page of the browser runs it
 	browser, driver string
+	module          string // of the driver, by its URL; "" is /native.mjs
 
 	failsAt fault  // the first that it does not survive
 	why     string // it does not
@@ -52,9 +53,11 @@ var clients = []client{
 
 // TestClients tries all clients at once, directly at a gateway and through
 // HAProxy.
-func TestClients(t *testing.T) {
+func TestClients(t *testing.T) { testClients(t, clients) }
+
+func testClients(t *testing.T, list []client) {
 	f := newFixture(t)
-	s := startSubscribers(t, f, clients)
+	s := startSubscribers(t, f, list)
 	stop := f.publish()
 	s.caughtUp(none, "to be connected")
 
@@ -107,24 +110,15 @@ type subscribers struct {
 func startSubscribers(t *testing.T, f *fixture, list []client) *subscribers {
 	t.Helper()
 	s := &subscribers{f: f, mark: map[fault]int{}}
-	pages := map[string]*page{}
+	pages := pages{}
 	for _, c := range list {
 		for way, addr := range map[string]string{"directly": f.gateways[0].addr, "through HAProxy": f.balancer} {
 			r := newReader(t, c.name+", "+c.how+", "+way, addr, "channel=numbers&replay=all")
 			s.all = append(s.all, subscriber{c, r})
-			if c.start != nil {
-				c.start(t.Context(), r)
-				continue
-			}
-			if pages[c.browser] == nil {
-				pages[c.browser] = &page{browser: c.browser, Drivers: []string{"/native.mjs"}}
-			}
-			pages[c.browser].add(c.driver, r)
+			pages.start(c, r)
 		}
 	}
-	for _, p := range pages {
-		p.open(t, f.app)
-	}
+	pages.open(t, f.app)
 	return s
 }
 

@@ -12,7 +12,9 @@ var finalAnswers = []string{"204", "401"}
 
 // TestFinalAnswers ends one channel of each client, and withdraws the right to another:
 // some stop, and some ask again for ever.
-func TestFinalAnswers(t *testing.T) {
+func TestFinalAnswers(t *testing.T) { testFinalAnswers(t, clients) }
+
+func testFinalAnswers(t *testing.T, list []client) {
 	f := newFixture(t)
 	type subscription struct {
 		client
@@ -20,24 +22,15 @@ func TestFinalAnswers(t *testing.T) {
 		answer string
 	}
 	var all []subscription
-	pages := map[string]*page{}
-	for _, c := range clients {
+	pages := pages{}
+	for _, c := range list {
 		for answer, channel := range map[string]string{"204": "ended", "401": "revoked"} {
 			r := newReader(t, c.name+", "+c.how+", "+answer, f.gateways[0].addr, "channel="+channel+"&replay=all")
 			all = append(all, subscription{c, r, answer})
-			if c.start != nil {
-				c.start(t.Context(), r)
-				continue
-			}
-			if pages[c.browser] == nil {
-				pages[c.browser] = &page{browser: c.browser, Drivers: []string{"/native.mjs"}}
-			}
-			pages[c.browser].add(c.driver, r)
+			pages.start(c, r)
 		}
 	}
-	for _, p := range pages {
-		p.open(t, f.app)
-	}
+	pages.open(t, f.app)
 	await := func(what, answer string, cond func(subscription) bool) {
 		t.Helper()
 		late := map[string]int{}

@@ -3,6 +3,7 @@ package clients
 import (
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,7 +14,7 @@ var update = flag.Bool("update", false, "write the table of README.md")
 func TestTable(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| client | used | a roll-out | kill -9 | Redis drops its connections | a refusal | an event of 100 KiB | 204 | 401 |\n|---|---|---|---|---|---|---|---|---|\n")
-	for _, c := range clients {
+	for _, c := range slices.Concat(clients, npmClients) {
 		b.WriteString("| " + c.name + " | " + c.how)
 		for f := roll; f <= large; f++ {
 			switch {
