@@ -32,7 +32,9 @@ func tuneMemory() {
 // trimMemory gives memory back to the system once many connections have come,
 // each with the garbage of its handshake, or gone, with what they held, and it
 // is calm again: an idle gateway allocates so little that the collector would
-// not run for long.
+// not run for long. The scenarios idle-one-9000 and idle-each-9000 of
+// deploy/bench, two alternating rounds each: 0.87 and 2.6 kB per connection with
+// it, 1.1 to 1.2 and 3.8 to 3.9 kB without.
 func trimMemory(ctx context.Context, connections func() int64) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
