@@ -17,8 +17,8 @@ func TestChaosCluster(t *testing.T) {
 	s := newStage(t)
 	c := redistest.StartCluster(t, 3, 1)
 	s.startReplicas(2, c.URL())
-	l := s.startLoad("-gateway", s.urls(), "-redis", c.URL(), "-channel", "chaos:{n}", "-no-gaps",
-		"-subscribers", "100", "-channels", "20", "-rate", "200")
+	l := s.startLoad("--gateway", s.urls(), "--redis", c.URL(), "--channel", "chaos:{n}", "--no-gaps",
+		"--subscribers", "100", "--channels", "20", "--rate", "200")
 	l.awaitConnected(subscribers)
 	f := &clusterFaults{stage: s, load: l, cluster: c}
 	for i := range channels {
@@ -45,7 +45,7 @@ func TestChaosCluster(t *testing.T) {
 // clusterFaults is what happens to a cluster.
 type clusterFaults struct {
 	*stage
-	load    *load
+	load    *underLoad
 	cluster *redistest.Cluster
 	keys    []string // of all streams
 }

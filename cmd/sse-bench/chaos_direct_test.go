@@ -14,8 +14,8 @@ func TestChaosDirect(t *testing.T) {
 	s := newStage(t)
 	r := redistest.Start(t, redistest.WithAOF())
 	s.startReplicas(3, r.URL())
-	l := s.startLoad("-gateway", s.urls(), "-redis", r.URL(), "-keep", "-no-gaps",
-		"-subscribers", "150", "-channels", "15", "-rate", "150")
+	l := s.startLoad("--gateway", s.urls(), "--redis", r.URL(), "--no-gaps",
+		"--subscribers", "150", "--channels", "15", "--rate", "150")
 	l.awaitConnected(subscribers)
 	for i, victim := range s.replicas {
 		others := []*replica{s.replicas[(i+1)%3], s.replicas[(i+2)%3]}

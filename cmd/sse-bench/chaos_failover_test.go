@@ -26,9 +26,9 @@ func TestChaosFailoverLoss(t *testing.T) {
 	g := redistest.StartSentinel(t, "mymaster", master, 1)
 	replica := g.Servers()[1]
 	s.startReplicas(2, g.URL())
-	l := s.startLoad("-gateway", s.urls(), "-redis", strings.Replace(g.URL(), "://", "://publisher:secret@", 1),
-		"-channel", "chaos:{n}", "-subscribers", strconv.Itoa(channels*each), "-channels", strconv.Itoa(channels),
-		"-publishers", strconv.Itoa(publishers), "-rate", "240", "-settle", "60s")
+	l := s.startLoad("--gateway", s.urls(), "--redis", strings.Replace(g.URL(), "://", "://publisher:secret@", 1),
+		"--channel", "chaos:{n}", "--subscribers", strconv.Itoa(channels*each), "--channels", strconv.Itoa(channels),
+		"--publishers", strconv.Itoa(publishers), "--rate", "240", "--settle", "60s")
 	l.awaitConnected(channels * each)
 	f := &failover{stage: s, load: l, master: master, replica: replica}
 	for i := range channels {
@@ -69,7 +69,7 @@ func TestChaosFailoverLoss(t *testing.T) {
 // failover is a failover that loses writes of some channels.
 type failover struct {
 	*stage
-	load            *load
+	load            *underLoad
 	master, replica *redistest.Server
 	all, concerned  []string // stream keys
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/stream"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -33,8 +37,8 @@ func TestChaosStopped(t *testing.T) {
 	for range stopped {
 		clients = append(clients, s.startStopped(g, channel))
 	}
-	l := s.startLoad("-gateway", s.urls(), "-redis", r.URL(), "-no-gaps", "-channel", channel, "-channels", "1",
-		"-subscribers", strconv.Itoa(others), "-rate", strconv.Itoa(rate), "-size", strconv.Itoa(size))
+	l := s.startLoad("--gateway", s.urls(), "--redis", r.URL(), "--no-gaps", "--channel", channel, "--channels", "1",
+		"--subscribers", strconv.Itoa(others), "--rate", strconv.Itoa(rate), "--size", strconv.Itoa(size))
 	l.awaitConnected(others)
 	before := g.resident(t)
 	for n := int64(0); n < events; { // in steps that patience is enough for
@@ -90,11 +94,11 @@ func (s *stage) requireFlat(g *replica, before int64, when string) {
 // resident is the memory of the replica's process.
 func (r *replica) resident(t *testing.T) int64 {
 	t.Helper()
-	p, err := readProc([]int{r.current().process.Pid})
+	p, err := report.ReadProcesses([]int{r.current().process.Pid})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p.rss
+	return p.RSS
 }
 
 // lastWord is the data of an event that is not sse-bench's.
@@ -104,45 +108,69 @@ const lastWord = "the end"
 // so that little is enough to fill it.
 const stoppedBuffer = 8 << 10
 
-// stoppedClient is a stream whose first frame was read, and nothing since.
+// stoppedClient is a stream that checks its events, and reads only when it is told to.
 type stoppedClient struct {
-	conn net.Conn
-	body *http.Response
-	sse  sseParser
+	channel, resume string
+	conn            net.Conn
+	body            *http.Response
+	sse             stream.Parser
+	buffers         stream.Buffers
 
 	ready, over bool
 	last        int64 // the highest number so far
-	lastID      entryID
+	lastID      integrity.EntryID
 	fault       error // the first
 }
 
 // startStopped subscribes to a channel and then does not read.
 func (s *stage) startStopped(g *replica, channel string) *stoppedClient {
 	s.t.Helper()
-	conn, err := redistest.SmallDialer(stoppedBuffer).DialContext(s.t.Context(), "tcp", g.public)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { conn.Close() })
-	c := &stoppedClient{conn: conn}
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	fmt.Fprintf(conn, "GET /events?channel=%s HTTP/1.1\r\nHost: h\r\n\r\n", channel)
-	c.body, err = http.ReadResponse(bufio.NewReader(conn), nil)
-	for err == nil && !c.ready {
-		err = c.read()
-	}
-	if err != nil {
+	c := &stoppedClient{channel: channel}
+	s.t.Cleanup(func() {
+		if c.conn != nil {
+			c.conn.Close()
+		}
+	})
+	if err := c.connect(s.t.Context(), g); err != nil {
 		s.t.Fatal(err)
 	}
 	return c
+}
+
+// connect subscribes, after resume if there is one, and reads the first frame.
+func (c *stoppedClient) connect(ctx context.Context, g *replica) (err error) {
+	if c.conn, err = redistest.SmallDialer(stoppedBuffer).DialContext(ctx, "tcp", g.public); err != nil {
+		return err
+	}
+	_ = c.conn.SetDeadline(time.Now().Add(2 * patience))
+	fmt.Fprintf(c.conn, "GET /events?channel=%s HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\n", c.channel)
+	if c.resume != "" {
+		fmt.Fprintf(c.conn, "Last-Event-ID: %s\r\n", c.resume)
+	}
+	fmt.Fprint(c.conn, "\r\n")
+	c.body, err = http.ReadResponse(bufio.NewReader(c.conn), nil)
+	for err == nil && !c.ready {
+		err = c.read()
+	}
+	return err
 }
 
 // read reads what there is, some of it at least.
 func (c *stoppedClient) read() error {
 	b := make([]byte, 4<<10)
 	n, err := c.body.Body.Read(b)
-	c.sse.feed(b[:n], c)
+	c.sse.Feed(b[:n], c, &c.buffers)
 	return err
+}
+
+// readTo reads on until it has an event by its number.
+func (c *stoppedClient) readTo(number int64) error {
+	for c.last < number && c.fault == nil {
+		if err := c.read(); err != nil {
+			return fmt.Errorf("after event %d of %d: %w", c.last, number, err)
+		}
+	}
+	return c.fault
 }
 
 // readAll reads on, until the last word.
@@ -159,22 +187,22 @@ func (c *stoppedClient) readAll(published int64) error {
 	return c.fault
 }
 
-// event implements sseSink.
-func (c *stoppedClient) event(kind eventKind, data []byte) {
+// Event implements stream.Sink.
+func (c *stoppedClient) Event(kind stream.Kind, data []byte) {
 	fail := func(format string, args ...any) {
 		if c.fault == nil {
 			c.fault = fmt.Errorf("after event %d: "+format, append([]any{c.last}, args...)...)
 		}
 	}
-	id, ok := parseEntryID(string(c.sse.lastID))
+	id, ok := integrity.ParseEntryID(string(c.sse.LastID()))
 	switch {
-	case kind == kindReady && !c.ready:
+	case kind == stream.KindReady && !c.ready:
 		c.ready = true
 		return
-	case kind != kindOther:
+	case kind != stream.KindOther:
 		fail("%.100s", data)
-	case !ok || id.compare(c.lastID) <= 0:
-		fail("id %s after %v", c.sse.lastID, c.lastID)
+	case !ok || id.Compare(c.lastID) <= 0:
+		fail("id %s after %v", c.sse.LastID(), c.lastID)
 	}
 	c.lastID = id
 	if c.over = string(data) == lastWord; c.over {
@@ -188,5 +216,5 @@ func (c *stoppedClient) event(kind eventKind, data []byte) {
 	c.last++
 }
 
-// retry implements sseSink.
-func (*stoppedClient) retry(int64) {}
+// Retry implements stream.Sink.
+func (*stoppedClient) Retry(int64) {}

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"encoding/hex"
-	"io"
-	"strconv"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -67,62 +67,41 @@ func TestChaosStormReads(t *testing.T) {
 // position and are away. Its methods belong on the test's goroutine.
 type storm struct {
 	*stage
-	redis *redistest.Server
-	crew  crew
-	keys  map[string]bool // of the streams
-	want  int64           // deliveries
+	redis   *redistest.Server
+	missed  int64
+	keys    map[string]bool // of the streams
+	clients []*stoppedClient
 }
 
 // startStorm publishes the events that are missed after the first position, and tells
 // each client that it has got those up to its own.
 func (s *stage) startStorm(r *redistest.Server, channels, positions, missed, clients int) *storm {
 	s.t.Helper()
-	o, err := parseOptions([]string{"-gateway", s.urls(), "-redis", r.URL(), "-inflight", "4096", "-engine", engineAuto,
-		"-subscribers", strconv.Itoa(clients), "-channels", strconv.Itoa(channels)}, io.Discard)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	cfg := o.workerConfig(hex.EncodeToString(newRun()))
-	cfg.Count = clients
-	st := &storm{stage: s, redis: r, keys: map[string]bool{}}
+	st := &storm{stage: s, redis: r, missed: int64(missed), keys: map[string]bool{}}
 	ids := make([][]string, channels) // by channel and number; 0 is an event before ours
-	published := make([]int64, channels)
+	names := make([]string, channels)
 	for ch := range ids {
-		key := o.prefix + cfg.channelName(ch)
+		names[ch] = fmt.Sprintf("storm:%d:%d", clients, ch)
+		key := "sse:" + names[ch]
 		st.keys[key] = true
 		ids[ch] = append(ids[ch], r.XAdd(key, "data", "before"))
 		for seq := range int64(missed) {
-			p := payload{channel: ch, seq: seq + 1, due: unixNow()}
-			ids[ch] = append(ids[ch], r.XAdd(key, "data", string(appendPayload(nil, cfg.Run, p, o.size))))
+			p := integrity.Payload{Channel: ch, Seq: seq + 1, Due: time.Now().UnixNano()}
+			ids[ch] = append(ids[ch], r.XAdd(key, "data", string(integrity.AppendPayload(nil, "0123abcd", p, 100))))
 		}
-		published[ch] = int64(missed)
 	}
-	st.call(request{Op: opStart, Config: &cfg})
-	s.t.Cleanup(func() { st.call(request{Op: opClose}) })
-	for _, g := range st.crew.groups {
-		g.mu.Lock()
-		for i := range g.subs {
-			sub := &g.subs[i]
-			has := sub.index / channels % positions
-			sub.sse.lastID = []byte(ids[cfg.channelOf(sub.index, 0)][has])
-			if has > 0 {
-				sub.channels[0].first, sub.channels[0].last = 1, int64(has)
-			}
-			st.want += int64(missed - has)
-		}
-		g.mu.Unlock()
+	for i := range clients {
+		ch, has := i%channels, i/channels%positions
+		c := &stoppedClient{channel: names[ch], last: int64(has)}
+		c.resume, c.lastID = ids[ch][has], entryID(ids[ch][has])
+		st.clients = append(st.clients, c)
 	}
-	st.call(request{Op: opExpect, Published: published})
 	return st
 }
 
-func (st *storm) call(req request) response {
-	st.t.Helper()
-	r, err := st.crew.call(req)
-	if err != nil {
-		st.t.Fatal(err)
-	}
-	return r
+func entryID(text string) integrity.EntryID {
+	id, _ := integrity.ParseEntryID(text)
+	return id
 }
 
 // comeBack has all clients connect at once, and waits until each has everything
@@ -130,15 +109,24 @@ func (st *storm) call(req request) response {
 func (st *storm) comeBack() {
 	st.t.Helper()
 	st.redis.Do("SLOWLOG", "RESET")
-	st.call(request{Op: opOpen})
-	redistest.Eventually(st.t, 2*patience, "all have what they missed", func() bool {
-		return st.call(request{Op: opStatus}).Status.Behind == 0
-	})
-	v := st.call(request{Op: opVerdict}).Verdict
-	if v.Tally.Delivered != st.want || v.Affected != 0 || len(v.Tally.GapEvents) != 0 {
-		st.t.Errorf("%d of %d deliveries, gaps %v, %q", v.Tally.Delivered, st.want, v.Tally.GapEvents, v.Examples)
+	var all sync.WaitGroup
+	for i, c := range st.clients {
+		all.Go(func() {
+			err := c.connect(st.t.Context(), st.replicas[0])
+			if err == nil {
+				err = c.readTo(st.missed)
+			}
+			if err != nil {
+				st.t.Errorf("client %d: %v", i, err)
+			}
+		})
 	}
-	st.call(request{Op: opLeave})
+	all.Wait()
+	for _, c := range st.clients {
+		if c.conn != nil {
+			c.conn.Close()
+		}
+	}
 }
 
 // reads is how many XRANGE of the storm's streams Redis has run since comeBack

@@ -29,8 +29,8 @@ func TestChaosRolling(t *testing.T) {
 	r := redistest.Start(t, redistest.WithAOF())
 	s.startReplicas(3, r.URL())
 	s.startBalancer()
-	l := s.startLoad("-gateway", "http://"+s.balancer.addr, "-redis", r.URL(), "-keep", "-no-gaps",
-		"-subscribers", strconv.Itoa(subscribers), "-channels", "50", "-rate", strconv.Itoa(rate))
+	l := s.startLoad("--gateway", "http://"+s.balancer.addr, "--redis", r.URL(), "--no-gaps",
+		"--subscribers", strconv.Itoa(subscribers), "--channels", "50", "--rate", strconv.Itoa(rate))
 	l.awaitConnected(subscribers)
 
 	f := &faults{stage: s, redis: r, load: l, subscribers: subscribers}
@@ -57,7 +57,7 @@ func TestChaosRolling(t *testing.T) {
 type faults struct {
 	*stage
 	redis       *redistest.Server
-	load        *load
+	load        *underLoad
 	subscribers int
 	rng         *rand.Rand
 }

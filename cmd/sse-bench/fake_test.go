@@ -15,13 +15,14 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/load"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 func TestMain(m *testing.M) {
 	// The parent starts os.Executable as a worker process: here that is the test.
-	if len(os.Args) == 2 && os.Args[1] == workerCommand {
-		if err := serveWorker(os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) == 2 && os.Args[1] == load.WorkerCommand {
+		if err := load.ServeWorker(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -46,7 +48,7 @@ func TestLateIsNotLost(t *testing.T) {
 		{"all late", func(conn int64) bool { return conn <= 12 }, false, false, 12, 0, "on a stream that was open"},
 		{"lost", func(conn int64) bool { return conn == 3 }, false, true, 0, 1, "first lost 60 to 60"},
 	} {
-		for _, engine := range []string{engineEpoll, engineGoroutine} {
+		for _, engine := range []string{client.EngineEpoll, client.EngineGoroutine} {
 			t.Run(tt.name+" "+engine, func(t *testing.T) {
 				t.Parallel()
 				over := make(chan struct{})
@@ -74,14 +76,14 @@ func TestLateIsNotLost(t *testing.T) {
 					grace = "300ms"
 				}
 				var out, errOut bytes.Buffer
-				args := append([]string{"-json"}, small(r, f.URL, "-settle", settle.String(), "-grace", grace, "-engine", engine)...)
-				code := run(context.Background(), args, &out, progressSpy{&errOut, func(line []byte) {
-					if bytes.Contains(line, []byte("behind after -settle")) {
+				args := withScenario(small(r, f.URL, "--settle", settle.String(), "--grace", grace, "--engine", engine))
+				code := run(context.Background(), args, nil, &out, progressSpy{&errOut, func(line []byte) {
+					if bytes.Contains(line, []byte("behind after --settle")) {
 						release()
 					}
 				}})
 				t.Logf("stderr:\n%s", &errOut)
-				var rep Report
+				var rep report.Report
 				if err := json.Unmarshal(out.Bytes(), &rep); err != nil {
 					t.Fatal(err)
 				}

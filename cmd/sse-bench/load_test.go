@@ -10,11 +10,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// load is a run of the whole tool while a test does its worst.
-type load struct {
+// underLoad is a run of the whole tool while a test does its worst.
+type underLoad struct {
 	t    *testing.T
 	dir  string
 	end  context.CancelFunc // stops publishing; the run then settles and judges
@@ -43,15 +44,15 @@ func (p *progressLog) last(from int) (connected, behind int, ok bool) {
 }
 
 // startLoad runs the tool until finish, and to the end of the test at most.
-func (s *stage) startLoad(args ...string) *load {
+func (s *stage) startLoad(args ...string) *underLoad {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{t: s.t, dir: s.dir, end: cancel, done: make(chan struct{})}
+	l := &underLoad{t: s.t, dir: s.dir, end: cancel, done: make(chan struct{})}
 	// The faults take as long as they take: finish ends the run.
-	args = append([]string{"-json", "-duration", "1h", "-settle", "90s", "-ready-timeout", "90s"}, args...)
+	args = append([]string{"run", "-o", "json", "--duration", "1h", "--settle", "90s", "--ready-timeout", "90s"}, args...)
 	go func() {
 		defer close(l.done)
-		l.code = run(ctx, args, &l.out, &l.progress)
+		l.code = run(ctx, args, nil, &l.out, &l.progress)
 	}()
 	s.t.Cleanup(func() {
 		cancel()
@@ -62,14 +63,14 @@ func (s *stage) startLoad(args ...string) *load {
 	return l
 }
 
-func (l *load) save(name string, b []byte) {
+func (l *underLoad) save(name string, b []byte) {
 	if err := os.WriteFile(filepath.Join(l.dir, name), b, 0o600); err != nil {
 		l.t.Error(err)
 	}
 }
 
 // await waits for a condition, and fails the test if the run ends before.
-func (l *load) await(what string, ok func() bool) {
+func (l *underLoad) await(what string, ok func() bool) {
 	l.t.Helper()
 	over := false
 	err := until(patience, what, func() bool {
@@ -89,7 +90,7 @@ func (l *load) await(what string, ok func() bool) {
 }
 
 // awaitConnected waits until all subscribers have their streams.
-func (l *load) awaitConnected(subscribers int) {
+func (l *underLoad) awaitConnected(subscribers int) {
 	l.t.Helper()
 	from := len(l.progress.String())
 	l.await("all subscribers are connected", func() bool {
@@ -100,7 +101,7 @@ func (l *load) awaitConnected(subscribers int) {
 
 // awaitDelivered waits until every event that is published has been delivered.
 // It is for a time in which nothing is published.
-func (l *load) awaitDelivered() {
+func (l *underLoad) awaitDelivered() {
 	l.t.Helper()
 	from := len(l.progress.String())
 	l.await("everything published is delivered", func() bool {
@@ -111,18 +112,18 @@ func (l *load) awaitDelivered() {
 
 // finish stops publishing, waits until the run is judged and returns its exit
 // code and report.
-func (l *load) finish() (int, *Report) {
+func (l *underLoad) finish() (int, *report.Report) {
 	l.t.Helper()
 	l.end()
 	<-l.done
-	var r Report
+	var r report.Report
 	dec := json.NewDecoder(bytes.NewReader(l.out.Bytes()))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
 		l.t.Fatalf("exit %d, no report: %v\n%s", l.code, err, l.progress.String())
 	}
 	i := &r.Integrity
-	p := PublishReport{}
+	p := report.PublishReport{}
 	if r.Publish != nil {
 		p = *r.Publish
 	}
@@ -132,7 +133,7 @@ func (l *load) finish() (int, *Report) {
 }
 
 // requireIntact fails the test unless everybody got everything once, in order.
-func (l *load) requireIntact(code int, r *Report) {
+func (l *underLoad) requireIntact(code int, r *report.Report) {
 	l.t.Helper()
 	if code != exitOK || !r.Pass || !r.Integrity.Checked || r.Connect.Connected != r.Subscribers {
 		l.t.Errorf("exit %d, checked %v, connected %d of %d, failures %q, examples %q",

@@ -1,13 +1,12 @@
 // Command sse-bench loads a Server-Sent Events server the way browsers do, and
 // tells whether anything was lost, repeated or out of order. It is for those who
-// size a deployment or prove a change; see sse-bench -help.
+// size a deployment or prove a change; see sse-bench --help.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +14,9 @@ import (
 	"syscall"
 
 	"github.com/redis/go-redis/v9/logging"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/load"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 )
 
 // Exit codes.
@@ -26,8 +28,8 @@ const (
 
 func main() {
 	logging.Disable() // of go-redis: what fails is counted and reported here
-	if len(os.Args) == 2 && os.Args[1] == workerCommand {
-		if err := serveWorker(os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) == 2 && os.Args[1] == load.WorkerCommand {
+		if err := load.ServeWorker(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "sse-bench:", err)
 			os.Exit(exitFail)
 		}
@@ -36,22 +38,41 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal ends the publishing, the second one the process.
 	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is the whole program but its worker processes; it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, err := parseOptions(args, stdout)
-	if errors.Is(err, flag.ErrHelp) {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	c, err := parse(args, stdout)
+	switch {
+	case errors.Is(err, errHelp):
 		return exitOK
-	}
-	if err != nil {
-		fmt.Fprintf(stderr, "sse-bench: %v\nTry sse-bench -help.\n", err)
+	case err != nil:
+		fmt.Fprintf(stderr, "sse-bench: %v\nTry sse-bench --help.\n", err)
 		return exitUsage
 	}
-	r, err := runBench(ctx, o, stderr)
+	lacks := readHost().lacks(c.options.Subscribers, c.options.Processes, c.local)
+	for _, l := range lacks {
+		fmt.Fprintln(stderr, "sse-bench: this machine:", l)
+	}
+	if c.scenario == preflight {
+		if len(lacks) == 0 {
+			fmt.Fprintf(stdout, "this machine allows %d streams in %d processes\n", c.options.Subscribers, c.options.Processes)
+			return exitOK
+		}
+		return exitFail
+	}
+	if len(lacks) > 0 && readHost().tooFew(c.options.Subscribers, c.options.Processes) {
+		return exitUsage
+	}
+	var r *report.Report
+	if c.scenario == steps {
+		r, err = load.Steps(ctx, c.options, stdin, stdout, stderr)
+	} else {
+		r, err = load.Run(ctx, c.scenario, c.options, stderr)
+	}
 	if err == nil {
-		err = printReport(stdout, r, o.json)
+		err = printReport(stdout, r, c.options.Output == "json")
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "sse-bench:", err)
@@ -63,9 +84,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func printReport(w io.Writer, r *Report, asJSON bool) error {
+func printReport(w io.Writer, r *report.Report, asJSON bool) error {
 	if !asJSON {
-		return printTable(w, r)
+		return r.Table(w)
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

@@ -7,137 +7,114 @@ import (
 )
 
 func TestWrongUsage(t *testing.T) {
-	for _, args := range [][]string{
-		{"-nonsense"}, {"extra"}, {"-scenario", "x"}, {"-size", "10"}, {"-rate", "-1"}, {"-subscribers", "0"},
-		{"-url", "http://127.0.0.1/x", "-gateway", "http://127.0.0.1"}, {"-publish", "http"}, {"-publish", "x"},
-		{"-channel", "one"}, {"-channels", "-1"}, {"-channels", "2", "-channels-each", "3"},
-		{"-url", "http://127.0.0.1/{channel}", "-channels-each", "2"}, {"-url", "http://127.0.0.1", "-replay", "1"},
-		{"-source-ips", "localhost"}, {"-pid", "x"}, {"-pids", "999999999"}, {"-header", "none"},
-		{"-processes", "0"}, {"-inflight", "0"}, {"-settle", "-1s"}, {"-grace", "-1s"}, {"-subscribers", "9000000"},
-		{"-scenario", "storm", "-publish", "none"}, {"-scenario", "storm", "-join", "1s"}, {"-ready-timeout", "0s"},
-		{"-missed", "-1"}, {"-scenario", "storm", "-rate", "0"},
-		{"-rate", "0.5", "-duration", "1s"}, {"-duration", "0s"}, {"-rate", "0.5", "-duration", "1s", "-join", "1s"},
-		{"-gateway", "ftp://127.0.0.1"}, {"-gateway", "127.0.0.1:80"}, {"-gateway", "http://"},
-		{"-url", "http://127.0.0.1/{channel}/{channel}"}, {"-gateway", "https://127.0.0.1", "-engine", "epoll"},
-		{"-engine", "x"}, {"-resume-to", "x"},
-		{"-redis", "x"}, {"-redis", "http://127.0.0.1"}, {"-redis", "redis+sentinel://127.0.0.1:1"},
+	for _, args := range []string{
+		"run --nonsense", "run extra", "x", "--rate=1", "run --size=10", "run --rate=-1", "run --subscribers=0",
+		"run --publish=http", "run --publish=x", "run --channel=one", "run --channels=-1", "run --channels=2 --channels-each=3",
+		"run --url=http://127.0.0.1/{channel} --channels-each=2", "run --source-ips=localhost", "run --pids=x", "run --pids=999999999",
+		"run --header=none", "run --processes=0", "run --inflight=0", "run --settle=-1s", "run --grace=-1s", "run --subscribers=9000000",
+		"storm --publish=none", "run --ready-timeout=0s", "run --missed=-1", "storm --rate=0", "run --rate=0.5 --duration=1s",
+		"run --duration=0s", "run --gateway=ftp://127.0.0.1", "run --gateway=127.0.0.1:80", "run --gateway=http://",
+		"run --url=http://127.0.0.1/{channel}/{channel}", "run --gateway=https://127.0.0.1 --engine=epoll", "run --engine=x",
+		"storm --resume-to=x", "run --redis=x", "run --redis=http://127.0.0.1", "run --redis=redis+sentinel://127.0.0.1:1",
+		"run -o x", "preflight --subscribers=0",
 	} {
 		var out, errOut bytes.Buffer
-		if code := run(t.Context(), args, &out, &errOut); code != exitUsage || errOut.Len() == 0 || out.Len() > 0 {
-			t.Errorf("%v: exit %d, stdout %q, stderr %q", args, code, &out, &errOut)
+		if code := run(t.Context(), strings.Fields(args), nil, &out, &errOut); code != exitUsage || errOut.Len() == 0 || out.Len() > 0 {
+			t.Errorf("%s: exit %d, stdout %q, stderr %q", args, code, &out, &errOut)
+		}
+	}
+}
+
+// All mistakes are told at once.
+func TestEveryMistakeIsTold(t *testing.T) {
+	var out, errOut bytes.Buffer
+	run(t.Context(), strings.Fields("run --size=1 --redis=x --settle=-1s --gateway=ftp://x"), nil, &out, &errOut)
+	for _, want := range []string{"--size", "--redis", "durations", "ftp://x"} {
+		if !strings.Contains(errOut.String(), want) {
+			t.Errorf("%q lacks %q", &errOut, want)
 		}
 	}
 }
 
 func TestHelp(t *testing.T) {
-	var out, errOut bytes.Buffer
-	if code := run(t.Context(), []string{"-help"}, &out, &errOut); code != exitOK || errOut.Len() > 0 {
-		t.Errorf("exit %d, stderr %q", code, &errOut)
-	}
-	for _, want := range []string{"Examples", "Exit status", "storm", "-source-ips"} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("the help lacks %q", want)
+	for args, want := range map[string][]string{
+		"":             {"Examples", "Exit status", "storm", "preflight"},
+		"--help":       {"broadcast"},
+		"storm --help": {"The server", "What is published", "--resume-to", "--missed=100"},
+	} {
+		var out, errOut bytes.Buffer
+		if code := run(t.Context(), strings.Fields(args), nil, &out, &errOut); code != exitOK || errOut.Len() > 0 {
+			t.Errorf("%s: exit %d, stderr %q", args, code, &errOut)
 		}
-	}
-}
-
-func TestScenarioGivesWay(t *testing.T) {
-	o, err := parseOptions([]string{"-rate", "7", "-scenario", "many", "-subscribers", "30"}, &bytes.Buffer{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if o.rate != 7 || o.channels != 30 || o.duration.Seconds() != 20 {
-		t.Errorf("rate %v, %d channels, %v", o.rate, o.channels, o.duration)
-	}
-}
-
-func TestRequestsOfASubscriber(t *testing.T) {
-	tests := []struct {
-		args   []string
-		lastID string
-		want   string
-	}{
-		{[]string{"-gateway", "http://127.0.0.1:81/base/", "-channels", "3", "-channels-each", "2", "-channel", "a:{n}", "-replay", "all"}, "",
-			"GET /base/events?channel=a%3A0&channel=a%3A1&replay=all HTTP/1.1\r\nHost: 127.0.0.1:81\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"},
-		{[]string{"-url", "http://127.0.0.1/sub/{channel}?x=1", "-channel", "a{n}", "-header", "Authorization: Bearer x"}, "1-0",
-			"GET /sub/a0?x=1 HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\nAuthorization: Bearer x\r\nLast-Event-ID: 1-0\r\n\r\n"},
-		{[]string{"-url", "http://127.0.0.1/fixed"}, "",
-			"GET /fixed HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n\r\n"},
-	}
-	for _, tt := range tests {
-		o, err := parseOptions(tt.args, &bytes.Buffer{})
-		if err != nil {
-			t.Fatal(err)
+		for _, w := range want {
+			if !strings.Contains(out.String(), w) {
+				t.Errorf("the help of %q lacks %q:\n%s", args, w, &out)
+			}
 		}
-		cfg := o.workerConfig("0123abcd")
-		targets, returns, err := cfg.resolveTargets()
-		if err != nil {
-			t.Fatal(err)
+		if strings.Contains(out.String(), "--inflight") {
+			t.Error("the help shows what is hidden")
 		}
-		g := newGroup(&cfg, targets, returns, 0, 1)
-		g.subs[0].sse.lastID = []byte(tt.lastID)
-		if got := string(g.subs[0].request(nil)); got != tt.want {
-			t.Errorf("got\n%q, want\n%q", got, tt.want)
-		}
-	}
-}
-
-func TestAddressesAreSpread(t *testing.T) {
-	for _, channels := range []int{1, 50, 1000} {
-		cfg := &workerConfig{Channels: channels, ChannelsEach: 1, Total: 1000}
-		g := newGroup(cfg, make([]target, 3), make([]target, 3), 0, 1000)
-		var count [3]int
-		for i := range g.subs {
-			_, at := g.target(&g.subs[i])
-			count[at]++
-		}
-		for _, n := range count {
-			if n < 320 || n > 350 {
-				t.Errorf("%d channels: %v", channels, count)
+		for line := range strings.Lines(out.String()) {
+			if len(line) > 101 {
+				t.Errorf("%d columns: %s", len(line)-1, line)
 			}
 		}
 	}
 }
 
-func TestSourcesAreSpreadOnLoopback(t *testing.T) {
-	for _, tt := range []struct {
-		args string
-		want int
-	}{
-		{"-subscribers 2000", 0},
-		{"-subscribers 2001", 1},
-		{"-subscribers 18000", 4},
-		{"-subscribers 25000 -gateway http://127.0.0.1:1,http://127.0.0.2:1", 5},
-		{"-subscribers 18000 -gateway http://192.0.2.1:1", 0},
-		{"-subscribers 18000 -source-ips 127.0.0.9", 1},
-	} {
-		o, err := parseOptions(append(strings.Fields(tt.args), "-processes", "3"), &bytes.Buffer{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(o.sources) != tt.want {
-			t.Errorf("%s: %v", tt.args, o.sources)
+func TestScenarioGivesWay(t *testing.T) {
+	c, err := parse(strings.Fields("many --rate=7 --subscribers=30"), &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := c.options; o.Rate != 7 || o.Channels != 30 || o.Duration.Seconds() != 20 {
+		t.Errorf("rate %v, %d channels, %v", o.Rate, o.Channels, o.Duration)
+	}
+	for _, fine := range []string{"run --rate=0.5 --duration=2s", "storm --duration=0s"} {
+		if _, err := parse(strings.Fields(fine), &bytes.Buffer{}); err != nil {
+			t.Errorf("%s: %v", fine, err)
 		}
 	}
 }
 
-// A run in which nothing was published, however that came about, has not shown
-// that nothing is lost.
-func TestNothingPublished(t *testing.T) {
-	for _, tt := range []struct {
-		publish *PublishReport
-		pass    bool
-	}{{nil, true}, {&PublishReport{Events: 1}, true}, {&PublishReport{}, false}} {
-		r := &Report{Publish: tt.publish}
-		if r.judge(false); r.Pass != tt.pass {
-			t.Errorf("%+v: pass %v, %q", tt.publish, r.Pass, r.Failures)
+func TestSourcesAreSpreadOnLoopback(t *testing.T) {
+	for args, want := range map[string]int{
+		"--subscribers=2000":  0,
+		"--subscribers=2001":  1,
+		"--subscribers=18000": 4,
+		"--subscribers=25000 --gateway=http://127.0.0.1:1,http://127.0.0.2:1": 5,
+		"--subscribers=18000 --gateway=http://192.0.2.1:1":                    0,
+		"--subscribers=18000 --source-ips=127.0.0.9":                          1,
+	} {
+		c, err := parse(append([]string{"run"}, strings.Fields(args)...), &bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.options.SourceIPs; len(got) != want {
+			t.Errorf("%s: %v", args, got)
 		}
 	}
-	if _, err := parseOptions([]string{"-rate", "0.5", "-duration", "2s"}, &bytes.Buffer{}); err != nil {
-		t.Errorf("one event: %v", err)
+}
+
+func TestPreflightNamesWhatIsLacking(t *testing.T) {
+	plenty := host{files: 20_000, allFiles: 1 << 40, processes: 30_000, tcpPages: 1 << 30, available: 24 << 30}
+	if l := plenty.lacks(1_000_000, 56, true); len(l) != 0 || plenty.tooFew(1_000_000, 56) {
+		t.Errorf("%q", l)
 	}
-	if _, err := parseOptions([]string{"-scenario", "storm", "-duration", "0s"}, &bytes.Buffer{}); err != nil {
-		t.Errorf("a storm, whose events are counted: %v", err)
+	for want, h := range map[string]host{
+		"--processes=51": {files: 20_000}, "fs.file-max": {allFiles: 1_000_000}, "nf_conntrack_max": {tracked: 262_144},
+		"threads": {processes: 300}, "tcp_mem": {tcpPages: 1000}, "MB of memory": {available: 1 << 30},
+	} {
+		if l := h.lacks(1_000_000, 50, true); len(l) != 1 || !strings.Contains(l[0], want) {
+			t.Errorf("%q lacks %q", l, want)
+		}
+	}
+	var out, errOut bytes.Buffer
+	if code := run(t.Context(), []string{"preflight", "--subscribers=900000000"}, nil, &out, &errOut); code != exitFail || !strings.Contains(errOut.String(), "ulimit -n") {
+		t.Errorf("exit %d, %q", code, &errOut)
+	}
+	if code := run(t.Context(), []string{"preflight", "--subscribers=10"}, nil, &out, &errOut); code != exitOK {
+		t.Errorf("exit %d, %q", code, &errOut)
 	}
 }
 
@@ -153,8 +130,8 @@ func TestPasswordsAreNotPrinted(t *testing.T) {
 		"redis+cluster://u:s3cret@127.0.0.1:s3cret", "http://u:s3cret@127.0.0.1",
 	} {
 		var out, errOut bytes.Buffer
-		code := run(t.Context(), []string{"-redis", url}, &out, &errOut)
-		if code != exitUsage || !strings.Contains(errOut.String(), "-redis") || strings.Contains(errOut.String()+out.String(), "s3cret") {
+		code := run(t.Context(), []string{"run", "--redis", url}, nil, &out, &errOut)
+		if code != exitUsage || !strings.Contains(errOut.String(), "--redis") || strings.Contains(errOut.String()+out.String(), "s3cret") {
 			t.Errorf("%s: exit %d, stdout %q, stderr %q", url, code, &out, &errOut)
 		}
 	}

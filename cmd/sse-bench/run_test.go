@@ -15,16 +15,28 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// bench1 runs the whole tool with -json and returns its exit code and report.
-func bench1(t *testing.T, args ...string) (int, *Report) {
+// withScenario puts the default scenario before arguments that begin with none,
+// and has the tool print JSON.
+func withScenario(args []string) []string {
+	if strings.HasPrefix(args[0], "-") {
+		args = append([]string{"run"}, args...)
+	}
+	return append(args, "-o", "json")
+}
+
+// bench1 runs the whole tool and returns its exit code and report.
+func bench1(t *testing.T, args ...string) (int, *report.Report) {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	code := run(context.Background(), append([]string{"-json"}, args...), &out, &errOut)
+	code := run(context.Background(), withScenario(args), nil, &out, &errOut)
 	t.Logf("stderr:\n%s", &errOut)
-	var r Report
+	var r report.Report
 	dec := json.NewDecoder(&out)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r); err != nil {
@@ -34,8 +46,8 @@ func bench1(t *testing.T, args ...string) (int, *Report) {
 }
 
 func small(r *redistest.Server, gateways string, more ...string) []string {
-	return append([]string{"-gateway", gateways, "-redis", r.URL(), "-subscribers", "12", "-channels", "3",
-		"-rate", "300", "-duration", "600ms", "-settle", "30s"}, more...)
+	return append([]string{"--gateway", gateways, "--redis", r.URL(), "--subscribers", "12", "--channels", "3",
+		"--rate", "300", "--duration", "600ms", "--settle", "30s"}, more...)
 }
 
 func TestCleanRunOnEveryEngine(t *testing.T) {
@@ -43,8 +55,8 @@ func TestCleanRunOnEveryEngine(t *testing.T) {
 	r := redistest.Start(t)
 	f := startFake(t, r)
 	for _, args := range [][]string{
-		{"-engine", "epoll"}, {"-engine", "goroutine"}, {"-processes", "2"},
-		{"-source-ips", "127.0.0.2,127.0.0.3", "-connect-rate", "200", "-maxlen", "1000"},
+		{"--engine", "epoll"}, {"--engine", "goroutine"}, {"--processes", "2"},
+		{"--source-ips", "127.0.0.2,127.0.0.3", "--maxlen", "1000"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			code, rep := bench1(t, small(r, f.URL, args...)...)
@@ -72,7 +84,7 @@ func TestFaultyServersAreFound(t *testing.T) {
 	tests := []struct {
 		name   string
 		mangle func(conn int64, n int, frame string) []string
-		want   func(i *IntegrityReport) bool
+		want   func(i *report.IntegrityReport) bool
 		code   int
 	}{
 		{"drops", func(conn int64, n int, frame string) []string {
@@ -80,19 +92,19 @@ func TestFaultyServersAreFound(t *testing.T) {
 				return []string{}
 			}
 			return []string{frame}
-		}, func(i *IntegrityReport) bool { return i.Lost == 1 && i.Repeated == 0 && i.OutOfOrder == 0 }, exitFail},
+		}, func(i *report.IntegrityReport) bool { return i.Lost == 1 && i.Repeated == 0 && i.OutOfOrder == 0 }, exitFail},
 		{"drops the last", func(conn int64, n int, frame string) []string {
 			if n == 60 {
 				return []string{}
 			}
 			return []string{frame}
-		}, func(i *IntegrityReport) bool { return i.Lost == 12 && i.Affected == 12 }, exitFail},
+		}, func(i *report.IntegrityReport) bool { return i.Lost == 12 && i.Affected == 12 }, exitFail},
 		{"duplicates", func(conn int64, n int, frame string) []string {
 			if n == 60 {
 				return []string{frame, frame}
 			}
 			return []string{frame}
-		}, func(i *IntegrityReport) bool { return i.Repeated == 12 && i.Lost == 0 && i.OutOfOrder == 0 }, exitFail},
+		}, func(i *report.IntegrityReport) bool { return i.Repeated == 12 && i.Lost == 0 && i.OutOfOrder == 0 }, exitFail},
 		{"reorders", func(conn int64, n int, frame string) []string {
 			if n == 10 {
 				held.Store(conn, frame)
@@ -103,24 +115,24 @@ func TestFaultyServersAreFound(t *testing.T) {
 				return []string{frame, before.(string)}
 			}
 			return []string{frame}
-		}, func(i *IntegrityReport) bool { return i.OutOfOrder == 12 && i.Lost == 0 && i.Repeated == 0 }, exitFail},
+		}, func(i *report.IntegrityReport) bool { return i.OutOfOrder == 12 && i.Lost == 0 && i.Repeated == 0 }, exitFail},
 		{"announces a gap", func(conn int64, n int, frame string) []string {
 			if n == 10 {
 				return []string{gapFrame(frame, "too_large")}
 			}
 			return []string{frame}
-		}, func(i *IntegrityReport) bool {
+		}, func(i *report.IntegrityReport) bool {
 			return i.Gapped == 12 && i.Lost == 0 && i.Gaps["too_large"] == 12 && len(i.GapChannels) == 3
 		}, exitOK},
 		{"sends to the wrong one", func(conn int64, n int, frame string) []string {
-			before, after, _ := strings.Cut(frame, string(payloadMark))
+			before, after, _ := strings.Cut(frame, integrity.PayloadMark)
 			p := strings.SplitN(after, ":", 3) // run, channel, the rest
 			channel, _ := strconv.Atoi(p[1])
 			if n == 10 {
-				return []string{frame, fmt.Sprintf("%s%s%s:%d:%s", before, payloadMark, p[0], (channel+1)%3, p[2])}
+				return []string{frame, fmt.Sprintf("%s%s%s:%d:%s", before, integrity.PayloadMark, p[0], (channel+1)%3, p[2])}
 			}
 			return []string{frame}
-		}, func(i *IntegrityReport) bool { return i.Misrouted == 12 && i.Lost == 0 }, exitFail},
+		}, func(i *report.IntegrityReport) bool { return i.Misrouted == 12 && i.Lost == 0 }, exitFail},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -128,16 +140,16 @@ func TestFaultyServersAreFound(t *testing.T) {
 			f := startFake(t, r, func(f *fakeServer) { f.mangle = tt.mangle })
 			// What is missing has the whole of -settle to come, as has the rest on
 			// a busy machine.
-			code, rep := bench1(t, small(r, f.URL, "-settle", "5s", "-grace", "0s")...)
+			code, rep := bench1(t, small(r, f.URL, "--settle", "5s", "--grace", "0s")...)
 			if code != tt.code || !tt.want(&rep.Integrity) {
 				t.Errorf("exit %d, %+v", code, rep.Integrity)
 			}
 		})
 	}
-	t.Run("a gap with -no-gaps", func(t *testing.T) {
+	t.Run("a gap with --no-gaps", func(t *testing.T) {
 		t.Parallel()
 		f := startFake(t, r, func(f *fakeServer) { f.mangle = tests[4].mangle })
-		if code, _ := bench1(t, small(r, f.URL, "-no-gaps")...); code != exitFail {
+		if code, _ := bench1(t, small(r, f.URL, "--no-gaps")...); code != exitFail {
 			t.Errorf("exit %d", code)
 		}
 	})
@@ -148,7 +160,7 @@ func TestFaultyServersAreFound(t *testing.T) {
 func TestReconnects(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
-	for _, engine := range []string{engineEpoll, engineGoroutine} {
+	for _, engine := range []string{client.EngineEpoll, client.EngineGoroutine} {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			cut := func(f *fakeServer) {
@@ -163,7 +175,7 @@ func TestReconnects(t *testing.T) {
 				}
 			}
 			a, b := startFake(t, r, cut), startFake(t, r, cut)
-			code, rep := bench1(t, small(r, a.URL+","+b.URL, "-engine", engine, "-rate", "400")...)
+			code, rep := bench1(t, small(r, a.URL+","+b.URL, "--engine", engine, "--rate", "400")...)
 			if code != exitOK {
 				t.Fatalf("exit %d, %v, %+v", code, rep.Failures, rep.Integrity)
 			}
@@ -230,7 +242,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			f := startFake(t, r, func(f *fakeServer) { f.refuse = tt.refuse })
-			code, rep := bench1(t, small(r, f.URL, "-retry", "50ms")...)
+			code, rep := bench1(t, small(r, f.URL, "--retry", "50ms")...)
 			if tt.reason == "" {
 				if code != exitOK || rep.Connect.Connected != 12 {
 					t.Errorf("exit %d, %+v, %v", code, rep.Connect, rep.Failures)
@@ -249,14 +261,14 @@ func TestNobodyThere(t *testing.T) {
 	r := redistest.Start(t)
 	dead := httptest.NewServer(nil)
 	dead.Close()
-	for _, engine := range []string{engineEpoll, engineGoroutine} {
-		code, rep := bench1(t, small(r, dead.URL, "-engine", engine, "-ready-timeout", "300ms", "-retry", "50ms")...)
+	for _, engine := range []string{client.EngineEpoll, client.EngineGoroutine} {
+		code, rep := bench1(t, small(r, dead.URL, "--engine", engine, "--ready-timeout", "300ms", "--retry", "50ms")...)
 		if code != exitFail || rep.Connect.Connected != 0 || rep.Integrity.Faults["connect: connection refused"] < 12 {
 			t.Errorf("%s: exit %d, %+v", engine, code, rep.Integrity)
 		}
 	}
 	var out, errOut bytes.Buffer
-	if code := run(t.Context(), []string{"-redis", "redis://" + dead.Listener.Addr().String()}, &out, &errOut); code != exitFail {
+	if code := run(t.Context(), []string{"run", "--redis", "redis://" + dead.Listener.Addr().String()}, nil, &out, &errOut); code != exitFail {
 		t.Errorf("without Redis: exit %d", code)
 	}
 }
@@ -265,8 +277,8 @@ func TestOtherServer(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
 	args := func(f *fakeServer) []string {
-		return []string{"-url", f.URL + "/sub/{channel}", "-publish", "http", "-publish-url", f.URL + "/pub/{channel}",
-			"-channel", "other-{run}-{n}", "-subscribers", "6", "-channels", "2", "-rate", "200", "-duration", "500ms"}
+		return []string{"--url", f.URL + "/sub/{channel}", "--publish", "http", "--publish-url", f.URL + "/pub/{channel}",
+			"--channel", "other-{run}-{n}", "--subscribers", "6", "--channels", "2", "--rate", "200", "--duration", "500ms"}
 	}
 	f := startFake(t, r, func(f *fakeServer) { f.plain = true })
 	if code, rep := bench1(t, args(f)...); code != exitOK || rep.Deliver.Events != 300 {
@@ -281,7 +293,7 @@ func TestOtherServer(t *testing.T) {
 			return []string{frame}
 		}
 	})
-	if code, rep := bench1(t, append(args(f), "-settle", "5s", "-grace", "0s")...); code != exitFail || rep.Integrity.Lost != 6 {
+	if code, rep := bench1(t, append(args(f), "--settle", "5s", "--grace", "0s")...); code != exitFail || rep.Integrity.Lost != 6 {
 		t.Errorf("exit %d, %+v", code, rep.Integrity)
 	}
 }
@@ -290,28 +302,28 @@ func TestScenarios(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
 	f, cold := startFake(t, r), startFake(t, r)
-	base := []string{"-gateway", f.URL, "-redis", r.URL(), "-pid", strconv.Itoa(os.Getpid())}
+	base := []string{"--gateway", f.URL, "--redis", r.URL(), "--pids", strconv.Itoa(os.Getpid())}
 	short := map[string][]string{
-		"broadcast": {"-subscribers", "20", "-rate", "50", "-duration", "400ms"},
-		"many":      {"-subscribers", "20", "-rate", "200", "-duration", "400ms"},
-		"idle":      {"-subscribers", "20", "-duration", "200ms", "-after", "100ms"},
-		"connect":   {"-subscribers", "20"},
-		"storm":     {"-subscribers", "20", "-missed", "30", "-resume-to", cold.URL},
-		"hot":       {"-subscribers", "5", "-rate", "500", "-duration", "400ms"},
+		"broadcast": {"--subscribers", "20", "--rate", "50", "--duration", "400ms"},
+		"many":      {"--subscribers", "20", "--rate", "200", "--duration", "400ms"},
+		"idle":      {"--subscribers", "20", "--duration", "200ms", "--after", "100ms"},
+		"connect":   {"--subscribers", "20"},
+		"storm":     {"--subscribers", "20", "--missed", "30", "--resume-to", cold.URL},
+		"hot":       {"--subscribers", "5", "--rate", "500", "--duration", "400ms"},
 	}
-	for _, s := range scenarios {
-		t.Run(s.name, func(t *testing.T) {
-			code, rep := bench1(t, append(append([]string{"-scenario", s.name}, base...), short[s.name]...)...)
-			if code != exitOK || rep.Scenario != s.name {
+	for _, name := range []string{"broadcast", "many", "idle", "connect", "storm", "hot"} {
+		t.Run(name, func(t *testing.T) {
+			code, rep := bench1(t, append(append([]string{name}, base...), short[name]...)...)
+			if code != exitOK || rep.Scenario != name {
 				t.Fatalf("exit %d, %v", code, rep.Failures)
 			}
 			if rep.Server == nil || rep.Server.RSSBefore == 0 || rep.Server.RSSConnected == 0 || rep.Server.RSSAfter == 0 {
 				t.Errorf("server %+v", rep.Server)
 			}
-			if s.name == "many" && rep.Channels != 20 {
+			if name == "many" && rep.Channels != 20 {
 				t.Errorf("%d channels", rep.Channels)
 			}
-			if s.name != "storm" {
+			if name != "storm" {
 				return
 			}
 			if st := rep.Storm; st == nil || st.Seconds <= 0 || st.ReadySeconds <= 0 || st.Missed != 30 || rep.Deliver.Events != 20*31 {
@@ -337,11 +349,11 @@ func TestTableAndInterrupt(t *testing.T) {
 			interrupt()
 		}
 	}}
-	code := run(ctx, small(r, f.URL, "-duration", "1h", "-pid", strconv.Itoa(os.Getpid())), &out, spy)
+	code := run(ctx, append([]string{"run"}, small(r, f.URL, "--duration", "1h", "--pids", strconv.Itoa(os.Getpid()))...), nil, &out, spy)
 	if code != exitOK {
 		t.Errorf("exit %d after an interrupt", code)
 	}
-	for _, want := range []string{"p99.9", "lost ", "µs per delivery", "B per connection", "verdict", "pass"} {
+	for _, want := range []string{"p99.9", "lost ", "µs per delivery", "B per connection", "Held: 12 streams", "nothing lost"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, &out)
 		}

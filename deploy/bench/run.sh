@@ -58,15 +58,15 @@ start_server() {
 		esac
 		pid=$gateway_pid pids=$gateway_pid
 		# Nothing is trimmed here: a gap would be a fault, also one that makes a storm fast.
-		target=(-gateway "http://127.0.0.1:$gateway_port" -no-gaps)
-		again=(-resume-to "http://127.0.0.1:$gateway_port")
+		target=(--gateway "http://127.0.0.1:$gateway_port" --no-gaps)
+		again=(--resume-to "http://127.0.0.1:$gateway_port")
 		;;
 	nchan)
 		start_nchan
 		pid=$nchan_pid pids=$nchan_pids
-		target=(-url "http://127.0.0.1:$nchan_port/sub/{channel}" -channel 'bench-{run}-{n}'
-			-publish http -publish-url "http://127.0.0.1:$nchan_port/pub/{channel}")
-		again=(-resume-to "http://127.0.0.1:$nchan_port/sub/{channel}")
+		target=(--url "http://127.0.0.1:$nchan_port/sub/{channel}" --channel 'bench-{run}-{n}'
+			--publish http --publish-url "http://127.0.0.1:$nchan_port/pub/{channel}")
+		again=(--resume-to "http://127.0.0.1:$nchan_port/sub/{channel}")
 		;;
 	esac
 }
@@ -74,12 +74,12 @@ start_server() {
 # flags_of sets the flags of a scenario.
 flags_of() {
 	case $1 in
-	idle-one-*) flags=(-scenario idle -subscribers "${1##*-}" -duration "$stay" -after 12s) ;;
-	idle-each-*) flags=(-scenario idle -subscribers "${1##*-}" -channels 0 -duration "$stay" -after 12s) ;;
-	broadcast | many) flags=(-scenario "$1" -duration "$duration") ;;
-	connect-each) flags=(-scenario connect -channels 0) ;;
-	connect | storm) flags=(-scenario "$1") ;;
-	hot-*) flags=(-scenario hot -duration "$hot") ;;
+	idle-one-*) flags=(idle --subscribers "${1##*-}" --duration "$stay" --after 12s) ;;
+	idle-each-*) flags=(idle --subscribers "${1##*-}" --channels 0 --duration "$stay" --after 12s) ;;
+	broadcast | many) flags=("$1" --duration "$duration") ;;
+	connect-each) flags=(connect --channels 0) ;;
+	connect | storm) flags=("$1") ;;
+	hot-*) flags=(hot --duration "$hot") ;;
 	*) die "there is no scenario $1" ;;
 	esac
 }
@@ -98,8 +98,8 @@ measure() {
 		first+=("${again[@]}")
 	fi
 	redis config resetstat >/dev/null
-	timeout -k 5 150 "$bin/sse-bench" "${first[@]}" -redis "redis://127.0.0.1:$redis_port" "${flags[@]}" \
-		-processes 2 -pids "$pids" -json -quiet >"$file.json" 2>"$file.err" || true
+	timeout -k 5 150 "$bin/sse-bench" "${flags[@]}" "${first[@]}" --redis "redis://127.0.0.1:$redis_port" \
+		--processes 2 --pids "$pids" -o json --quiet >"$file.json" 2>"$file.err" || true
 	if [ ! -s "$file.json" ]; then
 		say "$kind, $scenario: $(tail -1 "$file.err")"
 		# A round that did not come to its end is not one that was not made.

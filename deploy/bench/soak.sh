@@ -25,7 +25,7 @@ start_redis
 start_gateway SSE_HEARTBEAT=5s SSE_FLUSH_INTERVAL=0
 stay=$((minutes * 60))
 # Retention never passes a client here: a gap would be a fault.
-bench=("$bin/sse-bench" -gateway "http://127.0.0.1:$gateway_port" -redis "redis://127.0.0.1:$redis_port" -maxlen 10000 -no-gaps)
+with=(--gateway "http://127.0.0.1:$gateway_port" --redis "redis://127.0.0.1:$redis_port" --maxlen 10000 --no-gaps --quiet)
 
 # scrape sets rss and heap in KiB, goroutines, fds, connections, deliveries,
 # disconnects and finds (of the sweep) to what the gateway says.
@@ -48,8 +48,8 @@ come_and_go() {
 	local end=$((SECONDS + stay)) n=0
 	while ((SECONDS < end)); do
 		n=$((n + 1))
-		timeout -k 5 120 "${bench[@]}" -subscribers 1500 -channels $((n % 2 ? 10 : 1500)) -rate 100 -duration 4s \
-			-channel 'come:{run}:{n}' -quiet >"$dir/come.out" 2>&1 || cp "$dir/come.out" "$dir/come.failed.$n"
+		timeout -k 5 120 "$bin/sse-bench" run "${with[@]}" --subscribers 1500 --channels $((n % 2 ? 10 : 1500)) --rate 100 --duration 4s \
+			--channel 'come:{run}:{n}' >"$dir/come.out" 2>&1 || cp "$dir/come.out" "$dir/come.failed.$n"
 	done
 }
 
@@ -58,7 +58,7 @@ storms() {
 	local end=$((SECONDS + stay)) n=0
 	while ((SECONDS < end)); do
 		n=$((n + 1))
-		timeout -k 5 150 "${bench[@]}" -scenario storm -subscribers 800 -missed 50 -channel 'storm:{run}:{n}' -quiet \
+		timeout -k 5 150 "$bin/sse-bench" storm "${with[@]}" --subscribers 800 --missed 50 --channel 'storm:{run}:{n}' \
 			>"$dir/storm.out" 2>&1 || cp "$dir/storm.out" "$dir/storm.failed.$n"
 		sleep 5
 	done
@@ -67,8 +67,8 @@ storms() {
 scrape
 first_fds=$fds first_goroutines=$goroutines
 say "load average $(cut -d' ' -f1-3 /proc/loadavg); $minutes minutes"
-timeout -k 5 $((stay + 120)) "${bench[@]}" -subscribers 2000 -channels 50 -rate 200 -duration "${stay}s" \
-	-channel 'stay:{run}:{n}' -settle 30s -quiet >"$dir/stay.out" 2>&1 &
+timeout -k 5 $((stay + 120)) "$bin/sse-bench" run "${with[@]}" --subscribers 2000 --channels 50 --rate 200 --duration "${stay}s" \
+	--channel 'stay:{run}:{n}' --settle 30s >"$dir/stay.out" 2>&1 &
 stayers=$!
 come_and_go &
 comers=$!

@@ -1,0 +1,58 @@
+package client
+
+import (
+	"context"
+	"time"
+)
+
+// engine moves the bytes of a group's subscribers. Methods are called by one
+// goroutine at a time.
+type engine interface {
+	// open connects every subscriber that is away and keeps it connected by
+	// EventSource's rules until leave or close.
+	open()
+	// leave ends the connections and attempts of the first n subscribers. open may
+	// follow.
+	leave(n int)
+	// close ends everything; it waits until no goroutine of the engine is left.
+	close()
+}
+
+// The engines.
+const (
+	EngineAuto      = "auto"      // epoll where it exists and no address is https
+	EngineEpoll     = "epoll"     // Linux, no TLS
+	EngineGoroutine = "goroutine" // everywhere, at several times the processor time
+)
+
+func newEngine(g *group) (engine, error) {
+	name := g.cfg.Engine
+	if name == EngineAuto {
+		name = EngineGoroutine
+		if EpollSupported && !usesTLS(g.targets) && !usesTLS(g.returns) {
+			name = EngineEpoll
+		}
+	}
+	if name == EngineEpoll {
+		return newEpollEngine(g)
+	}
+	return newGoroutineEngine(g), nil
+}
+
+// unixNow is the clock of send times and latencies.
+func unixNow() int64 { return time.Now().UnixNano() }
+
+// Wait blocks for d or until ctx ends; it tells whether d passed.
+func Wait(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
