@@ -6,9 +6,11 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -169,28 +171,68 @@ func TestReopenedBehindTheTail(t *testing.T) {
 	}
 }
 
-// TestEndedCostsLittle has clients ask again and again for what has ended, which some
-// do for ever. An answer costs one look at the stream at most, with its newest entry, and
-// no line in the log.
-func TestEndedCostsLittle(t *testing.T) {
+// TestFinalAnswersCostLittle has clients ask again and again after an answer that is
+// final, which some do for ever. Redis is read for none of them, and the log has no
+// line. Who asks when the channel goes on gets the rest at once.
+func TestFinalAnswersCostLittle(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	end := r.publishEnd("a", "data", "x")
-	checkEnded(t, r, http11, "channel=a", "Last-Event-ID", end)
-	stats, lines := r.redis.Commandstats(), r.log.linesAbove(slog.LevelDebug)
-	const n = 50
-	for range n {
-		checkEnded(t, r, http11, "channel=a", "Last-Event-ID", end)
+	r := newRig(t, func(s *setup) {
+		s.access = access.Config{PublicChannels: []string{"a*"}, JWTSecret: testSecret}
+	})
+	for what, c := range map[string]struct {
+		query, token string
+		status       int
+	}{
+		"ended":            {"channel=a", "", http.StatusNoContent},
+		"no token":         {"channel=private", "", http.StatusUnauthorized},
+		"an expired token": {"channel=private", token(t, time.Now().Add(-time.Hour), "private"), http.StatusUnauthorized},
+	} {
+		end := r.publishEnd("a", "data", "x")
+		ask := func() {
+			header := []string{"Last-Event-ID", end}
+			if c.token != "" {
+				header = append(header, "Authorization", "Bearer "+c.token)
+			}
+			answer := r.do(http11, r.request(c.query, header...))
+			if answer.body(); answer.resp.StatusCode != c.status {
+				t.Errorf("%s: %s", what, answer.resp.Status)
+			}
+		}
+		ask() // whoever comes first may find a replica that does not follow the channel
+		stats, lines, begun := r.redis.Commandstats(), r.log.linesAbove(slog.LevelDebug), time.Now()
+		const atOnce, times = 20, 10
+		var all sync.WaitGroup
+		for range atOnce {
+			all.Go(func() {
+				for range times {
+					ask()
+				}
+			})
+		}
+		all.Wait()
+		after := r.redis.Commandstats()
+		probes := int64(2 + time.Since(begun)/(700*time.Millisecond)) // of the tail, whoever asks
+		for command, most := range map[string]int64{"xinfo|stream": 0, "xrevrange": 0, "xrange": probes} {
+			if n := after[command] - stats[command]; n > most {
+				t.Errorf("%s: %d times %s for %d answers", what, n, command, atOnce*times)
+			}
+		}
+		if n := after["exec"] - stats["exec"]; n > 0 && c.status != http.StatusNoContent {
+			t.Errorf("%s: %d round trips to Redis", what, n)
+		}
+		if more := r.log.linesAbove(slog.LevelDebug) - lines; more > 0 {
+			t.Errorf("%s: %d lines in the log", what, more)
+		}
 	}
-	after := r.redis.Commandstats()
-	if few := after["xinfo|stream"] - stats["xinfo|stream"]; few > n {
-		t.Errorf("%d looks at the stream for %d answers", few, n)
-	}
-	if entries := after["xrange"] + after["xrevrange"] - stats["xrange"] - stats["xrevrange"]; entries > n+10 { // and the tail's probes
-		t.Errorf("%d reads of entries", entries)
-	}
-	if more := r.log.linesAbove(slog.LevelDebug) - lines; more > 0 {
-		t.Errorf("%d lines in the log", more)
+	for i := range 20 {
+		channel := fmt.Sprint("a", i)
+		end := r.publishEnd(channel)
+		checkEnded(t, r, http11, "channel="+channel, "Last-Event-ID", end)
+		checkEnded(t, r, http11, "channel="+channel, "Last-Event-ID", end)
+		r.publish(channel, "more")
+		c := r.subscribe("channel="+channel, "Last-Event-ID", end)
+		c.expect("more")
+		c.stop()
 	}
 }
 

@@ -29,13 +29,17 @@ func (c *Cursor) Ended() bool { return c.sub.log.Ended(&c.Cursor) }
 // endRecheck is how often ConfirmEnd looks whether the tail has read what Redis has.
 const endRecheck = 5 * time.Millisecond
 
-// ConfirmEnd is Ended for a decision that cannot be taken back. The tail alone does
-// not do for one: it may be behind a publisher who has reopened the channel and then
-// had the client come. If ConfirmEnd returns true, Redis had no entry after the end at
-// some time after the call began: one small read, which all who ask at once share. If
-// Redis has one, ConfirmEnd waits until the tail has read it. Errors are those of
-// Subscribe.
+// ConfirmEnd is Ended for a decision that cannot be taken back. The log alone does
+// not do for one: the tail may be behind a publisher who has reopened the channel and
+// then had the client come. If ConfirmEnd returns true, Redis had no entry after the
+// end at some time after the call began. That costs no read where Redis announces
+// changes; see tail.Source.Settled. Elsewhere, and while the tail has something to
+// read, it costs a small read, which all who ask at once share. If Redis has a later
+// entry, ConfirmEnd waits until the tail has read it. Errors are those of Subscribe.
 func (c *Cursor) ConfirmEnd(ctx context.Context) (bool, error) {
+	if c.sub.ch.source.Settled(ctx) {
+		return c.Ended(), nil
+	}
 	for asked := time.Now(); c.Ended(); {
 		state, err := c.sub.state(ctx)
 		switch {

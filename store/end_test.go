@@ -233,3 +233,40 @@ func TestEndIsConfirmed(t *testing.T) {
 		t.Errorf("without Redis: %v, %v", ended, err)
 	}
 }
+
+// TestEndIsConfirmedWithoutReads confirms ends by what Redis has announced. An entry
+// after the end denies it, although its announcement is held up on the way.
+func TestEndIsConfirmedWithoutReads(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Start(t)
+	proxy := redistest.StartProxy(t, srv.Addr())
+	s := openHealthy(t, "redis://"+proxy.Addr(), nil)
+	run(t, srv, "a", x(10), xend(20))
+	r := s.subscribe(t, "a")
+	settle(t, s, "a")
+	at := r.at(ID{Ms: 20}).cur
+	before := srv.Commandstats()
+	for range 10 {
+		if ended, err := at.ConfirmEnd(t.Context()); !ended || err != nil {
+			t.Fatalf("an end is denied: %v", err)
+		}
+	}
+	after := srv.Commandstats()
+	if n := after["xinfo|stream"] + after["xrevrange"] - before["xinfo|stream"] - before["xrevrange"]; n > 0 {
+		t.Errorf("%d reads to confirm an end", n)
+	}
+	proxy.Blackhole()
+	run(t, srv, "a", x(30))
+	confirmed := make(chan bool)
+	go func() {
+		ended, err := at.ConfirmEnd(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		confirmed <- ended
+	}()
+	proxy.Clear()
+	if <-confirmed {
+		t.Error("an end is confirmed that has an entry after it")
+	}
+}

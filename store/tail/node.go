@@ -106,7 +106,8 @@ type Node struct {
 	mu         sync.Mutex
 	sources    map[string]*Source
 	queues     [priorities][]*Source
-	dirtySince time.Time // when the first source of more than low priority was queued; zero if caught up
+	settling   []settleRequest // answered by the session; none is added while there is none
+	dirtySince time.Time       // when the first source of more than low priority was queued; zero if caught up
 	// Whether there may be a source with the field of that name set.
 	failing, redirected, gaps bool
 

@@ -35,6 +35,8 @@ type session struct {
 	scratch []eventlog.Entry
 	room    int // bytes that its replies may still take
 
+	settleAt time.Time // requests for Source.Settled are not answered before
+
 	// entries takes all replies with entries, one after the other; those of
 	// current now.
 	entries *redisstream.EntryReader
@@ -66,7 +68,10 @@ func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 		return false, err
 	}
 	n.opened(s)
-	defer n.session.Store(nil)
+	defer func() {
+		n.session.Store(nil)
+		n.answer(n.takeSettling(), false)
+	}()
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer cancel(nil)
@@ -141,21 +146,22 @@ func (s *session) run(ctx context.Context) error {
 			n.enqueueAll(low, low, readSwept)
 			sweepAt = now.Add(Jitter(sweepEvery))
 		}
-		s.tasks = n.take(s.tasks[:0], n.batchLimit)
-		if len(s.tasks) == 0 {
-			if err := s.conn.Wait(earlier(probeAt, sweepAt)); err != nil {
+		if s.tasks = n.take(s.tasks[:0], n.batchLimit); len(s.tasks) == 0 {
+			if err := s.conn.Wait(s.settleBy(earlier(probeAt, sweepAt))); err != nil {
 				return err
 			}
-			n.signOfLife(s.conn.LastArrival())
-			continue
+		} else {
+			if err := s.readBatch(s.tasks); err != nil {
+				n.shrinkBatch(s.tasks)
+				return err
+			}
+			n.batchLimit = min(2*n.batchLimit, readBatch)
+			n.caughtUp(now)
 		}
-		if err := s.readBatch(s.tasks); err != nil {
-			n.shrinkBatch(s.tasks)
+		if err := s.settle(); err != nil {
 			return err
 		}
-		n.batchLimit = min(2*n.batchLimit, readBatch)
 		n.signOfLife(s.conn.LastArrival())
-		n.caughtUp(now)
 	}
 	return ctx.Err()
 }
