@@ -12,6 +12,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -307,4 +308,37 @@ func (c *client) firstID() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.parser.Events[0].ID
+}
+
+// TestLatestOfASlowClient has a client that does not read under a ticker that does not
+// stop: it ends with the newest, without a gap, and Redis is asked for none of what it
+// has missed, though all of it has left the window.
+func TestLatestOfASlowClient(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	e := startEngine(t, redis, engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 4 }})
+	c := e.connect("a", clientSetup{query: "&deliver=latest", recvBuf: smallBuffer})
+	e.awaitConnections(1)
+	reads := func() int { return valueOfMetric(e.m.Store.HistoryReads.WithLabelValues("read")) }
+	before, stats := reads(), redis.Commandstats()
+	// The socket takes none of these whole; then all but the newest leave the window.
+	const n = 20
+	padding := strings.Repeat("x", 256<<10)
+	e.publishNumbers("a", 0, 1, padding)
+	redistest.Eventually(t, enginePatience, "the client's socket to be full", func() bool { return !e.parks() || e.parked() == 0 })
+	e.publishNumbers("a", 1, n-1, padding)
+	c.await("the newest", func() bool {
+		all := c.messages()
+		return len(all) > 0 && numberOf(all[len(all)-1]) == n-1
+	})
+	if got := len(c.messages()); got == n {
+		t.Error("the client was not slow: this test shows nothing")
+	}
+	if gaps := c.named("gateway.gap"); len(gaps) > 0 {
+		t.Errorf("a gap: %+v", gaps[0])
+	}
+	after := redis.Commandstats()
+	if more, back := reads()-before, after["xrevrange"]-stats["xrevrange"]; more > 0 || back > 0 {
+		t.Errorf("%d reads of history, %d of them backwards", more, back)
+	}
 }
