@@ -11,6 +11,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
+	"github.com/sse-gateway/sse-gateway/store/topology"
 )
 
 // pageMost is the most entries that one page of history has.
@@ -61,7 +62,7 @@ func TestReadsAtATime(t *testing.T) {
 	var group flights[any]
 	for i := range callers {
 		reads.Go(func() {
-			_, err := readOnce(t.Context(), s.history, "sse:a", &group, strconv.Itoa(i), func(context.Context) (any, error) {
+			_, err := readOnce(t.Context(), s.history, "sse:a", &group, strconv.Itoa(i), func(context.Context, *topology.Node) (any, error) {
 				n := running.Add(1)
 				defer running.Add(-1)
 				for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {

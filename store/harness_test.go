@@ -16,6 +16,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
@@ -163,12 +164,14 @@ func (s *testStore) awaitGone(t testing.TB, channel string) {
 	redistest.Eventually(t, patience, "the end of the stream", func() bool { return s.source(channel).Log.View().Gone() })
 }
 
-// client returns the client for reads of history.
+// client returns a client of the store's server, with its user.
 func (s *testStore) client(t testing.TB) redis.UniversalClient {
-	c, err := s.topo.Client(t.Context())
+	o, err := redisurl.Universal(s.cfg.RedisURL)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c := redis.NewUniversalClient(o)
+	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
 

@@ -55,10 +55,15 @@ func (s *Store) Health() (ready bool, description string) {
 // observe keeps the gauges about Redis true.
 func (s *Store) observe(now time.Time) {
 	nodes := s.topo.Nodes()
-	up, lag := len(nodes) > 0, time.Duration(0)
+	up, replicas := len(nodes) > 0, 0
+	var lag, replicaLag time.Duration
 	for _, n := range nodes {
 		up = up && n.Alive(now)
 		lag = max(lag, n.Lag(now))
+		if l, replica := n.ReplicaLag(now); replica {
+			replicas++
+			replicaLag = max(replicaLag, l)
+		}
 	}
 	m := &s.metrics
 	m.TailUp.Set(0)
@@ -66,7 +71,6 @@ func (s *Store) observe(now time.Time) {
 		m.TailUp.Set(1)
 	}
 	m.TailNodes.Set(float64(len(nodes)))
-	replicas, replicaLag := s.topo.Replicas(now)
 	m.TailReplicas.Set(float64(replicas))
 	m.ReplicaLag.Set(replicaLag.Seconds())
 	m.TailLag.Set(lag.Seconds())

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
-	"github.com/sse-gateway/sse-gateway/store/goredis"
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/resp"
@@ -59,7 +57,6 @@ func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, 
 // concurrently.
 type history struct {
 	store     *Store
-	topo      topology.Topology
 	longScans *semaphore.Weighted
 	states    flights[streamState] // by key
 	scans     flights[backPage]
@@ -68,14 +65,17 @@ type history struct {
 
 func newHistory(s *Store) *history {
 	return &history{
-		store: s, topo: s.topo, longScans: semaphore.NewWeighted(longScanReads),
+		store: s, longScans: semaphore.NewWeighted(longScanReads),
 		pages: eventlog.NewPageCache(s.cfg.WindowMemory/pageCacheShare, cmp.Or(s.cfg.keepPages, pageCacheTTL)),
 	}
 }
 
+// readFunc reads from a node. It may be called again after an error.
+type readFunc[T any] func(context.Context, *topology.Node) (T, error)
+
 // readOnce runs f as one of the reads of history from the node that has a key.
 // Callers with the same flight share one call.
-func readOnce[T any](ctx context.Context, h *history, key string, g *flights[T], flight string, f func(context.Context) (T, error)) (T, error) {
+func readOnce[T any](ctx context.Context, h *history, key string, g *flights[T], flight string, f readFunc[T]) (T, error) {
 	count := func(outcome string) { h.store.metrics.HistoryReads.WithLabelValues(outcome).Inc() }
 	v, first, err := g.do(ctx, h.store.ctx, flight, func(ctx context.Context) (T, error) {
 		v, err := lead(ctx, h, key, f)
@@ -105,8 +105,8 @@ func readOnce[T any](ctx context.Context, h *history, key string, g *flights[T],
 // lead runs f when there is room for another read from the node that has the
 // key. A node that is known to be away is not asked: it would only hold up those
 // that want to read from it when it is back.
-func lead[T any](ctx context.Context, h *history, key string, f func(context.Context) (T, error)) (none T, err error) {
-	node, err := h.topo.NodeOf(key)
+func lead[T any](ctx context.Context, h *history, key string, f readFunc[T]) (none T, err error) {
+	node, err := h.store.topo.NodeOf(key)
 	if err != nil {
 		return none, err
 	}
@@ -124,14 +124,14 @@ func lead[T any](ctx context.Context, h *history, key string, f func(context.Con
 	defer node.HistoryReads.Release(1)
 	h.store.metrics.HistoryInFlight.Inc()
 	defer h.store.metrics.HistoryInFlight.Dec()
-	return retryWhileAlive(ctx, func() bool { return node.Alive(time.Now()) }, f)
+	return retryWhileAlive(ctx, func() bool { return node.Alive(time.Now()) }, func() (T, error) { return f(ctx, node) })
 }
 
 // retryWhileAlive calls f, again if it finds no connection to a Redis that is
 // there.
-func retryWhileAlive[T any](ctx context.Context, alive func() bool, f func(context.Context) (T, error)) (T, error) {
+func retryWhileAlive[T any](ctx context.Context, alive func() bool, f func() (T, error)) (T, error) {
 	for start, first := time.Now(), true; ; first = false {
-		v, err := f(ctx)
+		v, err := f()
 		kind := rediserr.Kind(err)
 		if first && kind == metrics.RedisClosed && ctx.Err() == nil {
 			continue // it broke while it was idle; go-redis repeats no read of this kind
@@ -159,31 +159,30 @@ type streamState struct {
 // state reads what the stream of a channel is. A key that is no stream gives
 // ErrWrongType.
 //
-// If the server that the tail follows does not have the stream and is a replica,
-// the master is asked: a stream that is only on its way to another node of the
-// cluster would be replayed as new. If the master cannot be asked, the replica's
-// word counts.
+// If a replica does not have the stream, the master is asked: a stream that is
+// only on its way to another node of the cluster would be replayed as new. If the
+// master cannot be asked, the replica's word counts.
 func (h *history) state(ctx context.Context, channel, key string) (streamState, error) {
 	newest := []string{"XREVRANGE", key, "+", "-", "COUNT", "1"}
-	read := func(ctx context.Context, client redis.UniversalClient) (s streamState, err error) {
+	read := func(ctx context.Context, q redisstream.Querier) (s streamState, err error) {
 		s.at = time.Now()
-		s.Info, _, err = redisstream.ReadSnapshot(ctx, goredis.Querier{Client: client}, key, newest, func() *redisstream.EntryReader {
+		s.Info, _, err = redisstream.ReadSnapshot(ctx, q, key, newest, func() *redisstream.EntryReader {
 			s.ended = false
 			return h.reader(func(e redisstream.Entry) { s.ended = h.store.encode(channel, e).End })
 		})
 		return s, err
 	}
-	return readOnce(ctx, h, key, &h.states, key, func(ctx context.Context) (streamState, error) {
-		client, err := h.topo.Client(ctx)
+	return readOnce(ctx, h, key, &h.states, key, func(ctx context.Context, n *topology.Node) (streamState, error) {
+		q, err := n.Querier(ctx)
 		if err != nil {
 			return streamState{}, err
 		}
-		s, err := read(ctx, client)
-		if err != nil || s.Exists {
+		s, err := read(ctx, q)
+		if err != nil || s.Exists || !h.store.cfg.ReadReplicas {
 			return s, err
 		}
-		if master, err := h.topo.Master(ctx); err == nil && master != nil {
-			if m, err := read(ctx, master); err == nil {
+		if q, err := n.Master(ctx); err == nil {
+			if m, err := read(ctx, q); err == nil {
 				return m, nil
 			}
 		}

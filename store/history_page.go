@@ -5,15 +5,13 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
-	"github.com/sse-gateway/sse-gateway/store/goredis"
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/resp"
 	"github.com/sse-gateway/sse-gateway/store/tail"
+	"github.com/sse-gateway/sse-gateway/store/topology"
 )
 
 // firstEntries is the most that a cursor's first page asks for. Little is known
@@ -36,12 +34,12 @@ func (h *history) page(ctx context.Context, ch *channel, c *eventlog.Cursor) (*e
 		return p, nil
 	}
 	flight := strconv.FormatUint(uint64(epoch), 10) + " " + pos.String()
-	return readOnce(ctx, h, ch.source.Key, &ch.reads, flight, func(ctx context.Context) (*eventlog.Page, error) {
-		return h.readPage(ctx, ch, epoch, pos, count)
+	return readOnce(ctx, h, ch.source.Key, &ch.reads, flight, func(ctx context.Context, n *topology.Node) (*eventlog.Page, error) {
+		return h.readPage(ctx, n, ch, epoch, pos, count)
 	})
 }
 
-func (h *history) readPage(ctx context.Context, ch *channel, epoch uint32, pos ID, count int) (*eventlog.Page, error) {
+func (h *history) readPage(ctx context.Context, n *topology.Node, ch *channel, epoch uint32, pos ID, count int) (*eventlog.Page, error) {
 	log := ch.source.Log
 	view := log.View()
 	if view.Epoch() == epoch && view.Covers(pos) || h.pages.Find(log, epoch, pos) != nil {
@@ -50,18 +48,17 @@ func (h *history) readPage(ctx context.Context, ch *channel, epoch uint32, pos I
 	if count == 0 {
 		count = min(ch.pageEntries(), firstEntries)
 	}
-	client, err := h.topo.Client(ctx)
+	q, err := n.Querier(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.pageFrom(ctx, client, ch, pos, count)
-	if err == nil && p.GapReason != "" {
+	p, err := h.pageFrom(ctx, q, ch, pos, count)
+	if err == nil && p.GapReason != "" && h.store.cfg.ReadReplicas {
 		// A replica that tells of a gap may only be behind, or the key on its way
 		// to another node of the cluster. While the master cannot be asked, the
 		// position stays, and nobody is told of a loss.
-		var master redis.UniversalClient
-		if master, err = h.topo.Master(ctx); master != nil && err == nil {
-			p, err = h.pageFrom(ctx, master, ch, pos, count)
+		if q, err = n.Master(ctx); err == nil {
+			p, err = h.pageFrom(ctx, q, ch, pos, count)
 		}
 	}
 	if err != nil {
@@ -75,12 +72,12 @@ func (h *history) readPage(ctx context.Context, ch *channel, epoch uint32, pos I
 	return p, nil
 }
 
-// pageFrom reads a page with one client.
-func (h *history) pageFrom(ctx context.Context, client redis.UniversalClient, ch *channel, pos ID, count int) (*eventlog.Page, error) {
+// pageFrom reads a page from one server.
+func (h *history) pageFrom(ctx context.Context, q redisstream.Querier, ch *channel, pos ID, count int) (*eventlog.Page, error) {
 	p := &eventlog.Page{Resumed: pos}
 	key := ch.source.Key
 	args := []string{"XRANGE", key, pos.Next().String(), "+", "COUNT", strconv.Itoa(count)}
-	info, reply, err := redisstream.ReadSnapshot(ctx, goredis.Querier{Client: client}, key, args, func() *redisstream.EntryReader {
+	info, reply, err := redisstream.ReadSnapshot(ctx, q, key, args, func() *redisstream.EntryReader {
 		p.Entries = []Entry{}
 		return h.reader(func(e redisstream.Entry) { p.Entries = append(p.Entries, h.store.encode(ch.name, e)) })
 	})

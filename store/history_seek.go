@@ -5,8 +5,8 @@ import (
 	"context"
 	"strconv"
 
-	"github.com/sse-gateway/sse-gateway/store/goredis"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
+	"github.com/sse-gateway/sse-gateway/store/topology"
 )
 
 // backPage is a page that was passed on the way back.
@@ -52,14 +52,14 @@ func (h *history) seekBack(ctx context.Context, ch *channel, n int) (ID, error) 
 // scanBack goes back over count entries from id before on.
 func (h *history) scanBack(ctx context.Context, key string, before ID, count int) (backPage, error) {
 	flight := strconv.Itoa(count) + " " + before.String() + " " + key
-	return readOnce(ctx, h, key, &h.scans, flight, func(ctx context.Context) (backPage, error) {
-		client, err := h.topo.Client(ctx)
+	return readOnce(ctx, h, key, &h.scans, flight, func(ctx context.Context, n *topology.Node) (backPage, error) {
+		q, err := n.Querier(ctx)
 		if err != nil {
 			return backPage{}, err
 		}
 		p := backPage{before: before}
 		r := &redisstream.EntryReader{Each: func(e redisstream.Entry) { p.before = e.ID.Prev() }}
-		err = goredis.Querier{Client: client}.Pipeline(ctx, key, redisstream.Command{
+		err = q.Pipeline(ctx, redisstream.Command{
 			Args: []string{"XREVRANGE", key, before.String(), "-", "COUNT", strconv.Itoa(count)}, Sink: r,
 		})
 		p.entries, p.bytes = r.Seen, r.Bytes

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
@@ -33,7 +32,7 @@ func TestPersist(t *testing.T) {
 			t.Parallel()
 			calls := 0
 			alive := func() bool { return c.tailWorks }
-			v, err := retryWhileAlive(t.Context(), alive, func(context.Context) (any, error) {
+			v, err := retryWhileAlive(t.Context(), alive, func() (any, error) {
 				calls++
 				if calls <= len(c.fails) {
 					return nil, c.fails[calls-1]

@@ -7,7 +7,8 @@ package goredis
 
 import (
 	"context"
-	"time"
+	"net"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,20 +16,73 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-// Querier is a redisstream.Querier over a client. It may be used concurrently.
-type Querier struct{ Client redis.UniversalClient }
+// Querier is a redisstream.Querier over the client of one server. It may be used
+// concurrently.
+type Querier struct {
+	Client *redis.Client
+	// At returns the client of another server, to follow the redirections of a
+	// cluster. Without it they are error replies like others.
+	At func(addr string) *redis.Client
+}
 
 var _ redisstream.Querier = Querier{}
 
-// Transaction is of redisstream.Querier. It is the only way in which go-redis
-// follows the MOVED and ASK of a cluster for raw replies.
-func (q Querier) Transaction(ctx context.Context, _ string, cmds ...redisstream.Command) error {
-	raw := make([]rawCommand, len(cmds))
-	pipe := q.Client.TxPipeline()
-	for i, c := range cmds {
-		raw[i] = newRawCommand(ctx, c)
-		_ = pipe.Process(ctx, raw[i].RawWriteToCmd)
+// redirections is how many MOVED and ASK are followed for one answer.
+const redirections = 3
+
+// Transaction is of redisstream.Querier.
+func (q Querier) Transaction(ctx context.Context, cmds ...redisstream.Command) error {
+	return q.send(ctx, transaction, cmds)
+}
+
+// Pipeline is of redisstream.Querier.
+func (q Querier) Pipeline(ctx context.Context, cmds ...redisstream.Command) error {
+	return q.send(ctx, pipeline, cmds)
+}
+
+type sendFunc func(ctx context.Context, c *redis.Client, asking bool, cmds []redisstream.Command) error
+
+// send sends commands about one key, again wherever the servers redirect it.
+func (q Querier) send(ctx context.Context, send sendFunc, cmds []redisstream.Command) error {
+	client, asking := q.Client, false
+	for n := 0; ; n++ {
+		err := send(ctx, client, asking, cmds)
+		cause := err
+		if err == nil {
+			cause = cmds[0].Sink.Err()
+		}
+		asking = resp.IsAsk(cause)
+		if q.At == nil || n == redirections || !asking && !resp.IsMoved(cause) {
+			return err
+		}
+		words := strings.Fields(cause.Error()) // MOVED or ASK, the slot, the address
+		client = q.At(Absolute(words[len(words)-1], client.Options().Addr))
 	}
+}
+
+// Absolute returns an address that the server at from has told. A server that
+// does not know its own address leaves the host out.
+func Absolute(addr, from string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || host != "" {
+		return addr
+	}
+	host, _, _ = net.SplitHostPort(from)
+	return net.JoinHostPort(host, port)
+}
+
+// transaction sends the commands in one MULTI. ASKING counts for all of it.
+func transaction(ctx context.Context, c *redis.Client, asking bool, cmds []redisstream.Command) error {
+	pipe := c.TxPipeline()
+	if asking {
+		conn := c.Conn()
+		defer conn.Close()
+		if err := conn.Do(ctx, "ASKING").Err(); err != nil {
+			return err
+		}
+		pipe = conn.TxPipeline()
+	}
+	raw := appendTo(ctx, pipe, false, cmds)
 	_, err := pipe.Exec(ctx)
 	for _, c := range raw {
 		if cause := c.Err(); resp.IsReply(cause) {
@@ -38,55 +92,10 @@ func (q Querier) Transaction(ctx context.Context, _ string, cmds ...redisstream.
 	return taken(raw, err)
 }
 
-const (
-	// movedTries is how often a cluster's MOVED is followed.
-	movedTries = 3
-	// reloadWait is how long the cluster client takes to learn of a MOVED.
-	reloadWait = 50 * time.Millisecond
-)
-
-// Pipeline is of redisstream.Querier. On a cluster it is a transaction, or where
-// the server refuses that for want of memory, commands to the master of the
-// key, of whose redirections only MOVED is followed.
-func (q Querier) Pipeline(ctx context.Context, key string, cmds ...redisstream.Command) error {
-	cluster, ok := q.Client.(*redis.ClusterClient)
-	if !ok {
-		return pipeline(ctx, q.Client, cmds)
-	}
-	if len(cmds) == 1 {
-		if err := q.Transaction(ctx, key, cmds...); !resp.IsOutOfMemory(err) {
-			return err
-		}
-	}
-	var err error
-	for range movedTries {
-		var node *redis.Client
-		if node, err = cluster.MasterForKey(ctx, key); err != nil {
-			return err
-		}
-		if err = pipeline(ctx, node, cmds); err != nil {
-			return err
-		}
-		if err = cmds[0].Sink.Err(); !resp.IsMoved(err) {
-			return nil
-		}
-		cluster.ReloadState(ctx)
-		select {
-		case <-time.After(reloadWait):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return err
-}
-
-func pipeline(ctx context.Context, client redis.Cmdable, cmds []redisstream.Command) error {
-	raw := make([]rawCommand, len(cmds))
-	pipe := client.Pipeline()
-	for i, c := range cmds {
-		raw[i] = newRawCommand(ctx, c)
-		_ = pipe.Process(ctx, raw[i].RawWriteToCmd)
-	}
+// pipeline sends the commands in one go.
+func pipeline(ctx context.Context, c *redis.Client, asking bool, cmds []redisstream.Command) error {
+	pipe := c.Pipeline()
+	raw := appendTo(ctx, pipe, asking, cmds)
 	_, err := pipe.Exec(ctx)
 	return taken(raw, err)
 }
@@ -97,15 +106,21 @@ type rawCommand struct {
 	writer *resp.Writer
 }
 
-func newRawCommand(ctx context.Context, c redisstream.Command) rawCommand {
-	args := make([]any, len(c.Args))
-	for i, a := range c.Args {
-		args[i] = a
+// appendTo adds commands to a pipeline, each after an ASKING if asking is set.
+func appendTo(ctx context.Context, pipe redis.Pipeliner, asking bool, cmds []redisstream.Command) []rawCommand {
+	raw := make([]rawCommand, len(cmds))
+	for i, c := range cmds {
+		args := make([]any, len(c.Args))
+		for j, arg := range c.Args {
+			args[j] = arg
+		}
+		w := &resp.Writer{Sink: c.Sink}
+		raw[i] = rawCommand{redis.NewRawWriteToCmd(ctx, w, args...), w}
+		if asking {
+			pipe.Do(ctx, "ASKING")
+		}
+		_ = pipe.Process(ctx, raw[i].RawWriteToCmd)
 	}
-	w := &resp.Writer{Sink: c.Sink}
-	raw := rawCommand{redis.NewRawWriteToCmd(ctx, w, args...), w}
-	// A cluster client looks for the slot of the key.
-	raw.SetFirstKeyPos(c.KeyPosition())
 	return raw
 }
 

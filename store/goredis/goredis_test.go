@@ -3,6 +3,7 @@ package goredis
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -49,7 +50,7 @@ func TestPipeline(t *testing.T) {
 	var got []string
 	var info redisstream.InfoReader
 	reader := entries(&got)
-	if err := (Querier{client(t, srv)}).Pipeline(t.Context(), "sse:a", xinfo("sse:a", &info), xrange("sse:a", reader)); err != nil {
+	if err := (Querier{Client: client(t, srv)}).Pipeline(t.Context(), xinfo("sse:a", &info), xrange("sse:a", reader)); err != nil {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("1-1 %q", []string{"b", "1", "a", "2", "b", "", "a", long})
@@ -65,21 +66,21 @@ func TestPipelineErrors(t *testing.T) {
 	srv := redistest.Start(t)
 	srv.Do("SET", "sse:s", "x")
 	srv.XAdd("sse:a", "d", "x")
-	q := Querier{client(t, srv)}
+	q := Querier{Client: client(t, srv)}
 	var got []string
 	wrong, right := entries(&got), entries(&got)
-	if err := q.Pipeline(t.Context(), "sse:s", xrange("sse:s", wrong), xrange("sse:a", right)); err != nil && !resp.IsWrongType(err) {
+	if err := q.Pipeline(t.Context(), xrange("sse:s", wrong), xrange("sse:a", right)); err != nil && !resp.IsWrongType(err) {
 		t.Errorf("the pipeline: %v", err)
 	}
 	if !resp.IsWrongType(wrong.Err()) || right.Err() != nil || len(got) != 1 {
 		t.Errorf("%v, %v, %d entries", wrong.Err(), right.Err(), len(got))
 	}
 	wrong = entries(&got)
-	if err := q.Transaction(t.Context(), "sse:s", xrange("sse:s", wrong)); err != nil && !resp.IsWrongType(err) || !resp.IsWrongType(wrong.Err()) {
+	if err := q.Transaction(t.Context(), xrange("sse:s", wrong)); err != nil && !resp.IsWrongType(err) || !resp.IsWrongType(wrong.Err()) {
 		t.Errorf("the transaction: %v, %v", err, wrong.Err())
 	}
 	got = nil
-	if err := q.Transaction(t.Context(), "sse:a", xrange("sse:a", entries(&got))); err != nil || len(got) != 1 {
+	if err := q.Transaction(t.Context(), xrange("sse:a", entries(&got))); err != nil || len(got) != 1 {
 		t.Errorf("the next one: %v, %d entries", err, len(got))
 	}
 }
@@ -91,9 +92,9 @@ func TestTransactionWithoutMemory(t *testing.T) {
 	srv := redistest.Start(t)
 	srv.XAdd("sse:a", "d", "x")
 	srv.Do("CONFIG", "SET", "maxmemory", "1")
-	q := Querier{client(t, srv)}
+	q := Querier{Client: client(t, srv)}
 	var got []string
-	if err := q.Transaction(t.Context(), "sse:a", xrange("sse:a", entries(&got))); !resp.IsOutOfMemory(err) {
+	if err := q.Transaction(t.Context(), xrange("sse:a", entries(&got))); !resp.IsOutOfMemory(err) {
 		t.Errorf("the transaction: %v", err)
 	}
 	args := xrange("sse:a", nil).Args
@@ -127,9 +128,52 @@ func TestNonsense(t *testing.T) {
 		cl := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 		defer cl.Close()
 		var got []string
-		err := Querier{cl}.Pipeline(t.Context(), "sse:a", xrange("sse:a", entries(&got)))
+		err := Querier{Client: cl}.Pipeline(t.Context(), xrange("sse:a", entries(&got)))
 		if err == nil || c.protocol && !errors.Is(err, resp.ErrProtocol) || len(got) > 0 {
 			t.Errorf("%s: %v, %d entries", name, err, len(got))
+		}
+	}
+}
+
+// A key that has moved, or is on its way, is read where it is, also if the server
+// leaves its own host out. A server that redirects for ever is given up.
+func TestRedirections(t *testing.T) {
+	t.Parallel()
+	has := redistest.ServeCommands(t, func(args []string) (string, bool) {
+		switch args[0] {
+		case "ASKING":
+			return "+OK\r\n", false
+		case "XRANGE":
+			return "*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n", false
+		}
+		return "-ERR unknown command\r\n", false
+	})
+	_, port, _ := net.SplitHostPort(has)
+	clients := map[string]*redis.Client{}
+	at := func(addr string) *redis.Client {
+		if clients[addr] == nil {
+			clients[addr] = redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
+			t.Cleanup(func() { _ = clients[addr].Close() })
+		}
+		return clients[addr]
+	}
+	for redirection, follows := range map[string]bool{
+		"MOVED 1 " + has: true, "ASK 1 " + has: true, "MOVED 1 :" + port: true, "MOVED 1 self": false, "ERR no": false,
+	} {
+		var self string
+		self = redistest.ServeCommands(t, func(args []string) (string, bool) {
+			if args[0] == "XRANGE" {
+				return "-" + strings.ReplaceAll(redirection, "self", self) + "\r\n", false
+			}
+			return "-ERR unknown command\r\n", false
+		})
+		for _, q := range []Querier{{Client: at(self), At: at}, {Client: at(self)}} {
+			var got []string
+			reader := entries(&got)
+			err := q.Pipeline(t.Context(), xrange("sse:a", reader))
+			if err = errors.Join(err, reader.Err()); (len(got) == 1) != (follows && q.At != nil) || len(got) == 1 && reader.Err() != nil {
+				t.Errorf("%s, followed %v: %d entries, %v", redirection, q.At != nil, len(got), err)
+			}
 		}
 	}
 }

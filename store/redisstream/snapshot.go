@@ -22,22 +22,14 @@ type ReplySink interface {
 	Err() error
 }
 
-// KeyPosition returns the index of the key in Args.
-func (c Command) KeyPosition() int8 {
-	if c.Args[0] == "XINFO" {
-		return 2
-	}
-	return 1
-}
-
 // Querier sends commands about one key to the server that has it.
 type Querier interface {
 	// Pipeline sends the commands in one go. Its errors are those of the
 	// connection.
-	Pipeline(ctx context.Context, key string, cmds ...Command) error
+	Pipeline(ctx context.Context, cmds ...Command) error
 	// Transaction is Pipeline as one MULTI. Its error may also be an error
 	// reply: why the server has not carried it out.
-	Transaction(ctx context.Context, key string, cmds ...Command) error
+	Transaction(ctx context.Context, cmds ...Command) error
 }
 
 // ErrConcurrentChange is returned when a stream changes too fast to be read
@@ -53,7 +45,7 @@ type SnapshotFunc func(ctx context.Context, q Querier, key string, args []string
 func ReadSnapshot(ctx context.Context, q Querier, key string, args []string, newReader func() *EntryReader) (Info, *EntryReader, error) {
 	var info InfoReader
 	entries := newReader()
-	err := q.Transaction(ctx, key, infoCommand(key, &info), Command{args, entries})
+	err := q.Transaction(ctx, infoCommand(key, &info), Command{args, entries})
 	switch {
 	case NeedsOptimism(err):
 		return ReadSnapshotOptimistic(ctx, q, key, args, newReader)
@@ -82,7 +74,7 @@ func ReadSnapshotOptimistic(ctx context.Context, q Querier, key string, args []s
 	for range optimisticTries {
 		var before, after InfoReader
 		entries := newReader()
-		if err := q.Pipeline(ctx, key, infoCommand(key, &before), Command{args, entries}, infoCommand(key, &after)); err != nil {
+		if err := q.Pipeline(ctx, infoCommand(key, &before), Command{args, entries}, infoCommand(key, &after)); err != nil {
 			return Info{}, nil, err
 		}
 		if before.info == after.info {
@@ -106,6 +98,6 @@ func completed(ctx context.Context, q Querier, key string, r *InfoReader, entrie
 // is false if there is none.
 func FirstBetween(ctx context.Context, q Querier, key string, from, to ID) (id ID, ok bool, err error) {
 	r := &EntryReader{Each: func(e Entry) { id, ok = e.ID, true }}
-	err = q.Pipeline(ctx, key, Command{[]string{"XRANGE", key, from.String(), to.String(), "COUNT", "1"}, r})
+	err = q.Pipeline(ctx, Command{[]string{"XRANGE", key, from.String(), to.String(), "COUNT", "1"}, r})
 	return id, ok, cmp.Or(err, r.Err())
 }

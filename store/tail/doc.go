@@ -31,5 +31,5 @@
 // that nothing is missing; see package redisstream. Without it the stream and XINFO
 // are read in one transaction, and the log is brought up to date: by the entries,
 // by a gap where retention was faster, or by a reset where the stream is another
-// one. On a replica such a finding is pending until Node.ConfirmGaps.
+// one. Of a replica the last two count only if its master says so too; see unsure.go.
 package tail

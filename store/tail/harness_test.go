@@ -51,9 +51,12 @@ func (s fixedServer) Locate(context.Context) (Target, error) { return s.target, 
 func (fixedServer) Verify(Asker) error                       { return nil }
 func (fixedServer) Watch(context.Context, Target) error      { return nil }
 func (fixedServer) Changed(error)                            {}
+func (fixedServer) Master(context.Context) (redisstream.Querier, error) {
+	return nil, nil
+}
 
 // newTestNode returns a node that nobody runs.
-func newTestNode(t testing.TB) *Node { return NewNode(testConfig(t), "n", fixedServer{}, 1) }
+func newTestNode(t testing.TB) *Node { return NewNode(testConfig(t), "n", fixedServer{}) }
 
 // runNode runs a node until stop is called, or the test ends.
 func runNode(t testing.TB, n *Node) (stop func()) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
@@ -23,7 +22,6 @@ func TestMovedSource(t *testing.T) {
 	r := newRead(n.take(nil, 1)[0])
 	n.failed(&r, resp.Error("MOVED 1 127.0.0.1:1"))
 	n.failed(&r, resp.Error("ERR no"))
-	n.gapIsConfirmed(r.task)
 	if n.enqueue(s, readInvalidated); !n.Move(s, other) {
 		t.Fatal("it did not move")
 	}
@@ -38,17 +36,13 @@ func TestMovedSource(t *testing.T) {
 	n.commit(&r, entries, false, nil, true)
 	n.invalidate([]byte(s.Key))
 	n.enqueue(s, readSwept)
-	if n.gapIsConfirmed(r.task) {
-		t.Error("a gap counts that was found at another node")
-	}
 	if !s.Log.Known().Head.IsZero() {
 		t.Error("a read of another node is in the log")
 	}
 	n.retryFailing()
-	n.ConfirmGaps(time.Now().Add(time.Minute), nil)
-	moved, ask := n.TakeRedirected()
-	if tasks := n.take(nil, 1); len(tasks) != 0 || len(moved)+len(ask)+len(n.sources) != 0 || n.failing || n.gaps {
-		t.Errorf("something is left: %d tasks, failing %v, gaps %v, %d sources", len(tasks), n.failing, n.gaps, len(n.sources))
+	unsure := n.takeUnsure()
+	if tasks := n.take(nil, 1); len(tasks)+len(unsure)+len(n.sources) != 0 || n.failing || n.unsure {
+		t.Errorf("something is left: %d tasks, %d unsure, failing %v, %d sources", len(tasks), len(unsure), n.failing, len(n.sources))
 	}
 
 	// The new node compares first, and what it notes is not for the old one to
@@ -57,15 +51,10 @@ func TestMovedSource(t *testing.T) {
 	if len(tasks) != 1 || tasks[0].why != readChecked {
 		t.Fatalf("the new node's tasks: %+v", tasks)
 	}
-	other.gapIsConfirmed(tasks[0])
-	n.clearGap(s)
-	n.forgetGaps()
-	if s.gapSince.IsZero() {
-		t.Error("the old node has forgotten the gap of the new one")
-	}
-	other.clearGap(s)
-	if !s.gapSince.IsZero() {
-		t.Error("the new node does not forget the gap")
+	other.askMaster(s)
+	n.takeUnsure()
+	if unsure := other.takeUnsure(); len(unsure) != 1 || unsure[0] != s {
+		t.Errorf("the new node has %v read from the master", unsure)
 	}
 }
 
@@ -154,30 +143,24 @@ func TestFailingSourceIsReadAgain(t *testing.T) {
 	}
 }
 
-// MOVED and ASK are handed on once each time, and the server is told.
+// MOVED and ASK have the master read, once each time, and the server is told.
 func TestRedirected(t *testing.T) {
 	t.Parallel()
 	srv := &redirectedServer{}
-	n := NewNode(testConfig(t), "n", srv, 1)
+	n := NewNode(testConfig(t), "n", srv)
 	s := newSource("a")
 	n.Add(s)
 	r := newRead(n.take(nil, 1)[0])
 	for _, text := range []string{"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1"} {
 		n.failed(&r, resp.Error(text))
+		if unsure := n.takeUnsure(); len(unsure) != 1 || unsure[0] != s || n.failing {
+			t.Errorf("%s: unsure %v, failing %v", text, unsure, n.failing)
+		}
+		if unsure := n.takeUnsure(); len(unsure) != 0 {
+			t.Errorf("%s: unsure again %v", text, unsure)
+		}
 	}
-	if moved, ask := n.TakeRedirected(); len(moved) != 0 || len(ask) != 1 || ask[0] != s {
-		t.Errorf("redirected: %v, %v", moved, ask)
-	}
-	if n.failed(&r, resp.Error("MOVED 1 127.0.0.1:1")); n.failing {
-		t.Error("a redirection is no failure")
-	}
-	if moved, ask := n.TakeRedirected(); len(moved) != 1 || moved[0] != s || len(ask) != 0 {
-		t.Errorf("redirected again: %v, %v", moved, ask)
-	}
-	if moved, ask := n.TakeRedirected(); len(moved)+len(ask) != 0 {
-		t.Errorf("redirected once more: %v, %v", moved, ask)
-	}
-	if len(srv.told) != 3 || !resp.IsAsk(errors.Join(srv.told[1])) {
+	if len(srv.told) != 2 || !resp.IsAsk(errors.Join(srv.told[1])) {
 		t.Errorf("the server was told %v", srv.told)
 	}
 }

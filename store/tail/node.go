@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
@@ -52,7 +50,7 @@ type Config struct {
 // Target is the server that a session connects to.
 type Target struct {
 	Addr     string
-	Replica  bool // a gap counts only once ConfirmGaps has confirmed it
+	Replica  bool // it may be behind: a gap counts only if the master has it too
 	ReadOnly bool // it is a cluster's replica, which answers only after READONLY
 }
 
@@ -68,9 +66,11 @@ type Server interface {
 	// the session, ErrSwitchServer for one. It may return nil at once.
 	Watch(ctx context.Context, t Target) error
 	// Changed is told why another server may be the one to follow: a session
-	// ended, or the server has answered MOVED or ASK for a key; see
-	// Node.TakeRedirected.
+	// ended, or the server has answered MOVED or ASK for a key.
 	Changed(because error)
+	// Master asks the master, which is read from where the session's server
+	// cannot tell; see askMaster. It is nil if nobody can.
+	Master(ctx context.Context) (redisstream.Querier, error)
 }
 
 // ErrSwitchServer ends a session because another server is to be followed. It
@@ -86,10 +86,6 @@ type Asker interface {
 // sentinels name, or one master of a cluster. It outlives its connections. Its
 // methods may be called concurrently.
 type Node struct {
-	// HistoryReads bounds the reads of history from this server, so that one
-	// that hangs delays no other's.
-	HistoryReads *semaphore.Weighted
-
 	// Fixed at construction.
 	cfg    *Config
 	name   string // for logs: the address, or the name of the master
@@ -109,19 +105,17 @@ type Node struct {
 	settling   []settleRequest // answered by the session; none is added while there is none
 	dirtySince time.Time       // when the first source of more than low priority was queued; zero if caught up
 	// Whether there may be a source with the field of that name set.
-	failing, redirected, gaps bool
+	failing, unsure bool
 
-	gapFound chan struct{} // capacity 1: a gap is pending
+	unsureFound chan struct{} // capacity 1: unsure was set
 }
 
-// NewNode returns a node without sources. Run follows them. historyReads is how
-// many reads of history the server gets at once.
-func NewNode(cfg *Config, name string, server Server, historyReads int) *Node {
+// NewNode returns a node without sources. Run follows them.
+func NewNode(cfg *Config, name string, server Server) *Node {
 	n := &Node{
-		HistoryReads: semaphore.NewWeighted(int64(historyReads)),
-		cfg:          cfg, name: name, server: server, log: cfg.Log.With("redis", name),
+		cfg: cfg, name: name, server: server, log: cfg.Log.With("redis", name),
 		batchLimit: readBatch,
-		sources:    make(map[string]*Source), gapFound: make(chan struct{}, 1),
+		sources:    make(map[string]*Source), unsureFound: make(chan struct{}, 1),
 	}
 	n.live.aliveAt.Store(int64(time.Since(processStart)))
 	return n

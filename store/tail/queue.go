@@ -14,7 +14,6 @@ const (
 	readInvalidated                   // Redis said that the key changed
 	readSwept                         // the safety sweep came by
 	readChecked                       // compare with the stream before going on
-	readConfirmed                     // the gap that was found before is no lag; see ConfirmGaps
 )
 
 // priority is the queue of its node in which a source stands.

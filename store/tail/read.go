@@ -127,29 +127,19 @@ func (n *Node) failed(r *read, err error) bool {
 		return false
 	}
 	n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
-	elsewhere := redirect(0)
-	switch {
-	case resp.IsMoved(err):
-		elsewhere = moved
-	case resp.IsAsk(err):
-		elsewhere = asking
+	if resp.IsMoved(err) || resp.IsAsk(err) {
+		n.askMaster(r.Source)
+		n.server.Changed(err)
+		return true
 	}
 	n.mu.Lock()
-	first := false
-	if r.node.Load() == n {
-		if elsewhere != 0 {
-			r.redirected, n.redirected = elsewhere, true
-		} else {
-			first = !r.failing
-			r.failing, n.failing = true, true
-		}
+	first := r.node.Load() == n && !r.failing
+	if first {
+		r.failing, n.failing = true, true
 	}
 	n.mu.Unlock()
 	if first {
 		n.log.Warn("a stream cannot be read", "error", err)
-	}
-	if elsewhere != 0 {
-		n.server.Changed(err)
 	}
 	return true
 }
@@ -216,36 +206,6 @@ func CountEvents(m *metrics.Store, source string, entries []eventlog.Entry) {
 	}
 	m.EventsRead.WithLabelValues(source).Add(float64(events))
 	m.EventNamesDropped.Add(float64(dropped))
-}
-
-// redirect says where a node that answered for a key sends those who ask: 0 is
-// nowhere.
-type redirect uint8
-
-const (
-	moved  redirect = 1 + iota // to the node that has the slot now
-	asking                     // to the node that the slot is on its way to
-)
-
-// TakeRedirected returns the sources that the server has answered MOVED or ASK
-// for since it was called last. Recheck has one read again.
-func (n *Node) TakeRedirected() (movedAway, ask []*Source) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.redirected {
-		return nil, nil
-	}
-	n.redirected = false
-	for _, s := range n.sources {
-		switch s.redirected {
-		case moved:
-			movedAway = append(movedAway, s)
-		case asking:
-			ask = append(ask, s)
-		}
-		s.redirected = 0
-	}
-	return movedAway, ask
 }
 
 // retryFailing has the sources read again that Redis answered with an error.

@@ -100,12 +100,12 @@ func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read)
 		return nil
 	}
 	outcome, resumed := r.mark.Known.Classify(snapshot)
-	if outcome != redisstream.Continues && s.target.Replica && !n.gapIsConfirmed(r.task) {
+	if outcome != redisstream.Continues && s.target.Replica {
+		n.askMaster(r.Source) // the replica may only be late
 		return nil
 	}
 	switch outcome {
 	case redisstream.Continues:
-		n.clearGap(r.Source)
 		n.commit(r, r.entries, snapshot.More, &snapshot, s.can.why == nil)
 	case redisstream.Trimmed:
 		gap := eventlog.Gap{Channel: r.Channel, After: r.mark.Known.Head, Resumed: resumed, Reason: metrics.GapTrimmed}
@@ -180,7 +180,7 @@ func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redis
 			}
 			before = e.ID.Prev()
 		}}
-		err := q.Pipeline(ctx, r.Key, redisstream.Command{
+		err := q.Pipeline(ctx, redisstream.Command{
 			Args: []string{"XREVRANGE", r.Key, before.String(), view.Floor().String(), "COUNT", strconv.Itoa(count)}, Sink: reply,
 		})
 		if err = cmp.Or(err, reply.Err()); err != nil || exists {
@@ -204,24 +204,11 @@ func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redis
 	return redisstream.Min(last, view.Floor()), false, nil
 }
 
-// ReconcileVia reconciles one source by way of a client that follows
-// redirections, while its slot moves.
-func (n *Node) ReconcileVia(ctx context.Context, q redisstream.Querier, src *Source) error {
-	s := n.newSession(Target{}, nil)
-	r := newRead(task{src, readChecked})
-	r.includeHead()
-	if err := s.checkAlone(ctx, q, &r, redisstream.ReadSnapshot); err != nil {
-		return err
-	}
-	defer n.cfg.OnBatchEnd()
-	return s.reconcile(ctx, q, &r)
-}
-
 // connQuerier is a redisstream.Querier over the session's connection.
 type connQuerier struct{ conn *resp.Conn }
 
 // Pipeline is of redisstream.Querier.
-func (q connQuerier) Pipeline(_ context.Context, _ string, cmds ...redisstream.Command) error {
+func (q connQuerier) Pipeline(_ context.Context, cmds ...redisstream.Command) error {
 	for _, c := range cmds {
 		q.conn.Append(c.Args...)
 	}
@@ -238,6 +225,6 @@ func (q connQuerier) Pipeline(_ context.Context, _ string, cmds ...redisstream.C
 
 // Transaction is of redisstream.Querier. The session itself pipelines the
 // transactions of many sources; see reconcileAll.
-func (q connQuerier) Transaction(ctx context.Context, key string, cmds ...redisstream.Command) error {
-	return q.Pipeline(ctx, key, cmds...)
+func (q connQuerier) Transaction(ctx context.Context, cmds ...redisstream.Command) error {
+	return q.Pipeline(ctx, cmds...)
 }

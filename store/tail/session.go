@@ -80,6 +80,7 @@ func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 			cancel(err)
 		}
 	})
+	watch.Go(func() { n.reconcileUnsure(ctx, s.can) })
 	err = s.run(ctx)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // the connection was closed because of it
@@ -113,7 +114,6 @@ func (n *Node) opened(s *session) {
 	}
 	n.signOfLife(s.conn.LastArrival())
 	n.live.failure.Store(nil)
-	n.forgetGaps()
 	// What happened before tracking was on is unknown. To compare thousands of
 	// sources takes seconds, so those without subscribers come last, and what
 	// changes meanwhile comes first.

@@ -14,7 +14,7 @@ import (
 // newNodeAt returns a node of the server at an address.
 func newNodeAt(t testing.TB, addr string, cfg *Config) *Node {
 	t.Helper()
-	return NewNode(cfg, addr, fixedServer{Target{Addr: addr}}, 1)
+	return NewNode(cfg, addr, fixedServer{Target{Addr: addr}})
 }
 
 // awaitHead waits until the log has an entry.
@@ -172,7 +172,7 @@ func TestLostRightIsNoticed(t *testing.T) {
 		}
 		return "*0\r\n", false
 	})
-	n := NewNode(testConfig(t), "n", verifyingServer{fixedServer{Target{Addr: addr}}}, 1)
+	n := NewNode(testConfig(t), "n", verifyingServer{fixedServer{Target{Addr: addr}}})
 	runNode(t, n)
 	awaitAlive(t, n)
 	lost.Store(true)

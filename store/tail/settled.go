@@ -120,5 +120,5 @@ func (n *Node) answer(requests []settleRequest, proven bool) {
 // safety sweep is about to come by is no such thing. The caller holds the mutex of
 // the node that follows the source.
 func (s *Source) isRead() bool {
-	return s.causes&^readSwept == 0 && !s.failing && s.redirected == 0 && s.gapSince.IsZero()
+	return s.causes&^readSwept == 0 && !s.failing && !s.unsure
 }

@@ -34,11 +34,10 @@ type Source struct {
 // noted is what a node has noted about a source, and forgets when the source
 // leaves it.
 type noted struct {
-	causes     cause
-	in         [priorities]bool // the queues; after a promotion two, of which the lower one is skipped
-	failing    bool             // Redis answered its read with an error; read again with every probe
-	redirected redirect         // another node has the key
-	gapSince   time.Time        // a replica's stream seems to lack entries since then; zero: it does not
+	causes  cause
+	in      [priorities]bool // the queues; after a promotion two, of which the lower one is skipped
+	failing bool             // Redis answered its read with an error; read again with every probe
+	unsure  bool             // the master has to be asked; see askMaster
 }
 
 // Waker is told that a channel may have something new, or that its Redis went

@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sse-gateway/sse-gateway/store/goredis"
 	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
@@ -54,20 +55,16 @@ type clusterMap struct {
 // epoch.
 func (t *cluster) askSlots(ctx context.Context) ([]redis.ClusterSlot, error) {
 	best, errs := clusterMap{epoch: -1}, []error(nil)
-	addrs := t.discoveryAddrs()
-	for len(addrs) > 0 && best.epoch < 0 && ctx.Err() == nil {
-		asked := addrs[:min(maxAsked, len(addrs))]
-		addrs = addrs[len(asked):]
-		clients := make([]*redis.Client, len(asked))
-		for i, addr := range asked {
-			clients[i] = t.discoveryClient(addr)
-		}
-		errs = append(errs, askAll(ctx, clients, askMap, func(m clusterMap) (enough bool) {
+	for addrs := range slices.Chunk(t.knownAddrs(), maxAsked) {
+		errs = append(errs, askAll(ctx, addrs, t.askMap, func(m clusterMap) (enough bool) {
 			if m.epoch > best.epoch {
 				best = m
 			}
 			return false
 		}))
+		if best.epoch >= 0 || ctx.Err() != nil {
+			break
+		}
 	}
 	if best.epoch < 0 {
 		return nil, errors.Join(append(errs, errNoNode)...)
@@ -75,17 +72,17 @@ func (t *cluster) askSlots(ctx context.Context) ([]redis.ClusterSlot, error) {
 	return best.ranges, nil
 }
 
-// discoveryAddrs returns the nodes to ask, in random order, and those of the URL
+// knownAddrs returns the nodes to ask, in random order, and those of the URL
 // that are not among them.
-func (t *cluster) discoveryAddrs() []string {
+func (t *cluster) knownAddrs() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	addrs := make([]string, 0, len(t.nodes)+len(t.options.Address.Addrs))
+	addrs := make([]string, 0, len(t.nodes)+len(t.clients.options.Address.Addrs))
 	for addr := range t.nodes {
 		addrs = append(addrs, addr)
 	}
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	for _, addr := range t.options.Address.Addrs {
+	for _, addr := range t.clients.options.Address.Addrs {
 		if t.nodes[addr] == nil {
 			addrs = append(addrs, addr)
 		}
@@ -93,24 +90,9 @@ func (t *cluster) discoveryAddrs() []string {
 	return addrs
 }
 
-func (t *cluster) discoveryClient(addr string) *redis.Client {
-	c := t.discovery[addr]
-	if c == nil {
-		c = t.options.questionClient(addr)
-		t.discovery[addr] = c
-	}
-	return c
-}
-
-func (t *cluster) closeDiscovery() {
-	for _, c := range t.discovery {
-		_ = c.Close()
-	}
-}
-
 // askMap asks one node for the map of slots.
-func askMap(ctx context.Context, c *redis.Client) (clusterMap, error) {
-	pipe := c.Pipeline()
+func (t *cluster) askMap(ctx context.Context, addr string) (clusterMap, error) {
+	pipe := t.clients.at(addr).Pipeline()
 	// Not CLUSTER SHARDS, which needs Redis 7.
 	slotsCmd := pipe.ClusterSlots(ctx)
 	nodesCmd := pipe.ClusterNodes(ctx)
@@ -121,13 +103,9 @@ func askMap(ctx context.Context, c *redis.Client) (clusterMap, error) {
 	if len(ranges) == 0 {
 		return clusterMap{}, errNoNode
 	}
-	host, _, _ := net.SplitHostPort(c.Options().Addr)
 	for i := range ranges {
 		for j, n := range ranges[i].Nodes {
-			// A node that does not know its own address leaves the host out.
-			if h, port, err := net.SplitHostPort(n.Addr); err == nil && h == "" {
-				ranges[i].Nodes[j].Addr = net.JoinHostPort(host, port)
-			}
+			ranges[i].Nodes[j].Addr = goredis.Absolute(n.Addr, addr)
 		}
 	}
 	return clusterMap{ranges, highestEpoch(nodesCmd.Val())}, nil
@@ -148,7 +126,6 @@ func highestEpoch(nodes string) (highest int64) {
 // self is what a node says of itself.
 type self struct {
 	master    bool
-	owned     *[slots]bool
 	migrating map[int]bool // slots that are on their way to another node
 }
 
@@ -178,25 +155,12 @@ func parseSelf(line string) *self {
 	if len(f) < 8 || !strings.Contains(f[2], "myself") {
 		return nil
 	}
-	s := &self{master: strings.Contains(f[2], "master"), owned: new([slots]bool), migrating: make(map[int]bool)}
+	s := &self{master: strings.Contains(f[2], "master"), migrating: make(map[int]bool)}
 	for _, word := range f[8:] {
 		if text, _, leaving := strings.Cut(strings.TrimPrefix(word, "["), "->-"); leaving {
 			if slot, err := strconv.Atoi(text); err == nil {
 				s.migrating[slot] = true
 			}
-			continue
-		}
-		first, last, isRange := strings.Cut(word, "-")
-		if !isRange {
-			last = first
-		}
-		from, err1 := strconv.Atoi(first)
-		to, err2 := strconv.Atoi(last)
-		if err1 != nil || err2 != nil {
-			continue // a slot that is on its way to this node, in brackets
-		}
-		for slot := max(from, 0); slot <= to && slot < slots; slot++ {
-			s.owned[slot] = true
 		}
 	}
 	return s

@@ -10,14 +10,15 @@
 //     slots; the one that knows the highest configuration epoch is believed, for
 //     the same reason.
 //
-// The tail and the reads of history of a key use the same server, so that they
-// never see two different copies of a stream.
+// A Node is a master with its replicas. The tail and the reads of history of a
+// key use the same server of it, so that they never see two different copies of a
+// stream.
 //
 // # Replicas
 //
-// A replica may be behind its master. It proves that it is not by replication
-// offsets: the master is asked how far it is, then the replica until it has come
-// as far. A replica that cannot do so for lagPatience is left for another one,
-// or for the master. While it proves itself again and again, the gaps that its
-// streams seem to have are confirmed; see tail.Node.ConfirmGaps.
+// A replica may be behind its master. Once a second it proves that it is not, by
+// replication offsets: the master is asked how far it is, then the replica until
+// it has come as far. One that does not for lagPatience is left for another one,
+// or for the master. What a replica seems to have lost counts only if the master
+// has lost it too; see Node.Master.
 package topology

@@ -42,26 +42,26 @@ func TestReplication(t *testing.T) {
 	}
 }
 
-// fixedMembers is a membership that does not change.
-type fixedMembers struct {
+// fixedGroup is a group that does not change.
+type fixedGroup struct {
+	*single
 	master   string
 	replicas []string
 }
 
-func (m fixedMembers) members(context.Context) (string, []string, error) {
-	return m.master, m.replicas, nil
+func (g fixedGroup) members(context.Context) (string, []string, error) {
+	return g.master, g.replicas, nil
 }
-func (fixedMembers) ownedKeys(tail.Asker) (func(string) bool, error) { return nil, nil }
-func (fixedMembers) Changed(error)                                   {}
 
-// newTestReplicas returns a replicaSet of servers that a user of the master's URL
-// may ask.
-func newTestReplicas(t *testing.T, url string, m membership) *replicaSet {
+// newTestNode returns a node of servers that a user of the URL may ask, and reads
+// from the replicas among them.
+func newTestNode(t *testing.T, url, master string, replicas ...string) *Node {
 	t.Helper()
 	o := testOptions(t, url)
+	o.ReadReplicas = true
 	topo := newSingle(o)
 	closeAtEnd(t, topo)
-	return newReplicaSet(&o, topo.node, m)
+	return newNode(topo.clients, "n", fixedGroup{topo, master, replicas})
 }
 
 // Each replica has its turn, but for one that is behind, and the master if none
@@ -71,13 +71,10 @@ func TestReplicaChoice(t *testing.T) {
 	master := redistest.Start(t, redistest.WithUser("uninformed on >pass ~* +role"))
 	one, other := redistest.StartReplica(t, master), redistest.StartReplica(t, master)
 	replicas := []string{one.Addr(), other.Addr()}
-	rs := newTestReplicas(t, master.URL(), nil)
-	rs.membership = fixedMembers{}
-	// A choice that is not proven is one among servers that did not answer in
-	// time, as it happens on a busy machine.
+	n := newTestNode(t, master.URL(), master.Addr(), replicas...)
 	chosen := map[string]int{}
 	choose := func() {
-		if addr, proven, _ := rs.bestReplica(t.Context(), master.Addr(), replicas); proven {
+		if addr, err := n.fitReplica(t.Context(), master.Addr(), replicas); err == nil {
 			chosen[addr]++
 		}
 	}
@@ -97,43 +94,40 @@ func TestReplicaChoice(t *testing.T) {
 		t.Errorf("chose %v; %s is behind", chosen, one)
 	}
 	one.Do("CLIENT", "UNPAUSE")
-	if addr, proven, why := rs.bestReplica(t.Context(), master.Addr(), nil); addr != "" || proven || why == nil {
-		t.Errorf("none is known: %s, %v, %v", addr, proven, why)
+	if addr, why := n.fitReplica(t.Context(), master.Addr(), nil); addr != "" || why == nil {
+		t.Errorf("none is known: %s, %v", addr, why)
 	}
-	if addr, proven, _ := rs.bestReplica(t.Context(), other.Addr(), []string{master.Addr(), one.Addr()}); addr == master.Addr() || proven {
-		t.Errorf("a master was chosen as a replica, or a replica believed as a master: %s, %v", addr, proven)
+	if addr, _ := n.fitReplica(t.Context(), other.Addr(), []string{master.Addr()}); addr != "" {
+		t.Errorf("a master was chosen as a replica: %s", addr)
 	}
-	denied := newTestReplicas(t, master.URLAs("uninformed", "pass"), fixedMembers{master.Addr(), replicas})
-	target, err := denied.choose(t.Context())
+	denied := newTestNode(t, master.URLAs("uninformed", "pass"), master.Addr(), replicas...)
+	target, err := denied.Locate(t.Context())
 	if err != nil || target != (tail.Target{Addr: master.Addr()}) {
 		t.Errorf("who may not ask how far a replica is reads from %+v, %v", target, err)
 	}
 }
 
-// A master that cannot be asked does not keep a replica from being read: the one
-// that has most is followed, and it is not proven.
+// A master that cannot be asked does not keep a replica from being read. The
+// replica does not count as level with it.
 func TestReplicaWithoutItsMaster(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.StartReplica(t, master)
 	master.XAdd("sse:a", "data", "x")
 	replica.AwaitSync(master)
-	rs := newTestReplicas(t, master.URL(), fixedMembers{master.Addr(), []string{replica.Addr()}})
+	n := newTestNode(t, master.URL(), master.Addr(), replica.Addr())
 	master.Kill()
-	before := *rs.provenAt.Load()
+	before := *n.provenAt.Load()
 	redistest.Eventually(t, patience, "the replica to be chosen", func() bool {
-		target, err := rs.choose(t.Context())
+		target, err := n.Locate(t.Context())
 		return err == nil && target == tail.Target{Addr: replica.Addr(), Replica: true}
 	})
-	if !rs.provenAt.Load().Equal(before) {
-		t.Error("it is proven without its master")
-	}
-	if n, lag := rs.count(before.Add(time.Minute)); n != 1 || lag != time.Minute {
-		t.Errorf("%d replicas, %v behind", n, lag)
+	if lag, is := n.ReplicaLag(before.Add(time.Minute)); !is || lag != time.Minute {
+		t.Errorf("a replica %v, %v behind", is, lag)
 	}
 	// Once it is promoted there is no going on.
 	replica.Promote()
-	if err := requireReplica(clientAsker{t.Context(), replica.Client()}); !errors.Is(err, tail.ErrSwitchServer) || !errors.Is(err, errNotReplica) {
+	if err := n.Verify(asker{t.Context(), replica.Client()}); !errors.Is(err, tail.ErrSwitchServer) || !errors.Is(err, errNotReplica) {
 		t.Errorf("it was promoted: %v", err)
 	}
 }
@@ -141,20 +135,16 @@ func TestReplicaWithoutItsMaster(t *testing.T) {
 // How far a replica is behind does not depend on the clock.
 func TestLagWhenTheClockIsSet(t *testing.T) {
 	t.Parallel()
-	rs := &replicaSet{}
+	n := &Node{}
 	proven := time.Now()
-	rs.provenAt.Store(&proven)
-	if n, lag := rs.count(proven.Add(time.Second)); n != 0 || lag != 0 {
-		t.Errorf("%d replicas before any is followed, %v behind", n, lag)
+	n.provenAt.Store(&proven)
+	if lag, is := n.ReplicaLag(proven.Add(time.Second)); is || lag != 0 {
+		t.Errorf("before any is followed: a replica %v, %v behind", is, lag)
 	}
-	rs.current.Store(&tail.Target{Replica: true})
+	n.target.Store(&tail.Target{Replica: true})
 	for _, d := range []time.Duration{-time.Hour, time.Hour} {
-		if _, lag := rs.count(redistest.SetClock(t, proven.Add(time.Second), d)); lag != time.Second {
+		if lag, _ := n.ReplicaLag(redistest.SetClock(t, proven.Add(time.Second), d)); lag != time.Second {
 			t.Errorf("with the clock set by %v it is behind by %v, want a second", d, lag)
 		}
-	}
-	var none *replicaSet
-	if n, _ := none.count(proven); n != 0 || none.followsReplica() {
-		t.Error("a set of none follows a replica")
 	}
 }

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sse-gateway/sse-gateway/store/goredis"
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -88,9 +88,9 @@ func TestSentinelsNameAnother(t *testing.T) {
 	}
 	second.XAdd("sse:a", "data", "x") // which may have the id of the other one
 	awaitHead(t, s, second.XAdd("sse:a", "data", "x"))
-	c, err := topo.Client(t.Context())
-	if err != nil || c.(*redis.Client).Options().Addr != second.Addr() {
-		t.Errorf("history is read from %v, %v", c, err)
+	q, err := topo.node.Querier(t.Context())
+	if err != nil || q.(goredis.Querier).Client.Options().Addr != second.Addr() {
+		t.Errorf("history is read from %v, %v", q, err)
 	}
 }
 
@@ -131,7 +131,7 @@ func TestSentinelIsNeverSentTheServersPassword(t *testing.T) {
 	topo := newSentinel(testOptions(t, "redis+sentinel://gateway:"+secret+"@"+addr+"/0?master=m&sentinel_password="+sentinels))
 	run(t, topo)
 	for range 3 {
-		if c, err := topo.Client(t.Context()); c != nil || !errors.Is(err, rediserr.ErrUnreachable) || !strings.Contains(err.Error(), "No such master") {
+		if c, err := topo.node.Querier(t.Context()); c != nil || !errors.Is(err, rediserr.ErrUnreachable) || !strings.Contains(err.Error(), "No such master") {
 			t.Errorf("a client %v, %v", c, err)
 		}
 	}
@@ -141,45 +141,6 @@ func TestSentinelIsNeverSentTheServersPassword(t *testing.T) {
 	}
 	if len(seen.with(sentinels)) == 0 || len(seen.with("sse:")) > 0 || len(seen.with("ROLE")) > 0 {
 		t.Errorf("the sentinel was sent %q", seen.with(""))
-	}
-}
-
-// A session finds the server while a read of history asks the sentinels for it
-// in vain: what the session has found is not replaced.
-func TestSessionFindsTheServerFirst(t *testing.T) {
-	t.Parallel()
-	topo := newSentinel(testOptions(t, "redis+sentinel://127.0.0.1:1/0?master=m"))
-	closeAtEnd(t, topo)
-	var found *redis.Client
-	topo.sentinels[0].AddHook(sentinelHook(func(_ context.Context, cmd redis.Cmder, _ redis.ProcessHook) error {
-		found = topo.use(&topo.read, "127.0.0.1:2", false)
-		cmd.(*redis.MapStringStringCmd).SetVal(map[string]string{"ip": "127.0.0.1", "port": "1", "config-epoch": "1"})
-		return nil
-	}))
-	if got, err := topo.Client(t.Context()); err != nil || found == nil || got != redis.UniversalClient(found) || topo.read != found {
-		t.Errorf("history is read from %v, %v", got, err)
-	}
-}
-
-// A session names the server at the moment at which a read of history names
-// another one.
-func TestSessionAndHistoryFindTheServerTogether(t *testing.T) {
-	t.Parallel()
-	topo := newSentinel(testOptions(t, "redis+sentinel://127.0.0.1:1/0?master=m"))
-	closeAtEnd(t, topo)
-	const named = "127.0.0.1:2"
-	for i := range 1000 {
-		topo.read = nil
-		var both sync.WaitGroup
-		both.Go(func() { topo.use(&topo.read, "127.0.0.1:1", true) }) // as Client does then
-		both.Go(func() { topo.use(&topo.read, named, false) })
-		both.Wait()
-		c := topo.read
-		topo.read = nil
-		if addr := c.Options().Addr; addr != named {
-			t.Fatalf("attempt %d: history is read from %s", i, addr)
-		}
-		_ = c.Close()
 	}
 }
 
