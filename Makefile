@@ -97,7 +97,11 @@ bench: build ## Go benchmarks, then the gateway under load, beside nchan if ngin
 
 .PHONY: chaos
 chaos: deps ## the long form of the fault tests: rolls, kills, failovers under load
-	$(call run-tests,-timeout 30m -v,TestChaos,./cmd/sse-bench/... ./cmd/sse-gateway/...)
+	$(call run-tests,-timeout 30m -v,TestChaos,./cmd/sse-bench/... ./cmd/sse-gateway/... ./deploy)
+
+.PHONY: million
+million: deps ## a million streams on this machine, 24 GB and 15 minutes: what they take
+	deploy/bench/million.sh
 
 .PHONY: soak
 soak: deps ## 30 minutes of connects, disconnects and events; memory must stay flat

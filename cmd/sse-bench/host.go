@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -36,14 +37,33 @@ type host struct {
 func readHost() host {
 	var r unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &r) // on an error it stays 0
-	return host{
+	h := host{
 		files:     int(min(r.Cur, 1<<30)),
 		allFiles:  readNumber("/proc/sys/fs/file-max", 0),
-		tracked:   readNumber("/proc/sys/net/netfilter/nf_conntrack_max", 0),
 		processes: readNumber("/sys/fs/cgroup/pids.max", 0),
 		tcpPages:  readNumber("/proc/sys/net/ipv4/tcp_mem", 2),
 		available: int(report.Available()),
 	}
+	if tracks() {
+		h.tracked = readNumber("/proc/sys/net/netfilter/nf_conntrack_max", 0)
+	}
+	return h
+}
+
+// tracks tells whether a firewall tracks connections on loopback: the limit is
+// there as soon as the kernel has the module, whether or not a rule uses it.
+func tracks() bool {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return false
+	}
+	defer l.Close()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	return readNumber("/proc/sys/net/netfilter/nf_conntrack_count", 0) > 0
 }
 
 // readNumber returns number i of a file, 0 if there is none that counts.

@@ -1,4 +1,4 @@
-# What run.sh and soak.sh share: servers on free ports of the loopback interface,
+# What the scripts here share: servers on free ports of the loopback interface,
 # and their end. To be sourced by bash.
 
 started=() # process ids of the servers; nothing else is ever killed
@@ -40,14 +40,14 @@ await_port() {
 	done
 }
 
-# stop ends servers and waits for them: TERM, and KILL if that takes too long.
+# stop ends servers and waits for them: TERM to all, and KILL to those that take
+# too long.
 stop() {
-	local pid deadline
+	local pid deadline=$((SECONDS + 15))
+	for pid; do kill "$pid" 2>/dev/null || true; done
 	for pid; do
-		kill "$pid" 2>/dev/null || continue
-		deadline=$((SECONDS + 10))
 		while kill -0 "$pid" 2>/dev/null; do
-			((SECONDS < deadline)) || kill -9 "$pid" 2>/dev/null
+			((SECONDS < deadline)) || kill -9 "$pid" 2>/dev/null || true
 			sleep 0.05
 		done
 		wait "$pid" 2>/dev/null || true
@@ -97,3 +97,19 @@ build() {
 	say "building sse-gateway and sse-bench"
 	(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$dir/" ./cmd/sse-gateway ./cmd/sse-bench)
 }
+
+# processor prints the seconds of processor time that processes have used.
+processor() {
+	local pid
+	for pid; do cat "/proc/$pid/stat"; done 2>/dev/null |
+		awk '{ sub(/.*\) /, ""); t += $12 + $13 } END { printf "%.2f\n", t / 100 }'
+}
+
+# resident prints the resident memory of processes, in MB.
+resident() {
+	local pid
+	for pid; do grep VmRSS "/proc/$pid/status"; done 2>/dev/null | awk '{ t += $2 } END { printf "%.0f\n", t * 1024 / 1e6 }'
+}
+
+# compute prints a number: compute '%.1f' '1 / 3'.
+compute() { awk "BEGIN { printf \"$1\", $2 }"; }
