@@ -3,7 +3,6 @@ package redistest
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -57,20 +56,12 @@ func (s *Server) stop() {
 
 // Restart starts the server again on its port and in its directory, after Stop
 // if it is running, and returns when it answers. With WithAOF the data is there
-// again, unless Wipe was called.
+// again.
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.lifecycle.Lock()
 	defer s.lifecycle.Unlock()
 	s.stop()
-	if s.wipe {
-		s.wipe = false
-		for _, name := range []string{"appendonlydir", "appendonly.aof", "dump.rdb"} {
-			if err := os.RemoveAll(filepath.Join(s.dir, name)); err != nil {
-				s.t.Fatalf("dropping the data of redis-server on %s: %v", s, err)
-			}
-		}
-	}
 	// The address is the server's name to others, so there is no other port to
 	// turn to; but whoever has it may be a short-lived test.
 	var err error
@@ -81,14 +72,6 @@ func (s *Server) Restart() {
 	if err != nil {
 		s.t.Fatalf("restarting redis-server on %s: %v", s, err)
 	}
-}
-
-// Wipe drops the data files at the next Restart: the server comes back empty,
-// as the same replica or cluster node. It has no effect on a running server.
-func (s *Server) Wipe() {
-	s.lifecycle.Lock()
-	defer s.lifecycle.Unlock()
-	s.wipe = true
 }
 
 // Pause freezes the process (SIGSTOP): its connections stay open, the kernel

@@ -3,8 +3,8 @@ package redistest
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
-	"sync"
 	"testing"
 )
 
@@ -49,10 +49,8 @@ type Sentinel struct {
 	cfg  *config // of the sentinels
 	data *config // of the servers
 
-	nodes []*Server
-
-	mu      sync.Mutex
-	servers []*Server // guarded by mu; the first was the first master
+	nodes   []*Server
+	servers []*Server // the first was the first master
 }
 
 // StartSentinel starts replicas of master and three sentinels (quorum 2,
@@ -110,22 +108,7 @@ func (g *Sentinel) Nodes() []*Server { return append([]*Server(nil), g.nodes...)
 
 // Servers returns the master and the replicas; the one that was given to
 // StartSentinel comes first, whatever it is now.
-func (g *Sentinel) Servers() []*Server {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return append([]*Server(nil), g.servers...)
-}
-
-// AddReplica starts another replica of the present master. The sentinels find
-// it by themselves, soon.
-func (g *Sentinel) AddReplica(opts ...Option) *Server {
-	g.t.Helper()
-	s := StartReplica(g.t, g.Master(), opts...)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.servers = append(g.servers, s)
-	return s
-}
+func (g *Sentinel) Servers() []*Server { return slices.Clone(g.servers) }
 
 // URL returns redis+sentinel://h1:p1,h2:p2,h3:p3/0?master=NAME, or rediss+… with
 // TLS, with the passwords that the default users of the servers and of the

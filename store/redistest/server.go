@@ -46,7 +46,6 @@ type Server struct {
 	// lifecycle is held from the start of Kill, Stop, Restart, … to its end, so
 	// that each sees a process that is either there or gone.
 	lifecycle sync.Mutex
-	wipe      bool // guarded by lifecycle: drop the data before the next start
 
 	// run is the process's present or last life; nil before the first. It is
 	// replaced under lifecycle and read anywhere.
