@@ -42,7 +42,7 @@ func (c collected) at(rate float64) float64 {
 var (
 	tailHot    = collected{98, 2}   // gateway: an event read from Redis
 	tailSpread = collected{98, 8}   //
-	readHot    = collected{20, 0.6} // Redis: one replica told of an event and given it
+	readHot    = collected{40, 0.4} // Redis: one replica told of an event and given it
 	readSpread = collected{20, 3.5} //
 	append1    = collected{27, 7.5} // Redis: an XADD by itself, from many publishers
 	appendMany = collected{27, 1}   // Redis: an XADD in a pipeline of 30

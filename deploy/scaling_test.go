@@ -43,6 +43,8 @@ func measuredPoints() []point {
 		{"Redis: XADD and one replica, 1,000/s", 67, append1.at(1000) + readSpread.at(1000), "µs"},
 		{"Redis: XADD and two replicas, 1,000/s", 66, append1.at(1000) + 2*readSpread.at(1000), "µs"},
 		{"Redis: XADD and four replicas, 1,000/s", 110, append1.at(1000) + 4*readHot.at(1000), "µs"},
+		{"Redis: XADD and ten replicas, 100/s of one channel", 660, append1.at(100) + 10*readHot.at(100), "µs"},
+		{"Redis: XADD and 56 replicas, 100/s of one channel", 2820, append1.at(100) + 56*readHot.at(100), "µs"},
 		{"Redis: XADD in a pipeline and four replicas, 30,000/s", 4.6, appendMany.at(30000) + 4*readHot.at(30000), "µs"},
 		{"Redis: XADD in a pipeline and one replica, 20,000/s, each of another channel", 6.2, appendMany.at(20000) + readSpread.at(20000), "µs"},
 		{"Redis: a stream of 1 entry of 100 bytes", 4349, streamMemory(1), "B"},
