@@ -105,10 +105,11 @@ processor() {
 		awk '{ sub(/.*\) /, ""); t += $12 + $13 } END { printf "%.2f\n", t / 100 }'
 }
 
-# resident prints the resident memory of processes, in MB.
+# resident prints the resident memory of processes, in MB. What they share, such as
+# the pages of their program, counts once in all (proportional set size).
 resident() {
 	local pid
-	for pid; do grep VmRSS "/proc/$pid/status"; done 2>/dev/null | awk '{ t += $2 } END { printf "%.0f\n", t * 1024 / 1e6 }'
+	for pid; do grep '^Pss:' "/proc/$pid/smaps_rollup"; done 2>/dev/null | awk '{ t += $2 } END { printf "%.0f\n", t * 1024 / 1e6 }'
 }
 
 # compute prints a number: compute '%.1f' '1 / 3'.

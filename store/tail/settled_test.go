@@ -108,4 +108,3 @@ func TestSettledIsShared(t *testing.T) {
 		t.Errorf("%d round trips within %v", trips.Load(), time.Since(begun))
 	}
 }
-
