@@ -28,8 +28,9 @@ type engineClient struct {
 	conn      *net.TCPConn
 	ssetest.Parser
 	chunks chunkDecoder
-	size   int  // of what was read of the body, in bytes
-	ended  bool // the server ended the stream
+	gunzip *gunzipper // nil: the body is not compressed
+	size   int        // of what was read of the body, in bytes
+	ended  bool       // the server ended the stream
 }
 
 // clientSetup is how a client connects.
@@ -37,6 +38,7 @@ type clientSetup struct {
 	query   string // after channel=…
 	lastID  string
 	recvBuf int // SO_RCVBUF; 0: what the system gives
+	gzip    bool
 }
 
 // errRefused is an answer that is not an event stream.
@@ -74,6 +76,7 @@ func (e *harness) tryConnect(channels string, setup clientSetup) (*engineClient,
 		return nil, err
 	}
 	c := &engineClient{t: e.t, published: &e.published, conn: conn.(*net.TCPConn)}
+	setup.gzip = setup.gzip || e.gzip
 	if err := c.begin(channels, setup); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -86,6 +89,9 @@ func (c *engineClient) begin(channels string, setup clientSetup) error {
 	request := "GET /events?" + q + " HTTP/1.1\r\nHost: test\r\n"
 	if setup.lastID != "" {
 		request += "Last-Event-ID: " + setup.lastID + "\r\n"
+	}
+	if setup.gzip {
+		request += "Accept-Encoding: gzip\r\n"
 	}
 	if _, err := io.WriteString(c.conn, request+"\r\n"); err != nil {
 		return err
@@ -102,6 +108,13 @@ func (c *engineClient) begin(channels string, setup clientSetup) error {
 	rest, _ := r.Peek(r.Buffered())
 	if !slices.Equal(response.TransferEncoding, []string{"chunked"}) {
 		return fmt.Errorf("the body has the transfer encoding %q", response.TransferEncoding)
+	}
+	if coding := response.Header.Get("Content-Encoding"); (coding == "gzip") != setup.gzip {
+		return fmt.Errorf("the body has the content coding %q", coding)
+	}
+	if setup.gzip {
+		c.gunzip = newGunzipper()
+		c.t.Cleanup(c.gunzip.close)
 	}
 	if err := c.take(rest); err != nil {
 		return err
@@ -125,7 +138,14 @@ func (c *engineClient) readSome(b []byte, deadline time.Time) error {
 // take takes in bytes of the body.
 func (c *engineClient) take(b []byte) error {
 	c.size += len(b)
-	c.Feed(c.chunks.decode(b))
+	body := c.chunks.decode(b)
+	if c.gunzip != nil {
+		var err error
+		if body, err = c.gunzip.decode(body); err != nil {
+			return err
+		}
+	}
+	c.Feed(body)
 	return c.chunks.err
 }
 
@@ -153,6 +173,9 @@ func (c *engineClient) awaitEnd() {
 	c.t.Helper()
 	if c.awaitClosed(); !c.chunks.ended {
 		c.t.Fatal("the connection ended without the last chunk")
+	}
+	if c.gunzip != nil && !c.gunzip.ended {
+		c.t.Fatal("the connection ended without the end of the gzip stream")
 	}
 }
 
@@ -191,6 +214,16 @@ func (c *engineClient) named(name string) []ssetest.Event {
 		}
 	}
 	return all
+}
+
+// letters returns n letters and digits, which gzip makes smaller by a quarter at most.
+func letters(n int) string {
+	r := rand.New(rand.NewPCG(uint64(n), 1))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[r.IntN(62)]
+	}
+	return string(b)
 }
 
 // numberOf returns the number that publishNumbers put into an event.

@@ -84,7 +84,7 @@ func testGarbage(t *testing.T, e *harness) {
 func testDrain(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	clients := e.connectMany(30, ch)
-	padding := strings.Repeat("z", 1000)
+	padding := letters(1000)
 	stop := make(chan struct{})
 	var publisher, readers sync.WaitGroup
 	publisher.Go(func() {

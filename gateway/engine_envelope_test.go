@@ -31,6 +31,7 @@ func testLargeEnvelopes(t *testing.T, e *harness, recvBuf int) {
 	for i, char := range []string{"\x01", "\n", "é", "\"", "\U0001F600", "x", "\x7f\n"} {
 		data = append(data, strings.Repeat(char, 6000*(i+1)))
 	}
+	data = append(data, letters(200_000)) // fills the sockets of compressed streams, too
 	e.publish(ch, data[1:]...)
 	if e.parks() && recvBuf > 0 {
 		redistest.Eventually(t, enginePatience, "the sockets to be full", func() bool { return e.parked() == 0 })

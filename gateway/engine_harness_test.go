@@ -47,6 +47,7 @@ func (d grantAll) Authorize(*http.Request, []string) (access.Grant, error) {
 type engineSetup struct {
 	gateway func(*Config)
 	store   func(*store.Config)
+	gzip    bool
 	sendBuf int // SO_SNDBUF of the server's sockets; 0: what the system gives
 }
 
@@ -60,13 +61,14 @@ type harness struct {
 	redis *redistest.Server
 	addr  string // of the HTTP server
 	stop  func()
+	gzip  bool // clients accept it
 
 	published atomic.Int64 // events so far, of all channels
 }
 
 func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *harness {
 	t.Helper()
-	e := &harness{t: t, redis: redis, m: metrics.New(prometheus.NewRegistry(), metrics.Build{})}
+	e := &harness{t: t, redis: redis, m: metrics.New(prometheus.NewRegistry(), metrics.Build{}), gzip: setup.gzip}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	sc := store.Config{
 		RedisURL: redis.URL(), KeyPrefix: "sse:", MaxEventBytes: 1 << 20,
@@ -88,6 +90,9 @@ func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *harn
 	}
 	if setup.gateway != nil {
 		setup.gateway(&gc)
+	}
+	if setup.gzip {
+		gc.GzipMemory = 1 << 20
 	}
 	e.g = New(gc)
 	e.serve(setup.sendBuf)

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -12,7 +11,7 @@ import (
 
 // backlog is an event that the kernel takes as a whole from the gateway, so that the
 // stream is parked, and that a client with a small buffer takes in many steps.
-var backlog = strings.Repeat("b", 40_000)
+var backlog = letters(60_000)
 
 func init() {
 	engineSuite["slow client with a backlog in the kernel"] = engineTest{

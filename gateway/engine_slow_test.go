@@ -31,7 +31,7 @@ func (e *harness) fill(channel string) (n int) {
 	return n + 100
 }
 
-var fillPadding = strings.Repeat("f", 1000)
+var fillPadding = letters(1000)
 
 // A client that takes nothing for the time-out is cut, and the others are not
 // held up by it.

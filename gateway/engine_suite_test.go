@@ -47,16 +47,21 @@ var engineSuite = map[string]engineTest{
 	"slow readers":                    {setup: engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 32 }}, run: testSlowReaders},
 }
 
-// TestEngine holds both drivers to the same promises.
+// TestEngine holds both drivers to the same promises, with and without compression.
 func TestEngine(t *testing.T) {
 	checkLeaks(t)
 	redis := redistest.Start(t)
 	t.Run("drivers", func(t *testing.T) {
-		for _, noParking := range []bool{false, true} {
+		for _, way := range []struct {
+			name            string
+			noParking, gzip bool
+		}{{"parked", false, false}, {"goroutine", true, false}, {"parked, gzip", false, true}, {"goroutine, gzip", true, true}} {
 			for name, test := range engineSuite {
-				t.Run(driverName(noParking)+"/"+name, func(t *testing.T) {
+				t.Run(way.name+"/"+name, func(t *testing.T) {
 					t.Parallel()
-					e := startEngine(t, redis, test.setup.withDriver(noParking))
+					setup := test.setup.withDriver(way.noParking)
+					setup.gzip = way.gzip
+					e := startEngine(t, redis, setup)
 					test.run(t, e)
 					e.stop()
 					if n, parked := e.connections(), e.parked(); n != 0 || parked != 0 {
@@ -119,7 +124,7 @@ func testOrder(t *testing.T, e *harness) {
 // nothing comes after it that would wake anybody.
 func testBatchOverLimit(t *testing.T, e *harness) {
 	ch := channelOf(t)
-	padding := strings.Repeat("y", 48<<10)
+	padding := letters(48 << 10)
 	a, b := e.connect(ch, clientSetup{}), e.connect(ch, clientSetup{query: "&envelope=json"})
 	e.awaitConnections(2)
 	data := make([]string, 12)
@@ -144,7 +149,7 @@ func testLargeAmongSmall(t *testing.T, e *harness) {
 	const n = 40
 	pipe := e.redis.Client().TxPipeline() // the tail finds all of them at once
 	for i := range n {
-		pipe.Do(t.Context(), "XADD", "sse:"+ch, "*", "data", strconv.Itoa(i)+" "+strings.Repeat("l", sizes[i%len(sizes)]))
+		pipe.Do(t.Context(), "XADD", "sse:"+ch, "*", "data", strconv.Itoa(i)+" "+letters(sizes[i%len(sizes)]))
 	}
 	if _, err := pipe.Exec(t.Context()); err != nil {
 		t.Fatal(err)

@@ -99,7 +99,7 @@ func (g *Gateway) open(r *http.Request, req *request, grant access.Grant, slot *
 	defer cancel()
 	return g.engine.Open(ctx, engine.Subscription{
 		Channels: req.channels, Starts: req.starts, Unknown: req.unknown, Envelope: req.envelope, Newest: req.newest, Ping: req.ping,
-		Expires: grant.End(time.Now()), Slot: slot,
+		Gzip: g.gzips(r), Expires: grant.End(time.Now()), Slot: slot,
 	})
 }
 

@@ -57,6 +57,7 @@ type Config struct {
 	MaxConnectionsPerIP int            // 0: no limit
 	TrustedProxies      []netip.Prefix // whose X-Forwarded-For counts
 	MaxConnectionAge    time.Duration  // 0: no limit
+	GzipMemory          int            // for compressed events, in bytes; 0: nothing is compressed
 	DrainDelay          time.Duration
 	DrainWindow         time.Duration
 
@@ -92,7 +93,7 @@ func New(cfg Config) *Gateway {
 		limits: newLimits(cfg.MaxConnections, cfg.MaxConnectionsPerIP, cfg.TrustedProxies, cfg.Metrics),
 		engine: engine.New(engine.Config{
 			Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,
-			MaxConnectionAge: cfg.MaxConnectionAge, NoParking: cfg.noParking,
+			MaxConnectionAge: cfg.MaxConnectionAge, NoParking: cfg.noParking, BlockMemory: cfg.GzipMemory,
 			Store: cfg.Store, Metrics: cfg.Metrics, Log: cfg.Log,
 		}),
 	}
@@ -122,6 +123,9 @@ func (g *Gateway) Handler() http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		switch {
 		case strings.TrimSuffix(r.URL.Path, "/") == path:
+			if g.cfg.GzipMemory > 0 {
+				w.Header().Add("Vary", "Accept-Encoding")
+			}
 			events.ServeHTTP(w, r)
 		case g.cfg.Console != nil && isConsolePath(r.URL.Path):
 			g.cfg.Console.ServeHTTP(w, r)

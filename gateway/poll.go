@@ -103,7 +103,19 @@ func (g *Gateway) poll(slot *slot, w http.ResponseWriter, r *http.Request, req *
 	p.count(g.metrics)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(p.page) // the client may have gone
+	var body []byte
+	if body, err = json.Marshal(p.page); err != nil {
+		return err // it cannot be: all of it is JSON
+	}
+	body = append(body, '\n')
+	if g.gzips(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		plain := len(body)
+		body = gzipPage(body, p.page.Events)
+		g.metrics.GzipPlainBytes.Add(float64(plain))
+		g.metrics.GzipBytes.Add(float64(len(body)))
+	}
+	_, _ = w.Write(body) // the client may have gone
 	return nil
 }
 

@@ -39,6 +39,8 @@ type Gateway struct {
 	Disconnects          *prometheus.CounterVec // by reason
 	Refusals             *prometheus.CounterVec // by reason
 	DeliveryBytes        prometheus.Counter
+	GzipPlainBytes       prometheus.Counter
+	GzipBytes            prometheus.Counter
 	Writes               prometheus.Counter
 	Resumes              *prometheus.CounterVec // by source and outcome
 	Draining             prometheus.Gauge
@@ -67,9 +69,11 @@ func newGateway(f factory, namespaces []string) Gateway {
 		Disconnects:          f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown, EndRevoked, EndOfChannels),
 		Refusals: f.counterVec("refusals_total", "Requests for a stream that were refused, by reason.", "reason",
 			RefusedBadRequest, RefusedUnauthorized, RefusedForbidden, RefusedWrongType, RefusedMaxConnections, RefusedPerIP, RefusedDraining, RefusedRedis, RefusedAuth, RefusedEnded),
-		DeliveryBytes: f.counter("delivery_bytes_total", "Bytes written to clients, heartbeats included."),
-		Writes:        f.counter("writes_total", "Writes to clients; deliveries per write tells how well events are collected."),
-		Resumes:       resumes,
-		Draining:      f.gauge("draining", "1 from SIGTERM on."),
+		DeliveryBytes:  f.counter("delivery_bytes_total", "Bytes written to clients, heartbeats included."),
+		GzipPlainBytes: f.counter("gzip_plain_bytes_total", "Bytes of compressed streams and pages as they would have been without SSE_COMPRESSION."),
+		GzipBytes:      f.counter("gzip_bytes_total", "The same bytes as they were written, compressed."),
+		Writes:         f.counter("writes_total", "Writes to clients; deliveries per write tells how well events are collected."),
+		Resumes:        resumes,
+		Draining:       f.gauge("draining", "1 from SIGTERM on."),
 	}
 }

@@ -64,6 +64,7 @@ type config struct {
 
 	Heartbeat     time.Duration `group:"Delivery" env:"SSE_HEARTBEAT" default:"15s" desc:"a comment is sent when a connection was idle that long, jittered ±20 %"`
 	Retry         time.Duration `env:"SSE_RETRY" default:"2s" desc:"the retry: sent to clients, randomised per connection between 1× and 2×"`
+	Compression   compression   `env:"SSE_COMPRESSION" default:"off" desc:"off or gzip: streams and pages are compressed for clients that accept it, each event once for all of them; a quarter of SSE_WINDOW_MEMORY is for compressed events then"`
 	FlushInterval time.Duration `env:"SSE_FLUSH_INTERVAL" default:"0s" desc:"0 writes at once; more lets a connection collect events that long and send them in one write"`
 
 	DrainDelay       time.Duration `group:"Drain" env:"SSE_DRAIN_DELAY" default:"3s" dev:"0s" desc:"after SIGTERM: not ready, and wait that long"`

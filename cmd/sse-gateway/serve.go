@@ -60,10 +60,11 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 	}
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, build(), cfg.MetricNamespaces...)
+	window, _ := cfg.memory()
 	st, err := store.Open(store.Config{
 		RedisURL: string(cfg.RedisURL), RedisUsername: cfg.RedisUsername, RedisPasswordFile: cfg.RedisPasswordFile,
 		ReadReplicas: cfg.RedisRead == readReplica, Ready: readinesses[cfg.Ready], KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
-		WindowEvents: cfg.WindowEvents, WindowMemory: int(cfg.WindowMemory), WindowLinger: cfg.WindowLinger,
+		WindowEvents: cfg.WindowEvents, WindowMemory: window, WindowLinger: cfg.WindowLinger,
 		PollInterval: cfg.PollInterval, ExpectPolling: p.polled, SweepInterval: cfg.SweepInterval,
 		Encoder: feed.Encoder{Encoder: sse.Encoder{}}, Metrics: &m.Store, Log: log,
 	})
@@ -235,11 +236,12 @@ func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *
 	if limit == 0 {
 		limit = listener.ConnectionLimit()
 	}
+	_, compressed := cfg.memory()
 	return gateway.Config{
 		Path: cfg.Path, Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,
 		MaxChannels: cfg.MaxChannels, MaxConnections: limit, MaxConnectionsPerIP: cfg.MaxConnectionsPerIP,
 		TrustedProxies: accessConfig.TrustedProxies, MaxConnectionAge: cfg.MaxConnectionAge,
-		DrainDelay: cfg.DrainDelay, DrainWindow: cfg.DrainWindow,
+		GzipMemory: compressed, DrainDelay: cfg.DrainDelay, DrainWindow: cfg.DrainWindow,
 		Store: st, Access: authorizer, Revoked: gc.Revoked, CORS: origins, Metrics: &m.Gateway, Log: log,
 	}, authorizer, nil
 }

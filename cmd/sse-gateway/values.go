@@ -110,3 +110,31 @@ func (f *format) UnmarshalText(text []byte) error {
 	*f = format(s)
 	return nil
 }
+
+// compression is the content coding of streams for clients that accept it.
+type compression string
+
+const gzipCompression compression = "gzip"
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (c *compression) UnmarshalText(text []byte) error {
+	s := string(text)
+	if s != "off" && s != string(gzipCompression) {
+		return errors.New("not a content coding")
+	}
+	*c = compression(s)
+	return nil
+}
+
+// gzipShare is the part of SSE_WINDOW_MEMORY, 1/gzipShare, that is for compressed
+// events: most become three or four times smaller.
+const gzipShare = 4
+
+// memory divides SSE_WINDOW_MEMORY between events and compressed events, in bytes.
+func (c *config) memory() (window, compressed int) {
+	if c.Compression != gzipCompression {
+		return int(c.WindowMemory), 0
+	}
+	compressed = max(int(c.WindowMemory)/gzipShare, 1)
+	return max(int(c.WindowMemory)-compressed, 1), compressed
+}

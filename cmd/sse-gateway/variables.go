@@ -46,7 +46,7 @@ func kindOf(t reflect.Type) string {
 		return "duration"
 	case "Secret":
 		return "secret"
-	case "logLevel", "format", "role":
+	case "logLevel", "format", "role", "compression":
 		return "word"
 	case "int":
 		return "number"
@@ -143,6 +143,8 @@ func accepted(field any) string {
 		return "master or replica"
 	case *readiness:
 		return "any, all or started"
+	case *compression:
+		return "off or gzip"
 	case *format:
 		return "text or json"
 	}

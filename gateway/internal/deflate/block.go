@@ -47,7 +47,7 @@ func Compress(body []byte) Block {
 	case c.out.Len() <= len(body)-len(body)/minGain:
 		return Block{Data: bytes.Clone(c.out.Bytes()), Part: Sum{}.Add(body).Part()}
 	case len(body) >= storedCopy:
-		return Block{Data: AppendStored(nil, body), Part: Sum{}.Add(body).Part()}
+		return Block{Data: AppendFlush(AppendStored(nil, body)), Part: Sum{}.Add(body).Part()}
 	}
 	return Block{}
 }

@@ -1,6 +1,7 @@
 package deflate
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
@@ -114,6 +115,35 @@ func TestSumOfPartsIsSumOfTheWhole(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { _ = whole.Join(whole.Part()) }); n > 0 {
 		t.Errorf("Join allocates %v times", n)
+	}
+}
+
+// A client reads each event before the next is there, with the most reluctant of
+// decompressors.
+func TestReaderHasAllAfterAFlush(t *testing.T) {
+	in, out := io.Pipe()
+	defer in.Close()
+	wrote := make(chan error, 1)
+	write := func(p []byte) { go func() { _, err := out.Write(p); wrote <- err }() }
+	write(Header)
+	r, err := gzip.NewReader(bufio.NewReader(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-wrote
+	for i, body := range [][]byte{object(40, 1), object(2000, 2), []byte(":\n"), noise(storedCopy, 3), object(100_000, 4)} {
+		piece := Compress(body).Data
+		if len(piece) == 0 {
+			piece = AppendFlush(AppendStored(nil, body))
+		}
+		write(piece)
+		got := make([]byte, len(body))
+		if _, err := io.ReadFull(r, got); err != nil || !bytes.Equal(got, body) {
+			t.Fatalf("piece %d: %v", i, err)
+		}
+		if err := <-wrote; err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

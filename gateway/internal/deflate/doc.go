@@ -19,6 +19,7 @@
 //     that it has.
 //   - Stored blocks have, as they are, a client's own bytes (its id lines, the
 //     gateway's own events) and events that are too small to gain. See [OpenStored].
+//     What is written at once ends with a flush, too.
 //   - The end is an empty last block and the trailer.
 //
 // Every piece begins and ends on a byte, so any piece may follow any other.

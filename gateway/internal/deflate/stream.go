@@ -9,6 +9,15 @@ import (
 // not be changed.
 var Header = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
+// flush is an empty stored block.
+var flush = []byte{0, 0, 0, 0xff, 0xff}
+
+// AppendFlush appends what makes a client's decompressor give out all that it has. A
+// Block ends with it. A stored block needs it behind if the client is to have the data
+// at once: zlib gives out a stored block as it comes, but Go's compress/flate, through
+// which Go's HTTP client reads, waits for an empty one.
+func AppendFlush(b []byte) []byte { return append(b, flush...) }
+
 // AppendEnd appends the end of a stream whose data has the sum: an empty last block,
 // and the trailer.
 func AppendEnd(b []byte, sum Sum) []byte {

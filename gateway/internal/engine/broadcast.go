@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -16,18 +17,19 @@ type broadcast struct {
 	from, to store.Cursor
 	entries  []store.Entry
 	counted  time.Time // when streams were last counted: about now
-	forms    [2]struct {
+	forms    [4]struct {
 		buf   *buffer  // nil: nobody wanted it yet
 		wires [2]*form // by whether the body is chunked
-	} // by whether the events are in envelopes
+	} // by whether the events are in envelopes, and whether the body is compressed
 }
 
 // form is a batch as it is written to some of the streams.
 type form struct {
 	buf   *buffer
 	wire  []byte
-	count int  // streams that were sent it and are not counted yet
-	kept  bool // a stream still has to write a part of wire
+	part  deflate.Part // of the batch, if it is compressed
+	count int          // streams that were sent it and are not counted yet
+	kept  bool         // a stream still has to write a part of wire
 }
 
 // nextBroadcast advances the topic's broadcastCursor and returns what it passed; nil
@@ -57,20 +59,31 @@ func (b *broadcast) matches(s *Stream) bool {
 
 // form returns the batch as the stream needs it.
 func (b *broadcast) form(s *Stream) *form {
-	f := &b.forms[boolIndex(s.envelope)]
+	f := &b.forms[boolIndex(s.envelope)+2*boolIndex(s.gzip)]
 	if f.buf == nil {
-		f.buf = b.encode(s.envelope)
+		f.buf = b.encode(s.envelope, s.gzip)
 	}
 	wire := &f.wires[boolIndex(s.chunked)]
 	if *wire == nil {
 		*wire = &form{buf: f.buf, wire: f.buf.output(s.chunked).own}
+		(*wire).part = f.buf.sum.Part()
 	}
 	return *wire
 }
 
-// encode makes the batch, with the events in envelopes or not.
-func (b *broadcast) encode(envelope bool) *buffer {
+func boolIndex(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// encode makes the batch, with the events in envelopes or not, compressed or not.
+func (b *broadcast) encode(envelope, gzip bool) *buffer {
 	buf := getBuffer()
+	if gzip {
+		buf.beginGzip(deflate.Sum{})
+	}
 	counts := buf.tally(b.topic.namespace)
 	for i := range b.entries {
 		e := &b.entries[i]
@@ -80,11 +93,22 @@ func (b *broadcast) encode(envelope bool) *buffer {
 		} else {
 			counts.gap(e.Kind.GapReason())
 		}
-		if envelope && isEvent {
-			buf.b = append(sse.AppendID(buf.b, e.ID), b.topic.envelopes.of(b.topic.sub.Channel(), e)...)
-		} else {
+		if !gzip && !(envelope && isEvent) || len(e.Frame) == 0 {
 			buf.b = append(buf.b, e.Frame...)
+			continue
 		}
+		body := sse.WithoutID(e.Frame)
+		if envelope && isEvent {
+			body = b.topic.envelopes.of(b.topic.sub.Channel(), e)
+		}
+		buf.b = sse.AppendID(buf.b, e.ID)
+		if gzip {
+			if block := b.topic.shard.env.blocks.Block(body); len(block.Data) > 0 {
+				buf.appendBlock(block, false)
+				continue
+			}
+		}
+		buf.b = append(buf.b, body...)
 	}
 	return buf
 }
@@ -96,6 +120,9 @@ const countEvery = 64
 // sent notes that a stream was sent a form of the batch.
 func (b *broadcast) sent(s *Stream, f *form) {
 	s.channels[0].cursor = b.to
+	if s.gzip {
+		s.sum = s.sum.Join(f.part)
+	}
 	if f.count++; f.count == countEvery {
 		b.count(f)
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -27,6 +28,12 @@ type buffer struct {
 	b       []byte  // chunkRoom bytes, and then the stream's own part
 	large   []byte  // a large frame, shared, that follows b; nothing may be appended to b after it
 	tallies []tally // one for each namespace that has something in it, mostly one
+
+	// Of a batch with the content coding gzip.
+	gzip   bool
+	stored int         // where in b the stored block begins that is open; -1: none is
+	before deflate.Sum // of what the client was written
+	sum    deflate.Sum // of that and the batch
 }
 
 // tally is what a batch has of one namespace.
@@ -55,7 +62,43 @@ const (
 func getBuffer() *buffer {
 	t := bufferPool.Get().(*buffer)
 	t.b, t.large, t.tallies = t.b[:chunkRoom], nil, t.tallies[:0]
+	t.gzip, t.sum = false, deflate.Sum{}
 	return t
+}
+
+// beginGzip has the batch coded. before is the sum of what its client was written, or
+// that of nothing.
+func (t *buffer) beginGzip(before deflate.Sum) {
+	t.gzip, t.before, t.sum = true, before, before
+	t.openStored()
+}
+
+func (t *buffer) openStored() {
+	t.stored = len(t.b)
+	t.b = deflate.OpenStored(t.b)
+}
+
+// closeStored ends the stored block that is open, if there is one.
+func (t *buffer) closeStored() {
+	if t.stored < 0 {
+		return
+	}
+	t.sum = t.sum.Add(t.b[t.stored+deflate.StoredRoom:])
+	t.b = deflate.CloseStored(t.b, t.stored)
+	t.stored = -1
+}
+
+// appendBlock appends a block. If it may and the block is large, it leaves it in
+// t.large.
+func (t *buffer) appendBlock(block deflate.Block, mayLeave bool) {
+	t.closeStored()
+	t.sum = t.sum.Join(block.Part)
+	if mayLeave && len(block.Data) >= largeFrame {
+		t.large = block.Data
+		return
+	}
+	t.b = append(t.b, block.Data...)
+	t.openStored()
 }
 
 // putBuffer gives a buffer back. One that a single large event has grown is left to
@@ -75,9 +118,15 @@ type output struct {
 
 func (o *output) size() int { return len(o.own) + len(o.large) + len(o.end) }
 
-// output returns the batch as it is written. It is one chunk if the body is chunked.
-// It must be called once.
+// output returns the batch, which is complete, as it is written. It is one chunk if the
+// body is chunked.
 func (t *buffer) output(chunked bool) output {
+	if t.gzip && t.stored >= 0 {
+		begin := t.stored
+		if t.closeStored(); len(t.b) > begin {
+			t.b = deflate.AppendFlush(t.b)
+		}
+	}
 	switch size := len(t.b) - chunkRoom + len(t.large); {
 	case size == 0:
 		return output{}
@@ -86,8 +135,8 @@ func (t *buffer) output(chunked bool) output {
 	case len(t.large) > 0:
 		return output{own: t.b[sizeLine(t.b, size):], large: t.large, end: endOfChunk}
 	default:
-		t.b = append(t.b, endOfChunk...)
-		return output{own: t.b[sizeLine(t.b, size):]}
+		b := append(t.b, endOfChunk...) // not in t.b: others are written the batch without it
+		return output{own: b[sizeLine(b, size):]}
 	}
 }
 
@@ -147,6 +196,10 @@ func (y *tally) event(id store.ID, live bool) {
 func (t *buffer) count(m *metrics.Gateway, n, streams int, now time.Time) {
 	m.Writes.Add(float64(streams))
 	m.DeliveryBytes.Add(float64(n * streams))
+	if t.gzip {
+		m.GzipPlainBytes.Add(float64(t.sum.Size()-t.before.Size()) * float64(streams))
+		m.GzipBytes.Add(float64((len(t.b) - chunkRoom + len(t.large)) * streams))
+	}
 	for i := range t.tallies {
 		t.tallies[i].count(streams, now)
 	}

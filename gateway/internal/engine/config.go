@@ -30,6 +30,7 @@ type Config struct {
 	FlushInterval    time.Duration // 0: write at once
 	MaxConnectionAge time.Duration // 0: no limit
 	NoParking        bool          // give every stream a goroutine, as where there is no epoll
+	BlockMemory      int           // for compressed events, in bytes; 0: no stream is compressed
 
 	Store   Store
 	Metrics *metrics.Gateway

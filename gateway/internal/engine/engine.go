@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
@@ -28,8 +28,8 @@ type Engine struct {
 // env is what all shards and streams share. Its fields are fixed, or may be used
 // concurrently.
 type env struct {
-	cfg        Config
-	heartbeats [2][]byte // by whether the body is chunked
+	cfg    Config
+	blocks *deflate.Cache // nil: no stream is compressed
 
 	// ctx ends with the last stream's chance to write. Reads of history that
 	// streams wait for hang on it.
@@ -40,15 +40,12 @@ type env struct {
 	hijacked atomic.Int64   // of them, those whose connection was hijacked
 }
 
-// countWrite counts a write that has no events.
-func (e *env) countWrite(n int) {
-	e.cfg.Metrics.Writes.Inc()
-	e.cfg.Metrics.DeliveryBytes.Add(float64(n))
-}
-
 // New makes an engine. Run must be called for its streams to get events.
 func New(cfg Config) *Engine {
-	e := &Engine{env: &env{cfg: cfg, heartbeats: [2][]byte{[]byte(sse.Heartbeat), appendChunk(nil, []byte(sse.Heartbeat))}}}
+	e := &Engine{env: &env{cfg: cfg}}
+	if cfg.BlockMemory > 0 {
+		e.env.blocks = deflate.NewCache(cfg.BlockMemory)
+	}
 	e.env.ctx, e.env.cancel = context.WithCancel(context.Background())
 	for range runtime.GOMAXPROCS(0) {
 		e.shards = append(e.shards, newShard(e.env))

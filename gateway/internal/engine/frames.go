@@ -80,8 +80,16 @@ func (s *Stream) appendEntry(b []byte, i int, e *store.Entry) []byte {
 	case s.envelope && e.Kind == store.KindEvent:
 		t := s.channels[i].topic
 		b, body = s.appendIDLine(b, i, e.ID), t.envelopes.of(t.sub.Channel(), e)
-	case s.signature != "":
+	case s.signature != "" || s.gzip:
 		b, body = s.appendIDLine(b, i, e.ID), sse.WithoutID(e.Frame)
+	}
+	if s.gzip {
+		if block := s.shard.env.blocks.Block(body); len(block.Data) > 0 {
+			s.buf.b = b
+			s.buf.appendBlock(block, true)
+			return s.buf.b
+		}
+		return append(b, body...)
 	}
 	if len(body) >= largeFrame {
 		s.buf.large = body

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -41,6 +42,7 @@ type Subscription struct {
 	Envelope bool
 	Newest   bool      // of what is behind, only the newest entry of a channel is sent
 	Ping     bool      // heartbeats are events
+	Gzip     bool      // the client takes the content coding; it counts if Config.BlockMemory is set
 	Expires  time.Time // when the grant ends; zero: never
 	Slot     Slot      // is released when a stream that was served has ended
 }
@@ -62,7 +64,7 @@ func (e *ChannelError) Unwrap() error { return e.Err }
 func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 	s := &Stream{
 		shard: e.nextShard(), envelope: sub.Envelope, ping: sub.Ping, unknown: sub.Unknown, slot: sub.Slot,
-		life: newLifetime(time.Now(), sub.Expires, e.env.cfg.MaxConnectionAge),
+		life: newLifetime(time.Now(), sub.Expires, e.env.cfg.MaxConnectionAge), gzip: sub.Gzip && e.env.blocks != nil,
 	}
 	if s.channels = s.one[:]; len(sub.Channels) > 1 {
 		s.channels = make([]channelState, len(sub.Channels))
@@ -144,6 +146,9 @@ func (e *Engine) Serve(s *Stream, w http.ResponseWriter, r *http.Request) error 
 		return ErrStopping
 	}
 	e.env.cfg.Metrics.ConnectionsOpened.Inc()
+	if s.gzip {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
 	if r.ProtoMajor == 1 {
 		s.chunked = r.ProtoAtLeast(1, 1)
 		head := responseHeader(w.Header(), s.chunked)
@@ -202,12 +207,17 @@ func (s *Stream) preamble(head []byte) *output {
 	// Not a buffer of the pool: this is small, and a storm of clients would make the
 	// pool allocate large ones for all of them at once.
 	s.buf = &buffer{b: make([]byte, chunkRoom, preambleSize)}
+	if s.gzip {
+		s.buf.b = append(s.buf.b, deflate.Header...)
+		s.buf.beginGzip(s.sum)
+	}
 	s.buf.b = appendRetry(s.buf.b, s.shard.env.cfg.Retry)
 	if s.unknown {
 		s.buf.b = s.appendUnknown(s.buf.b)
 	}
 	s.buf.b = s.appendReady(s.buf.b)
 	own := append(head, s.buf.output(s.chunked).own...)
+	s.sum = s.buf.sum
 	s.buf.count(s.shard.env.cfg.Metrics, len(own), 1, time.Now())
 	s.buf = nil
 	return &output{own: own}

@@ -43,8 +43,8 @@ func (s *Stream) step(w sink) (outcome, error) {
 	if s.idle() {
 		return upToDate, nil
 	}
-	s.buf = getBuffer()
-	defer func() { putBuffer(s.buf); s.buf = nil }()
+	s.beginBatch()
+	defer s.endBatch()
 	var state fillState
 	s.buf.b, state = s.fill(s.buf.b)
 	// Checked again, because an event that was published after the end of a grant
@@ -61,6 +61,7 @@ func (s *Stream) step(w sink) (outcome, error) {
 	if size == 0 {
 		return next, nil
 	}
+	s.sum = s.buf.sum
 	next, err := s.write(w, &out, next)
 	if err == nil {
 		s.buf.count(s.shard.env.cfg.Metrics, size, 1, now)
@@ -102,19 +103,27 @@ func (s *Stream) write(w sink, out *output, next outcome) (outcome, error) {
 
 // heartbeat writes a heartbeat, to a stream with nothing pending.
 func (s *Stream) heartbeat(w sink) (outcome, error) {
-	out := output{own: s.shard.env.heartbeats[boolIndex(s.chunked)]}
+	s.beginBatch()
+	defer s.endBatch()
 	if s.ping {
-		if out.own = sse.AppendPing(nil, time.Now()); s.chunked {
-			out.own = appendChunk(nil, out.own)
-		}
+		s.buf.b = sse.AppendPing(s.buf.b, time.Now())
+	} else {
+		s.buf.b = append(s.buf.b, sse.Heartbeat...)
 	}
-	s.shard.env.countWrite(out.size())
+	out := s.buf.output(s.chunked)
+	s.sum = s.buf.sum
+	s.buf.count(s.shard.env.cfg.Metrics, out.size(), 1, time.Time{})
 	return s.write(w, &out, more)
 }
 
-func boolIndex(b bool) int {
-	if b {
-		return 1
+// beginBatch gives the stream an empty buffer, until endBatch.
+func (s *Stream) beginBatch() {
+	if s.buf = getBuffer(); s.gzip {
+		s.buf.beginGzip(s.sum)
 	}
-	return 0
+}
+
+func (s *Stream) endBatch() {
+	putBuffer(s.buf)
+	s.buf = nil
 }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -30,19 +31,21 @@ type Stream struct {
 	unknown   bool // the client's position could not be understood
 	hijacked  bool // the connection was taken over from net/http
 	chunked   bool // the body has the chunked transfer coding
+	gzip      bool // the body has the content coding gzip
 
 	// Owned by the owner.
-	stalled     bool    // the client was told that Redis is away
-	finished    bool    // the client was told the end of every channel
-	slow        bool    // the last blocking write had to wait for the client
-	nextChannel uint16  // the channel that fill begins with
-	behind      uint16  // the channel that fetch is for
-	page        *page   // what is left of a page of history; nil mostly
-	pending     *output // what is left of a write; nil mostly
-	buf         *buffer // what is being made; nil between steps
-	watched     bool    // the shard was told of the stream
-	heartbeatAt int64   // when the next heartbeat is due, in reactor.Nanos
-	parkedState         // its own part is guarded by the shard's loopMu
+	stalled     bool        // the client was told that Redis is away
+	finished    bool        // the client was told the end of every channel
+	slow        bool        // the last blocking write had to wait for the client
+	nextChannel uint16      // the channel that fill begins with
+	behind      uint16      // the channel that fetch is for
+	page        *page       // what is left of a page of history; nil mostly
+	pending     *output     // what is left of a write; nil mostly
+	buf         *buffer     // what is being made; nil between steps
+	sum         deflate.Sum // of what was written, if it is compressed
+	watched     bool        // the shard was told of the stream
+	heartbeatAt int64       // when the next heartbeat is due, in reactor.Nanos
+	parkedState             // its own part is guarded by the shard's loopMu
 
 	writer atomic.Pointer[writer] // nil while no goroutine has the stream
 	ending atomic.Pointer[string] // why the stream is to end; a reason of metrics

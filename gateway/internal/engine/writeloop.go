@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -169,25 +170,28 @@ func (s *Stream) closing(c conn) string {
 }
 
 // appendClosing appends the last bytes of a stream: when to reconnect, each client
-// at another time, and the end of a chunked body. Without that end the client takes
+// at another time, and the end of the body, compressed or chunked. Without that end the client takes
 // the end of the connection for an error, as it must if the process is killed.
 func (s *Stream) appendClosing(b []byte, reason string) []byte {
+	var body []byte
 	switch reason {
 	case metrics.EndClient, metrics.EndWriteTimeout: // nobody is there to read it
 		return b
 	case metrics.EndShutdown: // there may be no other replica to reconnect to
 	case metrics.EndOfChannels: // there is nothing to reconnect for
 	default:
-		if retry := appendRetry(nil, s.shard.env.cfg.Retry); s.chunked {
-			b = appendChunk(b, retry)
-		} else {
-			b = append(b, retry...)
-		}
+		body = appendRetry(nil, s.shard.env.cfg.Retry)
 	}
-	if s.chunked {
-		b = append(b, lastChunk...)
+	if s.gzip {
+		body = deflate.AppendEnd(deflate.AppendStored(nil, body), s.sum.Add(body))
 	}
-	return b
+	if !s.chunked {
+		return append(b, body...)
+	}
+	if len(body) > 0 {
+		b = appendChunk(b, body)
+	}
+	return append(b, lastChunk...)
 }
 
 // reasonOf maps the error of a connection to the reason of the stream's end.
