@@ -85,10 +85,15 @@ func testDrain(t *testing.T, e *harness) {
 	ch := channelOf(t)
 	clients := e.connectMany(30, ch)
 	padding := letters(1000)
+	// The first event has to be made, and compressed, which takes its time.
+	e.publishNumbers(ch, 0, 1, padding)
+	for _, c := range clients {
+		c.awaitMessages(1)
+	}
 	stop := make(chan struct{})
 	var publisher, readers sync.WaitGroup
 	publisher.Go(func() {
-		for n := 0; ; n++ {
+		for n := 1; ; n++ {
 			select {
 			case <-stop:
 				return

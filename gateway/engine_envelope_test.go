@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -38,9 +39,19 @@ func testLargeEnvelopes(t *testing.T, e *harness, recvBuf int) {
 	}
 	for _, c := range clients {
 		c.awaitMessages(len(data))
+	}
+	// A stream whose last write was slow is not parked before the next.
+	data = append(data, "last")
+	e.publish(ch, "last")
+	for _, c := range clients {
+		c.awaitMessages(len(data))
 		c.checkEnvelopes(ch, data)
 	}
 	redistest.Eventually(t, enginePatience, "what was written to be counted", func() bool {
+		// A message is there before the last bytes of its chunk, or of its block.
+		for _, c := range clients {
+			_ = c.readUntil(time.Now().Add(10*time.Millisecond), func() bool { return false })
+		}
 		return valueOfMetric(e.m.Gateway.DeliveryBytes) == ready+bytesOf(clients) &&
 			valueOfMetric(deliveries) == len(clients)*len(data)
 	})

@@ -38,7 +38,7 @@ var engineSuite = map[string]engineTest{
 	"disconnects":                     {run: testDisconnects},
 	"come at once":                    {setup: engineSetup{store: func(c *store.Config) { c.WindowLinger = 1 }}, run: testComeAtOnce},
 	"garbage":                         {run: testGarbage},
-	"drain":                           {setup: engineSetup{gateway: func(c *Config) { c.DrainWindow = 500 * time.Millisecond }}, run: testDrain},
+	"drain":                           {setup: engineSetup{gateway: func(c *Config) { c.DrainWindow = time.Second }}, run: testDrain},
 	"drain of a client that is stuck": {setup: engineSetup{sendBuf: smallBuffer}, run: testDrainStuck},
 	"stop":                            {run: testStop},
 	"stop while clients arrive":       {run: testStopWhileArriving},

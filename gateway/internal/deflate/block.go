@@ -2,7 +2,6 @@ package deflate
 
 import (
 	"bytes"
-	"sync"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -30,6 +29,8 @@ const (
 	// storedCopy is the length from which on a body that gains nothing is made into
 	// stored blocks once for all streams, in bytes, rather than copied by each.
 	storedCopy = 16 << 10
+	// maxKept bounds the output that a compressor keeps while it waits, in bytes.
+	maxKept = 256 << 10
 )
 
 // Compress returns the block of a body.
@@ -37,8 +38,8 @@ func Compress(body []byte) Block {
 	if len(body) < minBody {
 		return Block{}
 	}
-	c := compressors.Get().(*compressor)
-	defer compressors.Put(c)
+	c := getCompressor()
+	defer putCompressor(c)
 	c.out.Reset()
 	c.w.Reset(&c.out)
 	_, _ = c.w.Write(body) // a bytes.Buffer does not fail
@@ -52,17 +53,36 @@ func Compress(body []byte) Block {
 	return Block{}
 }
 
-// compressor is a compressor and what it has written. It has some 600 kB; there are
+// compressor is a compressor and what it has written. It has some 900 kB; there are
 // as many as bodies are being compressed at once.
 type compressor struct {
 	w   *flate.Writer
 	out bytes.Buffer
 }
 
-var compressors = sync.Pool{New: func() any {
+// idle has the compressors that wait for a body. A sync.Pool would lose them with
+// every collection, and a new one costs as much as some hundred bodies.
+var idle = make(chan *compressor, 8)
+
+func getCompressor() *compressor {
+	select {
+	case c := <-idle:
+		return c
+	default:
+	}
 	w, err := flate.NewWriter(nil, level)
 	if err != nil {
 		panic(err) // the level is constant
 	}
 	return &compressor{w: w}
-}}
+}
+
+func putCompressor(c *compressor) {
+	if c.out.Cap() > maxKept {
+		c.out = bytes.Buffer{}
+	}
+	select {
+	case idle <- c:
+	default:
+	}
+}
