@@ -166,9 +166,10 @@ func (h *history) state(ctx context.Context, channel, key string) (streamState, 
 	newest := []string{"XREVRANGE", key, "+", "-", "COUNT", "1"}
 	read := func(ctx context.Context, q redisstream.Querier) (s streamState, err error) {
 		s.at = time.Now()
-		s.Info, _, err = redisstream.ReadSnapshot(ctx, q, key, newest, func() *redisstream.EntryReader {
+		entry := h.reader(func(e redisstream.Entry) { s.ended = h.store.encode(channel, e).End })
+		s.Info, err = redisstream.ReadSnapshot(ctx, q, key, newest, func(r *resp.Reader) error {
 			s.ended = false
-			return h.reader(func(e redisstream.Entry) { s.ended = h.store.encode(channel, e).End })
+			return entry.Read(r)
 		})
 		return s, err
 	}

@@ -77,12 +77,13 @@ func (h *history) pageFrom(ctx context.Context, q redisstream.Querier, ch *chann
 	p := &eventlog.Page{Resumed: pos}
 	key := ch.source.Key
 	args := []string{"XRANGE", key, pos.Next().String(), "+", "COUNT", strconv.Itoa(count)}
-	info, reply, err := redisstream.ReadSnapshot(ctx, q, key, args, func() *redisstream.EntryReader {
+	reply := h.reader(func(e redisstream.Entry) { p.Entries = append(p.Entries, h.store.encode(ch.name, e)) })
+	info, err := redisstream.ReadSnapshot(ctx, q, key, args, func(r *resp.Reader) error {
 		p.Entries = []Entry{}
-		return h.reader(func(e redisstream.Entry) { p.Entries = append(p.Entries, h.store.encode(ch.name, e)) })
+		return reply.Read(r)
 	})
 	if resp.IsWrongType(err) { // the stream gave way to something else under its subscribers
-		info, reply, err = redisstream.Info{}, &redisstream.EntryReader{}, nil
+		info, err = redisstream.Info{}, nil
 	}
 	if rediserr.Kind(err) == metrics.RedisTimeout {
 		ch.pages.Enlarge(ch.source.Size.Bytes())

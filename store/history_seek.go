@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"strconv"
 
@@ -60,9 +59,9 @@ func (h *history) scanBack(ctx context.Context, key string, before ID, count int
 		p := backPage{before: before}
 		r := &redisstream.EntryReader{Each: func(e redisstream.Entry) { p.before = e.ID.Prev() }}
 		err = q.Pipeline(ctx, redisstream.Command{
-			Args: []string{"XREVRANGE", key, before.String(), "-", "COUNT", strconv.Itoa(count)}, Sink: r,
+			Args: []string{"XREVRANGE", key, before.String(), "-", "COUNT", strconv.Itoa(count)}, Read: r.Read,
 		})
 		p.entries, p.bytes = r.Seen, r.Bytes
-		return p, cmp.Or(err, r.Err())
+		return p, err
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -187,17 +189,32 @@ func (p *pushFilter) pass(b []byte, pushes bool) (out []byte) {
 // valueLen returns the length of the value that b begins with, 0 if it is not
 // complete.
 func valueLen(b []byte) int {
-	if b[0] == byte(resp.Push) {
-		// A push is no value to a parser: as an array it is.
-		b = append([]byte{byte(resp.Array)}, b[1:]...)
-	}
-	var skipped resp.Status
-	n, done, err := resp.NewParser(nil).Feed(b, &skipped)
-	if err != nil {
-		panic(err) // Redis does not speak RESP
-	}
-	if !done {
+	at := bytes.IndexByte(b, '\n') + 1
+	if at == 0 {
 		return 0
 	}
-	return n
+	n, _ := strconv.Atoi(strings.TrimSuffix(string(b[1:at]), "\r\n"))
+	switch b[0] {
+	case '$', '=', '!':
+		if n < 0 {
+			return at // null
+		}
+		if at += n + len("\r\n"); at > len(b) {
+			return 0
+		}
+		return at
+	case '%', '|':
+		n *= 2
+	case '*', '~', '>':
+	default:
+		return at
+	}
+	for ; n > 0; n-- {
+		size := valueLen(b[at:])
+		if size == 0 {
+			return 0
+		}
+		at += size
+	}
+	return at
 }

@@ -32,12 +32,15 @@ func entries(got *[]string) *redisstream.EntryReader {
 	}
 }
 
-func xrange(key string, sink redisstream.ReplySink) redisstream.Command {
-	return redisstream.Command{Args: []string{"XRANGE", key, "-", "+"}, Sink: sink}
+func xrange(key string, read func(*resp.Reader) error) redisstream.Command {
+	return redisstream.Command{Args: []string{"XRANGE", key, "-", "+"}, Read: read}
 }
 
-func xinfo(key string, sink redisstream.ReplySink) redisstream.Command {
-	return redisstream.Command{Args: []string{"XINFO", "STREAM", key}, Sink: sink}
+func xinfo(key string, into *redisstream.Info) redisstream.Command {
+	return redisstream.Command{Args: []string{"XINFO", "STREAM", key}, Read: func(r *resp.Reader) (err error) {
+		*into, err = redisstream.ReadInfo(r)
+		return err
+	}}
 }
 
 // Fields come in their order, repeated names included, and values of any bytes
@@ -48,59 +51,44 @@ func TestPipeline(t *testing.T) {
 	long := strings.Repeat("x\r\n$5\r\n", 20_000)
 	srv.Do("XADD", "sse:a", "1-1", "b", "1", "a", "2", "b", "", "a", long)
 	var got []string
-	var info redisstream.InfoReader
+	var info redisstream.Info
 	reader := entries(&got)
-	if err := (Querier{Client: client(t, srv)}).Pipeline(t.Context(), xinfo("sse:a", &info), xrange("sse:a", reader)); err != nil {
+	if err := (Querier{Client: client(t, srv)}).Pipeline(t.Context(), xinfo("sse:a", &info), xrange("sse:a", reader.Read)); err != nil {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("1-1 %q", []string{"b", "1", "a", "2", "b", "", "a", long})
-	if stream, err := info.Info(); err != nil || stream.Length != 1 || !slices.Equal(got, []string{want}) || reader.Err() != nil {
-		t.Errorf("%+v, %v; %d entries, %v", stream, err, len(got), reader.Err())
+	if info.Length != 1 || !slices.Equal(got, []string{want}) {
+		t.Errorf("%+v; %d entries", info, len(got))
 	}
 }
 
-// An error reply goes to the Sink of its command, and the client can be used
-// further.
+// An error reply is the error of its command, the others are carried out, and the
+// client can be used further.
 func TestPipelineErrors(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	srv.Do("SET", "sse:s", "x")
 	srv.XAdd("sse:a", "d", "x")
 	q := Querier{Client: client(t, srv)}
-	var got []string
-	wrong, right := entries(&got), entries(&got)
-	if err := q.Pipeline(t.Context(), xrange("sse:s", wrong), xrange("sse:a", right)); err != nil && !resp.IsWrongType(err) {
-		t.Errorf("the pipeline: %v", err)
-	}
-	if !resp.IsWrongType(wrong.Err()) || right.Err() != nil || len(got) != 1 {
-		t.Errorf("%v, %v, %d entries", wrong.Err(), right.Err(), len(got))
-	}
-	wrong = entries(&got)
-	if err := q.Transaction(t.Context(), xrange("sse:s", wrong)); err != nil && !resp.IsWrongType(err) || !resp.IsWrongType(wrong.Err()) {
-		t.Errorf("the transaction: %v, %v", err, wrong.Err())
-	}
-	got = nil
-	if err := q.Transaction(t.Context(), xrange("sse:a", entries(&got))); err != nil || len(got) != 1 {
-		t.Errorf("the next one: %v, %d entries", err, len(got))
+	for range 2 {
+		var got []string
+		if err := q.Pipeline(t.Context(), xrange("sse:s", entries(&got).Read), xrange("sse:a", entries(&got).Read)); !resp.IsWrongType(err) || len(got) != 1 {
+			t.Errorf("%v, %d entries", err, len(got))
+		}
 	}
 }
 
-// Why Redis has not carried out a transaction is told, not only that: without
-// memory the reads are done one by one.
-func TestTransactionWithoutMemory(t *testing.T) {
+// A snapshot is read also when Redis has reached maxmemory, and refuses even reads
+// in a transaction.
+func TestSnapshotWithoutMemory(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
 	srv.XAdd("sse:a", "d", "x")
 	srv.Do("CONFIG", "SET", "maxmemory", "1")
-	q := Querier{Client: client(t, srv)}
 	var got []string
-	if err := q.Transaction(t.Context(), xrange("sse:a", entries(&got))); !resp.IsOutOfMemory(err) {
-		t.Errorf("the transaction: %v", err)
-	}
-	args := xrange("sse:a", nil).Args
-	info, _, err := redisstream.ReadSnapshot(t.Context(), q, "sse:a", args, func() *redisstream.EntryReader { got = nil; return entries(&got) })
+	info, err := redisstream.ReadSnapshot(t.Context(), Querier{Client: client(t, srv)}, "sse:a", xrange("sse:a", nil).Args, entries(&got).Read)
 	if err != nil || info.Length != 1 || len(got) != 1 {
-		t.Errorf("the snapshot: %+v, %v, %d entries", info, err, len(got))
+		t.Errorf("%+v, %v, %d entries", info, err, len(got))
 	}
 }
 
@@ -128,7 +116,7 @@ func TestNonsense(t *testing.T) {
 		cl := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 		defer cl.Close()
 		var got []string
-		err := Querier{Client: cl}.Pipeline(t.Context(), xrange("sse:a", entries(&got)))
+		err := Querier{Client: cl}.Pipeline(t.Context(), xrange("sse:a", entries(&got).Read))
 		if err == nil || c.protocol && !errors.Is(err, resp.ErrProtocol) || len(got) > 0 {
 			t.Errorf("%s: %v, %d entries", name, err, len(got))
 		}
@@ -170,8 +158,8 @@ func TestRedirections(t *testing.T) {
 		for _, q := range []Querier{{Client: at(self), At: at}, {Client: at(self)}} {
 			var got []string
 			reader := entries(&got)
-			err := q.Pipeline(t.Context(), xrange("sse:a", reader))
-			if err = errors.Join(err, reader.Err()); (len(got) == 1) != (follows && q.At != nil) || len(got) == 1 && reader.Err() != nil {
+			err := q.Pipeline(t.Context(), xrange("sse:a", reader.Read))
+			if (len(got) == 1) != (follows && q.At != nil) || (len(got) == 1) != (err == nil) {
 				t.Errorf("%s, followed %v: %d entries, %v", redirection, q.At != nil, len(got), err)
 			}
 		}

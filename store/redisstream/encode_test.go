@@ -61,33 +61,37 @@ func clone(e Entry) Entry {
 	return e
 }
 
-// read has a Sink take a reply as a whole.
-func read(reply string, sink resp.Sink) error {
-	n, done, err := resp.NewParser(nil).Feed([]byte(reply), sink)
-	switch {
-	case err != nil:
-		return err
-	case !done || n != len(reply):
-		return fmt.Errorf("%d of %d bytes were taken, and the reply has ended: %v", n, len(reply), done)
+// read reads a reply as a whole.
+func read(reply string, f func(*resp.Reader) error) error {
+	src := strings.NewReader(reply + "+next\r\n")
+	rd := resp.NewReader(src, nil)
+	err := f(rd)
+	if err == nil || resp.IsReply(err) {
+		if v, err := rd.Value(); v != "next" || err != nil {
+			return fmt.Errorf("after the reply: %v, %v", v, err)
+		}
 	}
-	return nil
+	return err
 }
 
-// readInPieces has a Sink take a reply in random pieces: from a connection, or
-// from whoever has read it from one, in two ways.
-func readInPieces(t *testing.T, rng *rand.Rand, reply string, sink resp.Sink) {
+// readInPieces reads a reply in random pieces: from a connection, or from whoever
+// has read it from one, in two ways.
+func readInPieces(t *testing.T, rng *rand.Rand, reply string, f func(*resp.Reader) error) {
 	t.Helper()
-	direct := rng.IntN(2) == 0
-	p, w, done := resp.NewParser(nil), &resp.Writer{Sink: sink}, false
+	if rng.IntN(2) == 0 {
+		size := 1 + rng.IntN(1+rng.IntN(20_000))
+		if err := f(resp.NewReader(&pieces{rest: reply, size: size}, nil)); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	w := &resp.Writer{Read: f}
 	for rest := []byte(reply); len(rest) > 0; {
 		n := min(len(rest), 1+rng.IntN(1+rng.IntN(20_000)))
 		var err error
-		switch {
-		case direct:
-			_, done, err = p.Feed(rest[:n], sink)
-		case rng.IntN(2) == 0:
+		if rng.IntN(2) == 0 {
 			_, err = w.Write(rest[:n])
-		default:
+		} else {
 			r := io.Reader(bytes.NewReader(rest[:n]))
 			if rng.IntN(2) == 0 {
 				r = iotest.HalfReader(r)
@@ -99,7 +103,22 @@ func readInPieces(t *testing.T, rng *rand.Rand, reply string, sink resp.Sink) {
 		}
 		rest = rest[n:]
 	}
-	if direct && !done || !direct && w.Err() != nil {
-		t.Fatal("the reply has not ended", w.Err())
+	if err := w.Err(); err != nil {
+		t.Fatal(err)
 	}
+}
+
+// pieces is a source that has a text in pieces of a size.
+type pieces struct {
+	rest string
+	size int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if p.rest == "" {
+		return 0, io.EOF
+	}
+	n := copy(b[:min(len(b), p.size)], p.rest)
+	p.rest = p.rest[n:]
+	return n, nil
 }

@@ -2,7 +2,6 @@ package redisstream
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
@@ -26,8 +25,8 @@ type Limits struct {
 	Room      *int // what several replies may keep together, in bytes; may be nil
 }
 
-// EntryReader is a resp.Sink for the replies to XRANGE and XREVRANGE. It hands
-// each entry on as soon as it has arrived. It takes one reply.
+// EntryReader reads the replies to XRANGE and XREVRANGE, one after the other. It
+// hands each entry on as soon as it has arrived.
 //
 // Once an entry does not fit into the limits, neither it nor any that follows
 // is handed on: Cut tells, and they are read again later.
@@ -40,34 +39,15 @@ type EntryReader struct {
 	// Each is called with each entry in the order of the reply.
 	Each func(Entry)
 
-	Found bool // the anchor was in the reply
-	Seen  int  // entries in the reply, the anchor included
+	// Of the last reply.
+	Found bool // the anchor was in it
+	Seen  int  // its entries, the anchor included
 	Bytes int  // names and values of all of them
 	Cut   bool // entries were left for a later read
 
-	err   error
-	depth int
-	part  int // of the entry under way that comes next: 0 is its id, 1 its fields, 2 is its end
-	id    [maxIDLen]byte
-	entry Entry
-	arena []byte // the names and values under way
-	skip  bool   // the fields under way are skipped
-	wire  int    // size of the fields under way as they are encoded, in bytes
-	kept  int    // of all entries so far, in bytes as they are encoded
-}
-
-// Err returns the error reply, if the reply is one.
-func (r *EntryReader) Err() error { return r.err }
-
-// Reset prepares for another reply with the same limits. Buffers are reused.
-func (r *EntryReader) Reset(anchor ID) {
-	*r = EntryReader{Anchor: anchor, Limits: r.Limits, Each: r.Each, arena: r.arena[:0], entry: Entry{Fields: r.entry.Fields[:0]}}
-	if cap(r.arena) > maxArena {
-		r.arena = nil
-	}
-	if cap(r.entry.Fields) > maxFields {
-		r.entry.Fields = nil
-	}
+	kept   int      // of all entries so far, in bytes as they are encoded
+	arena  []byte   // the names and values of one entry
+	fields [][]byte // of it
 }
 
 const (
@@ -78,54 +58,147 @@ const (
 	maxFields = maxArena / 32
 )
 
-// Begin is of resp.Sink.
-func (r *EntryReader) Begin(kind resp.Kind, n int) error {
-	switch {
-	case r.depth == 0:
-		r.err = nil
-	case r.depth == 1 && n != 2, r.depth == 2 && r.part != 1, r.depth > 2:
-		return fmt.Errorf("%w: an aggregate of %d elements where a stream entry was expected", resp.ErrProtocol, n)
-	case r.depth == 1:
-		r.part = 0
-	case r.depth == 2 && n%2 != 0:
-		return fmt.Errorf("%w: a stream entry of %d names and values", resp.ErrProtocol, n)
-	case r.depth == 2:
-		r.part++
-		r.beginFields(n)
+// Read reads a reply. An error reply is the error.
+func (r *EntryReader) Read(rd *resp.Reader) error {
+	r.Found, r.Seen, r.Bytes, r.Cut, r.kept = false, 0, 0, false, 0
+	if cap(r.arena) > maxArena {
+		r.arena = nil
 	}
-	r.depth++
+	if cap(r.fields) > maxFields {
+		r.fields = nil
+	}
+	h, err := rd.Reply()
+	if err != nil {
+		return err
+	}
+	if !h.IsAggregate() {
+		return wrong(h, "stream entries were")
+	}
+	for range h.Len {
+		if err := r.readEntry(rd); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-func (r *EntryReader) beginFields(n int) {
-	r.arena = r.arena[:0]
-	r.entry.Fields = r.entry.Fields[:0]
-	r.entry.Size, r.entry.TooLarge, r.wire = 0, false, lengthLine(n)
-	r.skip = r.Limits == nil || r.Cut || r.isAnchor()
+// wrong is the error about a value that is not what was expected.
+func wrong(h resp.Header, expected string) error {
+	return fmt.Errorf("%w: a value of kind %q and length %d where %s expected", resp.ErrProtocol, h.Kind, h.Len, expected)
 }
 
-func (r *EntryReader) isAnchor() bool { return !r.Anchor.IsZero() && r.entry.ID == r.Anchor }
+// readEntryID reads what an entry begins with.
+func readEntryID(rd *resp.Reader, h resp.Header) (ID, error) {
+	if !h.IsAggregate() || h.Len != 2 {
+		return ID{}, wrong(h, "a stream entry was")
+	}
+	h, err := rd.Next()
+	if err != nil {
+		return ID{}, err
+	}
+	return readID(rd, h)
+}
 
-// Reserve is of resp.Sink.
-func (r *EntryReader) Reserve(n int) []byte {
+func readID(rd *resp.Reader, h resp.Header) (ID, error) {
+	text, err := rd.Text(h)
+	if err != nil {
+		return ID{}, err
+	}
+	id, err := parseID(text)
+	if err != nil {
+		err = fmt.Errorf("%w: the id %.60q: %w", resp.ErrProtocol, text, err)
+	}
+	return id, err
+}
+
+// fieldCount reads what the fields of an entry begin with.
+func fieldCount(rd *resp.Reader) (int, error) {
+	h, err := rd.Next()
+	if err == nil && (!h.IsAggregate() || h.Len%2 != 0) {
+		err = wrong(h, "names and values were")
+	}
+	return h.Len, err
+}
+
+func (r *EntryReader) readEntry(rd *resp.Reader) (err error) {
+	h, err := rd.Next()
+	if err != nil {
+		return err
+	}
+	e := Entry{}
+	if e.ID, err = readEntryID(rd, h); err != nil {
+		return err
+	}
+	n, err := fieldCount(rd)
+	if err != nil {
+		return err
+	}
+	anchor := !r.Anchor.IsZero() && e.ID == r.Anchor
+	keep := r.Limits != nil && !r.Cut && !anchor
+	r.arena, r.fields = r.arena[:0], r.fields[:0]
+	wire := lengthLine(n)
+	for range n {
+		h, err := rd.Next()
+		if err != nil {
+			return err
+		}
+		if !h.IsString() {
+			return wrong(h, "a name or value was")
+		}
+		e.Size += h.Len
+		wire += lengthLine(h.Len) + h.Len + len("\r\n")
+		if keep = keep && r.fits(e.Size, wire); !keep {
+			err = rd.Skip(h)
+		} else {
+			at := len(r.arena)
+			r.arena, err = rd.Append(r.arena, h)
+			r.fields = append(r.fields, r.arena[at:len(r.arena):len(r.arena)])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.Seen++
+	r.Bytes += e.Size
 	switch {
-	case r.depth == 2 && n <= len(r.id):
-		return r.id[:n]
-	case r.depth != 3 || !r.admit(n):
+	case anchor:
+		r.Found = true
 		return nil
+	case r.Limits == nil:
+	case r.Cut:
+		return nil
+	case r.Limits.tooLarge(e.Size, wire):
+		e.TooLarge = true
+	case !r.fits(e.Size, wire):
+		r.Cut = true
+		return nil
+	default:
+		e.Fields = r.fields
+		r.kept += wire
+		if r.Limits.Room != nil {
+			*r.Limits.Room -= wire
+		}
 	}
-	at := len(r.arena)
-	r.arena = slices.Grow(r.arena, n)[:at+n]
-	return r.arena[at : at+n : at+n]
+	if r.Each != nil {
+		r.Each(e)
+	}
+	return nil
 }
 
-// admit reports whether a name or value of n bytes is kept.
-func (r *EntryReader) admit(n int) bool {
-	if r.wire += lengthLine(n) + n + len("\r\n"); !r.fits(r.entry.Size + n) {
-		r.skip = true
+// fits reports whether fields of so many bytes, and as they are encoded, may be
+// kept.
+func (r *EntryReader) fits(size, wire int) bool {
+	l := r.Limits
+	switch {
+	case l.tooLarge(size, wire), l.Room != nil && *l.Room <= 0:
+		return false
+	case r.kept == 0:
+		return true
 	}
-	return !r.skip
+	return r.kept+wire <= l.ReplyBytes && (l.Room == nil || wire <= *l.Room)
 }
+
+func (l *Limits) tooLarge(size, wire int) bool { return size > l.EntryBytes || wire > l.WireBytes }
 
 // lengthLine is the size of the line that a string or an aggregate begins with,
 // in bytes.
@@ -135,103 +208,4 @@ func lengthLine(n int) int {
 		digits++
 	}
 	return len("$") + digits + len("\r\n")
-}
-
-// fits reports whether the fields under way, of so many bytes, may be kept.
-func (r *EntryReader) fits(size int) bool {
-	l := r.Limits
-	switch {
-	case l == nil, r.tooLarge(size), l.Room != nil && *l.Room <= 0:
-		return false
-	case r.kept == 0:
-		return true
-	}
-	return r.kept+r.wire <= l.ReplyBytes && (l.Room == nil || r.wire <= *l.Room)
-}
-
-func (r *EntryReader) tooLarge(size int) bool {
-	return r.Limits != nil && (size > r.Limits.EntryBytes || r.wire > r.Limits.WireBytes)
-}
-
-// Scalar is of resp.Sink.
-func (r *EntryReader) Scalar(kind resp.Kind, s []byte, size int) error {
-	switch {
-	case r.depth == 0 && kind == resp.SimpleErr:
-		r.err = resp.Error(s)
-		return nil
-	case r.depth == 2 && r.part == 0:
-		return r.entryID(s)
-	case r.depth == 3 && (kind == resp.Bulk || kind == resp.Simple || kind == resp.Integer):
-		r.field(kind, s, size)
-		return nil
-	}
-	return fmt.Errorf("%w: a value of kind %q where a stream entry was expected", resp.ErrProtocol, kind)
-}
-
-// field takes a name or value.
-func (r *EntryReader) field(kind resp.Kind, s []byte, size int) {
-	switch {
-	case kind != resp.Bulk && size > 0: // the parser's, which Reserve was not asked for
-		if dst := r.Reserve(size); dst != nil {
-			copy(dst, s)
-			s = dst
-		}
-	case size == 0:
-		r.admit(0)
-	}
-	r.entry.Size += size
-	if !r.skip {
-		r.entry.Fields = append(r.entry.Fields, s)
-	}
-}
-
-func (r *EntryReader) entryID(s []byte) error {
-	id, err := parseID(s)
-	if err != nil {
-		return fmt.Errorf("%w: an entry with the id %.60q: %w", resp.ErrProtocol, s, err)
-	}
-	r.entry.ID = id
-	r.part++
-	return nil
-}
-
-// End is of resp.Sink.
-func (r *EntryReader) End() error {
-	r.depth--
-	if r.depth == 1 {
-		if r.part != 2 {
-			return fmt.Errorf("%w: a stream entry without fields", resp.ErrProtocol)
-		}
-		r.endEntry()
-	}
-	return nil
-}
-
-// endEntry hands the entry on that has arrived.
-func (r *EntryReader) endEntry() {
-	e := r.entry
-	r.Seen++
-	r.Bytes += e.Size
-	switch {
-	case r.isAnchor():
-		r.Found = true
-		return
-	case r.Limits == nil:
-		e.Fields = nil
-	case r.Cut:
-		return
-	case r.tooLarge(e.Size):
-		e.Fields, e.TooLarge = nil, true
-	case r.skip || !r.fits(e.Size):
-		r.Cut = true
-		return
-	default:
-		r.kept += r.wire
-		if r.Limits.Room != nil {
-			*r.Limits.Room -= r.wire
-		}
-	}
-	if r.Each != nil {
-		r.Each(e)
-	}
 }

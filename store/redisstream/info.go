@@ -1,7 +1,7 @@
 package redisstream
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,7 +9,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-// Info is what XINFO STREAM tells of a stream.
+// Info is what XINFO STREAM tells of a stream, and its first entry.
 // See https://redis.io/docs/latest/commands/xinfo-stream/.
 type Info struct {
 	Exists  bool
@@ -17,169 +17,112 @@ type Info struct {
 	Last    ID    // last-generated-id
 	Added   int64 // entries-added, -1 where the server does not count (Redis before 7.0)
 	Deleted ID    // max-deleted-entry-id; 0-0 where the server does not keep it (Redis before 7.0)
-	First   ID    // the first entry, 0-0 if there is none
+	First   ID    // the first entry, 0-0 if there is none; of ReadSnapshot
 	Newest  ID    // the last entry, 0-0 if there is none
 	Size    int   // of the last entry's names and values, in bytes
-	Partial bool  // the server (the embedded one) does not tell First
 }
 
-// InfoReader is a resp.Sink for the reply to XINFO STREAM. Fields that it does
-// not know are skipped, whatever they hold. It takes one reply.
-type InfoReader struct {
-	info  Info
-	err   error
-	depth int
-	index int    // elements at depth 1 so far: names and values in turn
-	field string // the name of the value under way
-	part  int    // elements so far of the entry under way: its id and its fields
-	text  [64]byte
-
-	hasLength, hasLast bool
-}
-
-// Info returns what the reply tells. A key that does not exist gives Exists
-// false; a key that is no stream, the error of the server.
-func (r *InfoReader) Info() (Info, error) {
-	if r.err != nil && strings.HasPrefix(strings.ToLower(r.err.Error()), "err no such key") {
-		return Info{}, nil
-	}
-	return r.info, r.err
-}
-
-// Err returns the error reply, if the reply is one.
-func (r *InfoReader) Err() error { return r.err }
-
-func (r *InfoReader) isEntry() bool { return r.field == "first-entry" || r.field == "last-entry" }
-
-// number returns where the value under way is stored, if it is a number.
-func (r *InfoReader) number() *int64 {
-	switch r.field {
-	case "length":
-		r.hasLength = true
-		return &r.info.Length
-	case "entries-added":
-		return &r.info.Added
-	}
-	return nil
-}
-
-// id returns where the value under way is stored, if it is an id or an entry.
-func (r *InfoReader) id() *ID {
-	switch r.field {
-	case "last-generated-id":
-		r.hasLast = true
-		return &r.info.Last
-	case "max-deleted-entry-id":
-		return &r.info.Deleted
-	case "first-entry":
-		r.info.Partial = false
-		return &r.info.First
-	case "last-entry":
-		return &r.info.Newest
-	}
-	return nil
-}
-
-func (r *InfoReader) wrong(kind resp.Kind) error {
-	return fmt.Errorf("%w: XINFO STREAM has a value of kind %q for %.60q", resp.ErrProtocol, kind, r.field)
-}
-
-// Begin is of resp.Sink.
-func (r *InfoReader) Begin(kind resp.Kind, n int) error {
-	wrong := false
-	switch r.depth {
-	case 0:
-		*r = InfoReader{info: Info{Exists: true, Added: -1, Partial: true}}
-		wrong = n%2 != 0
-	case 1:
-		r.index++
-		r.part = 0
-		isName := r.index%2 == 1
-		wrong = isName || r.number() != nil || r.id() != nil && (!r.isEntry() || n != 2)
-	case 2:
-		wrong = r.isEntry() && r.part != 1
-		r.part++
-	case 3:
-		wrong = r.isEntry()
-	}
-	if wrong {
-		return r.wrong(kind)
-	}
-	r.depth++
-	return nil
-}
-
-// Reserve is of resp.Sink.
-func (r *InfoReader) Reserve(n int) []byte {
-	if n > len(r.text) || r.depth == 0 || r.depth > 2 {
-		return nil
-	}
-	return r.text[:n]
-}
-
-// Scalar is of resp.Sink.
-func (r *InfoReader) Scalar(kind resp.Kind, s []byte, size int) error {
+// ReadInfo reads the reply to XINFO STREAM. A key that does not exist gives Exists
+// false; a key that is no stream, the error of the server. Fields that are not
+// known are skipped, whatever they hold.
+func ReadInfo(rd *resp.Reader) (Info, error) {
+	info := Info{Exists: true, Added: -1}
+	h, err := rd.Reply()
 	switch {
-	case r.depth == 0 && kind == resp.SimpleErr:
-		r.info, r.err = Info{}, resp.Error(s)
-	case r.depth == 0:
-		return r.wrong(kind)
-	case r.depth == 1:
-		if r.index++; r.index%2 == 0 {
-			return r.value(kind, s, size)
+	case resp.IsReply(err) && strings.HasPrefix(strings.ToLower(err.Error()), "err no such key"):
+		return Info{}, nil
+	case err != nil:
+		return Info{}, err
+	case !h.IsAggregate() || h.Len%2 != 0:
+		return Info{}, wrong(h, "names and values of XINFO STREAM were")
+	}
+	var hasLength, hasLast bool
+	for range h.Len / 2 {
+		h, err := rd.Next()
+		if err != nil {
+			return Info{}, err
 		}
-		r.field = string(s) // "" for one that is longer than any that is known
-	case r.depth == 2 && r.isEntry():
-		if r.part++; r.part != 1 {
-			return r.wrong(kind)
+		name, err := rd.Text(h)
+		if err == nil && !h.IsString() {
+			err = wrong(h, "the name of a field of XINFO STREAM was")
 		}
-		return r.parse(r.id(), s, size)
-	case r.depth == 3 && r.field == "last-entry":
-		r.info.Size += size
-	}
-	return nil
-}
-
-// End is of resp.Sink.
-func (r *InfoReader) End() error {
-	if r.depth--; r.depth == 0 && (!r.hasLength || !r.hasLast) {
-		return fmt.Errorf("%w: XINFO STREAM does not tell length and last-generated-id", resp.ErrProtocol)
-	}
-	return nil
-}
-
-func (r *InfoReader) value(kind resp.Kind, s []byte, size int) error {
-	if n := r.number(); n != nil {
-		var err error
-		if *n, err = strconv.ParseInt(string(s), 10, 64); err != nil {
-			return fmt.Errorf("%w: XINFO STREAM says %s is %.60q", resp.ErrProtocol, r.field, s)
+		if err != nil {
+			return Info{}, err
 		}
-		return nil
+		switch string(name) { // nil for one that is longer than any that is known
+		case "length":
+			info.Length, err = readInt(rd)
+			hasLength = true
+		case "entries-added":
+			info.Added, err = readInt(rd)
+		case "last-generated-id":
+			info.Last, err = readNextID(rd)
+			hasLast = true
+		case "max-deleted-entry-id":
+			info.Deleted, err = readNextID(rd)
+		case "last-entry":
+			info.Newest, info.Size, err = readSize(rd)
+		default:
+			if h, err = rd.Next(); err == nil {
+				err = rd.Skip(h)
+			}
+		}
+		if err != nil {
+			return Info{}, fmt.Errorf("XINFO STREAM: %w", err)
+		}
 	}
-	id := r.id()
-	if id == nil {
-		return nil
+	if !hasLength || !hasLast {
+		return Info{}, fmt.Errorf("%w: XINFO STREAM does not tell length and last-generated-id", resp.ErrProtocol)
 	}
-	if !r.isEntry() {
-		return r.parse(id, s, size)
-	}
-	if kind != resp.Null {
-		return r.wrong(kind)
-	}
-	return nil
+	return info, nil
 }
 
-// parse reads an id. The embedded server's is empty for a stream that has had no
-// entry.
-func (r *InfoReader) parse(id *ID, s []byte, size int) (err error) {
-	if size == 0 && s != nil {
-		return nil
+func readInt(rd *resp.Reader) (int64, error) {
+	h, err := rd.Next()
+	if err != nil {
+		return 0, err
 	}
-	if *id, err = parseID(s); err != nil {
-		return fmt.Errorf("%w: XINFO STREAM says %s is %.60q: %w", resp.ErrProtocol, r.field, s, err)
+	text, err := rd.Text(h)
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		err = wrong(h, "a number was")
+	}
+	return n, err
 }
 
-// ErrAborted is returned for a transaction that the server did not carry out.
-var ErrAborted = errors.New("the transaction was not carried out")
+// readNextID reads an id. The embedded server's is empty for a stream that has had
+// no entry.
+func readNextID(rd *resp.Reader) (ID, error) {
+	h, err := rd.Next()
+	if err != nil || h.IsString() && h.Len == 0 {
+		return ID{}, cmp.Or(err, rd.Skip(h))
+	}
+	return readID(rd, h)
+}
+
+// readSize reads an entry, or null if there is none, of which the id and the size
+// are of interest.
+func readSize(rd *resp.Reader) (id ID, size int, err error) {
+	h, err := rd.Next()
+	if err != nil || h.Kind == resp.Null {
+		return ID{}, 0, err
+	}
+	if id, err = readEntryID(rd, h); err != nil {
+		return ID{}, 0, err
+	}
+	n, err := fieldCount(rd)
+	for ; n > 0 && err == nil; n-- {
+		if h, err = rd.Next(); err != nil {
+			break
+		}
+		if size += h.Len; !h.IsString() {
+			err = wrong(h, "a name or value was")
+		} else {
+			err = rd.Skip(h)
+		}
+	}
+	return id, size, err
+}

@@ -1,6 +1,8 @@
 package redisstream
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -32,16 +34,15 @@ var infoText = func() (both [2]string) {
 	return [2]string{array(items...), respMap(items...)}
 }()
 
-func TestInfoReader(t *testing.T) {
+func TestReadInfo(t *testing.T) {
 	t.Parallel()
 	length, last := []string{str("length"), num(0)}, []string{str("last-generated-id"), str("6-1")}
 	basis := append(length, last...)
 	with := func(items ...string) string { return array(append(append([]string{}, basis...), items...)...) }
-	seven := Info{Exists: true, Length: 3, Last: ID{6, 1}, Added: 9, Deleted: ID{3, 0}, First: ID{1, 2}, Newest: ID{5, 0}, Size: 3}
+	seven := Info{Exists: true, Length: 3, Last: ID{6, 1}, Added: 9, Deleted: ID{3, 0}, Newest: ID{5, 0}, Size: 3}
 	six := seven
 	six.Added, six.Deleted = -1, ID{}
 	emptied := Info{Exists: true, Last: ID{6, 1}, Added: -1}
-	partial := Info{Exists: true, Last: ID{6, 1}, Added: -1, Partial: true}
 	for name, c := range map[string]struct {
 		in   string
 		want Info
@@ -55,21 +56,17 @@ func TestInfoReader(t *testing.T) {
 			str("first-entry"), entryText(entry(ID{1, 2}, "a", "b")), str("last-entry"), entryText(entry(ID{5, 0}, "c", "de"))), seven},
 		"emptied, RESP2":                 {with(str("first-entry"), "$-1\r\n", str("last-entry"), "*-1\r\n"), emptied},
 		"emptied, RESP3":                 {respMap(append(append([]string{}, basis...), str("first-entry"), "_\r\n", str("last-entry"), "_\r\n")...), emptied},
-		"the embedded server":            {respMap(basis...), partial},
-		"the embedded server, no entry":  {array(str("length"), num(0), str("last-generated-id"), str("")), Info{Exists: true, Added: -1, Partial: true}},
-		"unknown fields that hold a lot": {with(str("groups"), array(array(str("name"), str("g"), str("pending"), array(array(num(1), "_\r\n"), respMap(str("length"), num(77))))), str("x"), "%0\r\n", str("y"), "#t\r\n", str("z"), "-ERR no\r\n"), partial},
-		"a name that is long":            {with(str(strings.Repeat("length", 20)), num(1), str("q"), str(strings.Repeat("x", 1000))), partial},
-		"names that are simple strings":  {array("+length\r\n", num(0), "+last-generated-id\r\n", "+6-1\r\n"), partial},
-		"an entry without fields":        {with(str("first-entry"), array(str("1-2"), array())), Info{Exists: true, Last: ID{6, 1}, Added: -1, First: ID{1, 2}}},
+		"the embedded server":            {respMap(basis...), emptied},
+		"the embedded server, no entry":  {array(str("length"), num(0), str("last-generated-id"), str("")), Info{Exists: true, Added: -1}},
+		"unknown fields that hold a lot": {with(str("groups"), array(array(str("name"), str("g"), str("pending"), array(array(num(1), "_\r\n"), respMap(str("length"), num(77))))), str("x"), "%0\r\n", str("y"), "#t\r\n", str("z"), "-ERR no\r\n"), emptied},
+		"a name that is long":            {with(str(strings.Repeat("length", 20)), num(1), str("q"), str(strings.Repeat("x", 1000))), emptied},
+		"names that are simple strings":  {array("+length\r\n", num(0), "+last-generated-id\r\n", "+6-1\r\n"), emptied},
+		"an entry without fields":        {with(str("last-entry"), array(str("1-2"), array())), Info{Exists: true, Last: ID{6, 1}, Added: -1, Newest: ID{1, 2}}},
 	} {
-		for cut := range len(c.in) {
-			var r InfoReader
-			p := resp.NewParser(nil)
-			_, _, err1 := p.Feed([]byte(c.in[:cut]), &r)
-			_, done, err2 := p.Feed([]byte(c.in[cut:]), &r)
-			got, err := r.Info()
-			if err := errors.Join(err1, err2, err); err != nil || !done || got != c.want {
-				t.Fatalf("%s, cut at %d: %+v, %v, want %+v", name, cut, got, err, c.want)
+		for size := 1; size < len(c.in); size++ {
+			got, err := ReadInfo(resp.NewReader(&pieces{rest: c.in, size: size}, nil))
+			if err != nil || got != c.want {
+				t.Fatalf("%s, in pieces of %d bytes: %+v, %v, want %+v", name, size, got, err, c.want)
 			}
 		}
 	}
@@ -90,91 +87,81 @@ func TestInfoReader(t *testing.T) {
 		"a last id that is an array":    array(append([]string{str("last-generated-id"), array(str("1-1"))}, length...)...),
 		"a last id that is a long text": array(append([]string{str("last-generated-id"), str(strings.Repeat("1", 100))}, length...)...),
 		"a name that is an array":       with(array(str("a")), num(1)),
-		"an entry that is a string":     with(str("first-entry"), str("1-1")),
+		"an entry that is a string":     with(str("last-entry"), str("1-1")),
 		"an entry of three":             with(str("last-entry"), array(str("1-1"), array(), array())),
 		"an entry of one":               with(str("last-entry"), array(str("1-1"))),
-		"an entry without an id":        with(str("first-entry"), array(array(), array())),
-		"an entry of two ids":           with(str("first-entry"), array(str("1-1"), str("1-1"))),
-		"an entry with a bad id":        with(str("first-entry"), array(str("1-x"), array())),
+		"an entry without an id":        with(str("last-entry"), array(array(), array())),
+		"an entry of two ids":           with(str("last-entry"), array(str("1-1"), str("1-1"))),
+		"an entry with a bad id":        with(str("last-entry"), array(str("1-x"), array())),
 		"an entry of nested fields":     with(str("last-entry"), array(str("1-1"), array(array(str("a"))))),
 	} {
-		var r InfoReader
-		if err := read(in, &r); !errors.Is(err, resp.ErrProtocol) {
+		if err := read(in, readInfo); !errors.Is(err, resp.ErrProtocol) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestInfoReaderErrors(t *testing.T) {
+func readInfo(rd *resp.Reader) error {
+	_, err := ReadInfo(rd)
+	return err
+}
+
+func TestReadInfoErrors(t *testing.T) {
 	t.Parallel()
-	var r InfoReader
 	for _, in := range []string{"-ERR no such key\r\n", "!15\r\nERR no such key\r\n"} {
-		if err := read(in, &r); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := r.Info(); err != nil || got != (Info{}) {
+		if got, err := ReadInfo(resp.NewReader(strings.NewReader(in), nil)); err != nil || got != (Info{}) {
 			t.Errorf("%q: %+v, %v", in, got, err)
 		}
 	}
-	if err := read("-WRONGTYPE no\r\n", &r); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Info(); err != resp.Error("WRONGTYPE no") || r.Err() != err {
+	if err := read("-WRONGTYPE no\r\n", readInfo); err != resp.Error("WRONGTYPE no") {
 		t.Errorf("got %v", err)
-	}
-	// After an error reply a reader may be given another one.
-	if err := read(infoText[0], &r); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := r.Info(); err != nil || got.Length != 3 || r.Err() != nil {
-		t.Errorf("%+v, %v", got, err)
 	}
 }
 
-func TestTransactionReader(t *testing.T) {
-	t.Parallel()
-	entries := entriesText([]Entry{entry(ID{4, 0}, "a", "b"), entry(ID{5, 0}, "c", "de")})
-	const missing, wrongType = "-ERR no such key\r\n", "-WRONGTYPE no\r\n"
-	for name, c := range map[string]struct {
-		in                  string
-		err, infoErr, esErr error
-		exists              bool
-		seen                int
-	}{
-		"RESP2":                  {array(infoText[0], entries), nil, nil, nil, true, 2},
-		"RESP3":                  {array(infoText[1], entries), nil, nil, nil, true, 2},
-		"no such key":            {array(missing, array()), nil, nil, nil, false, 0},
-		"no stream":              {array(wrongType, wrongType), nil, resp.Error("WRONGTYPE no"), resp.Error("WRONGTYPE no"), false, 0},
-		"an error of the second": {array(infoText[0], "-ERR no\r\n"), nil, nil, resp.Error("ERR no"), true, 0},
-		"refused":                {"-EXECABORT Transaction discarded\r\n", resp.Error("EXECABORT Transaction discarded"), nil, nil, false, 0},
-		"a bulk error":           {"!13\r\nEXECABORT now\r\n", resp.Error("EXECABORT now"), nil, nil, false, 0},
-		"not carried out, RESP2": {"*-1\r\n", ErrAborted, nil, nil, false, 0},
-		"not carried out, RESP3": {"_\r\n", ErrAborted, nil, nil, false, 0},
-	} {
-		for cut := range len(c.in) {
-			r := TransactionReader{Entries: &EntryReader{}}
-			p := resp.NewParser(nil)
-			_, _, err1 := p.Feed([]byte(c.in[:cut]), &r)
-			_, done, err2 := p.Feed([]byte(c.in[cut:]), &r)
-			info, err := r.Info.Info()
-			if err1 != nil || err2 != nil || !done || r.Err() != c.err || err != c.infoErr || r.Entries.Err() != c.esErr || info.Exists != c.exists || r.Entries.Seen != c.seen {
-				t.Fatalf("%s, cut at %d: %v, %v, %v, %v; %v, %+v, %+v", name, cut, err1, err2, r.Err(), err, r.Entries.Err(), info, r.Entries)
-			}
-		}
+// scripted is a Querier that answers with given replies, one pipeline after the
+// other.
+type scripted struct{ replies [][]string }
+
+func (q *scripted) Pipeline(_ context.Context, cmds ...Command) (own error) {
+	text := strings.Join(q.replies[0], "")
+	q.replies = q.replies[1:]
+	rd := resp.NewReader(strings.NewReader(text), nil)
+	for _, c := range cmds {
+		own = cmp.Or(own, c.Read(rd))
 	}
-	for name, in := range map[string]string{
-		"a status":       "+OK\r\n",
-		"a string":       str("a"),
-		"three replies":  array(infoText[0], entries, entries),
-		"one reply":      array(infoText[0]),
-		"a map":          respMap(infoText[0], entries),
-		"null as XINFO":  array("_\r\n", entries),
-		"null as XRANGE": array(infoText[0], "_\r\n"),
-		"in other order": array(entries, infoText[0]),
-		"statuses":       array("+OK\r\n", "+OK\r\n"),
+	return own
+}
+
+// A snapshot is of one moment: it is read again while the stream changes between
+// its parts, and in the end it is an error.
+func TestReadSnapshot(t *testing.T) {
+	t.Parallel()
+	info := func(last int) string {
+		return array(str("length"), num(1), str("last-generated-id"), str(fmt.Sprintf("%d-0", last)))
+	}
+	one := func(ms uint64) string { return entriesText([]Entry{entry(ID{Ms: ms}, "a", "b")}) }
+	steady := []string{info(7), one(6), one(7), info(7)}
+	var changing [][]string
+	for i := range snapshotTries {
+		changing = append(changing, []string{info(i), array(), one(3), info(i + 1)})
+	}
+	for name, c := range map[string]struct {
+		replies [][]string
+		want    Info
+		err     error
+	}{
+		"at once":           {[][]string{steady}, Info{Exists: true, Length: 1, Last: ID{7, 0}, Added: -1, First: ID{6, 0}}, nil},
+		"the third time":    {[][]string{changing[0], changing[1], steady}, Info{Exists: true, Length: 1, Last: ID{7, 0}, Added: -1, First: ID{6, 0}}, nil},
+		"never":             {changing, Info{}, ErrConcurrentChange},
+		"emptied meanwhile": {[][]string{changing[0], {info(7), array(), array(), info(7)}}, Info{Exists: true, Length: 1, Last: ID{7, 0}, Added: -1}, nil},
+		"no stream":         {[][]string{{"-ERR no such key\r\n", array(), array(), "-ERR no such key\r\n"}}, Info{}, nil},
+		"of another type":   {[][]string{{"-WRONGTYPE\r\n", "-WRONGTYPE\r\n", "-WRONGTYPE\r\n", "-WRONGTYPE\r\n"}}, Info{}, resp.Error("WRONGTYPE")},
+		"an error of one":   {[][]string{{info(7), one(7), "-ERR no\r\n", info(7)}}, Info{}, resp.Error("ERR no")},
 	} {
-		if err := read(in, &TransactionReader{Entries: &EntryReader{}}); !errors.Is(err, resp.ErrProtocol) {
-			t.Errorf("%s: %v", name, err)
+		r := EntryReader{}
+		got, err := ReadSnapshot(t.Context(), &scripted{c.replies}, "a", []string{"XRANGE", "a", "-", "+"}, r.Read)
+		if got != c.want || err != c.err {
+			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }
@@ -210,35 +197,16 @@ func checkServer(t *testing.T, addr, key, protocol string, whole, counts bool) {
 	check := func(what string, want Info, found bool, ids ...ID) {
 		t.Helper()
 		if !whole {
-			want.Partial, want.First, want.Newest, want.Size = want.Exists, ID{}, ID{}, 0
+			want.Newest, want.Size = ID{}, 0
 		}
 		if want.Exists && (!whole || !counts) {
 			want.Added, want.Deleted = -1, ID{}
 		}
 		var got []ID
-		r := TransactionReader{Entries: &EntryReader{Anchor: ID{2, 0}, Each: func(e Entry) { got = append(got, e.ID) }}}
-		conn.Append("MULTI")
-		conn.Append("XINFO", "STREAM", key)
-		conn.Append("XRANGE", key, "2-0", "+")
-		conn.Append("EXEC")
-		if err := conn.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			var v resp.Value
-			if err := conn.Reply(&v); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := v.Any(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := conn.Reply(&r); err != nil {
-			t.Fatalf("%s: %v", what, err)
-		}
-		info, err := r.Info.Info()
-		if err := errors.Join(r.Err(), err, r.Entries.Err()); err != nil || info != want || r.Entries.Found != found || fmt.Sprint(got) != fmt.Sprint(ids) {
-			t.Errorf("%s: %+v, found %v, %v, %v; want %+v, %v, %v", what, info, r.Entries.Found, got, err, want, found, ids)
+		r := EntryReader{Anchor: ID{2, 0}, Each: func(e Entry) { got = append(got, e.ID) }}
+		info, err := ReadSnapshot(t.Context(), onConn{conn}, key, []string{"XRANGE", key, "2-0", "+"}, r.Read)
+		if err != nil || info != want || r.Found != found || fmt.Sprint(got) != fmt.Sprint(ids) {
+			t.Errorf("%s: %+v, found %v, %v, %v; want %+v, %v, %v", what, info, r.Found, got, err, want, found, ids)
 		}
 	}
 	do("HELLO", protocol)
@@ -256,12 +224,29 @@ func checkServer(t *testing.T, addr, key, protocol string, whole, counts bool) {
 	check("never an entry", Info{Exists: true}, false)
 	do("DEL", key)
 	do("SET", key, "x")
-	var info InfoReader
 	entries := EntryReader{}
 	conn.Append("XINFO", "STREAM", key)
 	conn.Append("XRANGE", key, "-", "+")
-	err = errors.Join(conn.Flush(), conn.Reply(&info), conn.Reply(&entries))
-	if err != nil || info.Err() == nil || entries.Err() == nil || !strings.HasPrefix(info.Err().Error(), "WRONGTYPE") || !strings.HasPrefix(entries.Err().Error(), "WRONGTYPE") {
-		t.Errorf("no stream: %v, %v, %v", err, info.Err(), entries.Err())
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
 	}
+	for _, err := range []error{readInfo(conn.Reader), entries.Read(conn.Reader)} {
+		if !resp.IsWrongType(err) {
+			t.Errorf("no stream: %v", err)
+		}
+	}
+}
+
+// onConn is a Querier over a connection.
+type onConn struct{ *resp.Conn }
+
+func (q onConn) Pipeline(_ context.Context, cmds ...Command) (own error) {
+	for _, c := range cmds {
+		q.Append(c.Args...)
+	}
+	own = q.Flush()
+	for _, c := range cmds {
+		own = cmp.Or(own, c.Read(q.Reader))
+	}
+	return own
 }

@@ -1,103 +1,76 @@
 package redisstream
 
 import (
-	"cmp"
 	"context"
 	"errors"
 
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-// Command is a command about one stream, and what takes its reply. Error
-// replies go to the Sink as well, whose Err returns the last one.
+// Command is a command about one stream, and what reads its reply: an error reply
+// is its error.
 type Command struct {
 	Args []string
-	Sink ReplySink
-}
-
-// ReplySink takes the replies of a Command. After an error reply it may be given
-// another reply to the same command.
-type ReplySink interface {
-	resp.Sink
-	Err() error
+	Read func(*resp.Reader) error
 }
 
 // Querier sends commands about one key to the server that has it.
 type Querier interface {
-	// Pipeline sends the commands in one go. Its errors are those of the
-	// connection.
+	// Pipeline sends the commands in one go, and has all replies read. The error
+	// is that of the connection, or else the first of the commands' own.
 	Pipeline(ctx context.Context, cmds ...Command) error
-	// Transaction is Pipeline as one MULTI. Its error may also be an error
-	// reply: why the server has not carried it out.
-	Transaction(ctx context.Context, cmds ...Command) error
 }
 
-// ErrConcurrentChange is returned when a stream changes too fast to be read
-// without a transaction.
-var ErrConcurrentChange = errors.New("the stream changes too fast to be read without a transaction")
+// SnapshotReader reads what a stream is and what a range command returns, at one
+// moment: XINFO STREAM before and after them is the same if nothing has changed in
+// between. Redis carries out the commands of a pipeline in one go, mostly. So no
+// transaction is needed, which Redis refuses when it has reached maxmemory, and
+// some proxies altogether.
+type SnapshotReader struct {
+	before, after Info
+	first         ID
+}
 
-// SnapshotFunc is ReadSnapshot or ReadSnapshotOptimistic.
-type SnapshotFunc func(ctx context.Context, q Querier, key string, args []string, newReader func() *EntryReader) (Info, *EntryReader, error)
+// Commands returns the commands of a snapshot. read reads the reply to args.
+func (s *SnapshotReader) Commands(key string, args []string, read func(*resp.Reader) error) []Command {
+	info := []string{"XINFO", "STREAM", key}
+	first := EntryReader{Each: func(e Entry) { s.first = e.ID }}
+	return []Command{
+		{info, func(rd *resp.Reader) (err error) { s.before, err = ReadInfo(rd); return err }},
+		{[]string{"XRANGE", key, "-", "+", "COUNT", "1"}, func(rd *resp.Reader) error { s.first = ID{}; return first.Read(rd) }},
+		{args, read},
+		{info, func(rd *resp.Reader) (err error) { s.after, err = ReadInfo(rd); return err }},
+	}
+}
+
+// Info returns what the stream is. It is false if the stream changed meanwhile,
+// and so what was read is not of one moment.
+func (s *SnapshotReader) Info() (Info, bool) {
+	info := s.before
+	info.First = s.first
+	return info, s.before == s.after
+}
+
+// ErrConcurrentChange is returned when a stream changes too fast to be read at one
+// moment.
+var ErrConcurrentChange = errors.New("the stream changes too fast to be read at one moment")
+
+// snapshotTries is how often a snapshot is read until nothing has changed between
+// its parts.
+const snapshotTries = 10
 
 // ReadSnapshot reads what the stream is and what the range command args returns,
-// at one moment. newReader makes the reader for each attempt; the last one is
-// returned. The error may be an error reply to either command.
-func ReadSnapshot(ctx context.Context, q Querier, key string, args []string, newReader func() *EntryReader) (Info, *EntryReader, error) {
-	var info InfoReader
-	entries := newReader()
-	err := q.Transaction(ctx, infoCommand(key, &info), Command{args, entries})
-	switch {
-	case NeedsOptimism(err):
-		return ReadSnapshotOptimistic(ctx, q, key, args, newReader)
-	case err != nil:
-		return Info{}, nil, err
-	}
-	return completed(ctx, q, key, &info, entries)
-}
-
-// NeedsOptimism reports that a transaction failed for a reason that does not
-// concern the commands by themselves: Redis has reached maxmemory, or a proxy
-// does not know MULTI.
-func NeedsOptimism(err error) bool { return resp.IsOutOfMemory(err) || resp.IsUnsupported(err) }
-
-func infoCommand(key string, sink *InfoReader) Command {
-	return Command{[]string{"XINFO", "STREAM", key}, sink}
-}
-
-// optimisticTries is how often a snapshot is read without a transaction until
-// nothing has changed between its parts.
-const optimisticTries = 10
-
-// ReadSnapshotOptimistic is ReadSnapshot without a transaction: XINFO before and
-// after, which are the same if nothing has changed in between.
-func ReadSnapshotOptimistic(ctx context.Context, q Querier, key string, args []string, newReader func() *EntryReader) (Info, *EntryReader, error) {
-	for range optimisticTries {
-		var before, after InfoReader
-		entries := newReader()
-		if err := q.Pipeline(ctx, infoCommand(key, &before), Command{args, entries}, infoCommand(key, &after)); err != nil {
-			return Info{}, nil, err
+// at one moment. read reads the reply to args, once for each attempt.
+func ReadSnapshot(ctx context.Context, q Querier, key string, args []string, read func(*resp.Reader) error) (Info, error) {
+	var s SnapshotReader
+	cmds := s.Commands(key, args, read)
+	for range snapshotTries {
+		if err := q.Pipeline(ctx, cmds...); err != nil {
+			return Info{}, err
 		}
-		if before.info == after.info {
-			return completed(ctx, q, key, &before, entries)
+		if info, ok := s.Info(); ok {
+			return info, nil
 		}
 	}
-	return Info{}, nil, ErrConcurrentChange
-}
-
-// completed returns the parts of a snapshot, with the first entry if the server
-// does not tell it.
-func completed(ctx context.Context, q Querier, key string, r *InfoReader, entries *EntryReader) (Info, *EntryReader, error) {
-	info, err := r.Info()
-	if err = cmp.Or(err, entries.Err()); err == nil && info.Partial {
-		info.First, _, err = FirstBetween(ctx, q, key, ID{}, MaxID)
-	}
-	return info, entries, err
-}
-
-// FirstBetween returns the first entry of the stream from one id to another; ok
-// is false if there is none.
-func FirstBetween(ctx context.Context, q Querier, key string, from, to ID) (id ID, ok bool, err error) {
-	r := &EntryReader{Each: func(e Entry) { id, ok = e.ID, true }}
-	err = q.Pipeline(ctx, Command{[]string{"XRANGE", key, from.String(), to.String(), "COUNT", "1"}, r})
-	return id, ok, cmp.Or(err, r.Err())
+	return Info{}, ErrConcurrentChange
 }

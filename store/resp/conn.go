@@ -11,8 +11,6 @@ import (
 )
 
 const (
-	// bufferSize is how much one read takes, in bytes.
-	bufferSize = 16 << 10
 	// maxRetained is the largest buffer for commands that is kept, in bytes.
 	maxRetained = 256 << 10
 	// graceRead is how long is looked for bytes once the server has been silent
@@ -31,14 +29,14 @@ var past = time.Unix(1, 0)
 // Conn is a connection on which commands are answered in order. It belongs to
 // one goroutine, but for Wake and Close, which any may call.
 type Conn struct {
+	// Reader reads the replies. After an error that is no error reply the Conn is
+	// of no more use.
+	Reader *Reader
+
 	conn     socket
 	patience time.Duration
-	parser   *Parser
-
-	out []byte // commands that were not sent yet
-	in  [bufferSize]byte
-	// in[start:end] has arrived and was not parsed yet.
-	start, end int
+	waiting  bool   // Reader reads once, and not for as long as the patience lasts
+	out      []byte // commands that were not sent yet
 
 	deadline    time.Time // of reads, as far as this goroutine knows
 	writtenBy   time.Time // the deadline of writes
@@ -49,8 +47,10 @@ type Conn struct {
 // NewConn returns a Conn over a connection on which nothing was sent yet. It
 // counts as dead when a reply is due and no byte has arrived for patience.
 // pushes takes what the server sends by itself; nil if nothing is expected.
-func NewConn(conn net.Conn, patience time.Duration, pushes Sink) *Conn {
-	return &Conn{conn: newSocket(conn), patience: patience, parser: NewParser(pushes), lastArrival: time.Now()}
+func NewConn(conn net.Conn, patience time.Duration, pushes PushFunc) *Conn {
+	c := &Conn{conn: newSocket(conn), patience: patience, lastArrival: time.Now()}
+	c.Reader = NewReader(source(c.receive), pushes)
+	return c
 }
 
 // Append adds a command to those that Flush sends.
@@ -87,71 +87,21 @@ func (c *Conn) Flush() error {
 	return err
 }
 
-// Reply has sink take the next reply. Errors are those of the connection, of
-// the protocol and of the sinks; after one the Conn is of no more use.
-func (c *Conn) Reply(sink Sink) error {
-	var due time.Time
-	for {
-		done, err := c.parse(sink)
-		if done || err != nil {
-			return err
-		}
-		if due.IsZero() {
-			due = time.Now()
-		}
-		if due, err = c.receiveReply(due); err != nil {
-			return err
-		}
-	}
-}
-
-// receiveReply waits for bytes of a reply that has been due since due, and
-// returns from when on more of them are due.
-func (c *Conn) receiveReply(due time.Time) (time.Time, error) {
-	until, graced := due.Add(c.patience), false
-	for {
-		if _, err := c.setReadDeadline(until); err != nil {
-			return due, err
-		}
-		n, err := c.receive()
-		switch {
-		case n > 0:
-			return c.lastArrival, nil
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return due, err
-		case time.Now().Before(until): // an earlier deadline, or Wake
-		case graced:
-			return due, fmt.Errorf("%w: no byte of a reply for %s", ErrSilent, c.patience)
-		default:
-			until, graced = time.Now().Add(graceRead), true
-		}
-	}
-}
-
-// Do sends one command, whose reply is small, and returns the reply as Value
-// has it. An error reply is an Error.
+// Do sends one command, whose reply is small, and returns the reply as
+// Reader.Value has it.
 func (c *Conn) Do(args ...string) (any, error) {
 	c.Append(args...)
 	if err := c.Flush(); err != nil {
 		return nil, err
 	}
-	var v Value
-	if err := c.Reply(&v); err != nil {
-		return nil, err
-	}
-	return v.Any()
+	return c.Reader.Value()
 }
 
-// Wait takes pushes as they arrive, until there was at least a part of one,
-// until Wake was called, or until the time has come. What has arrived already
-// it takes in any case.
+// Wait takes pushes as they arrive, until there was one, until Wake was called,
+// or until the time has come. What has arrived already it takes in any case.
 func (c *Conn) Wait(until time.Time) error {
-	for {
-		took := c.start < c.end
-		if _, err := c.parse(nil); err != nil {
-			return err
-		}
-		if took || c.woken.Swap(false) || !time.Now().Before(until) {
+	for c.Reader.buf.Buffered() == 0 {
+		if c.woken.Swap(false) || !time.Now().Before(until) {
 			return nil
 		}
 		moved, err := c.setReadDeadline(until)
@@ -161,10 +111,14 @@ func (c *Conn) Wait(until time.Time) error {
 		if moved && c.woken.Load() {
 			continue // Wake may have come before the deadline was set
 		}
-		if _, err := c.receive(); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		c.waiting = true
+		_, err = c.Reader.buf.Peek(1)
+		c.waiting = false
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
 		}
 	}
+	return c.Reader.Pushes()
 }
 
 // Wake ends a Wait, or the next one if none is under way.
@@ -181,14 +135,7 @@ func (c *Conn) LastArrival() time.Time { return c.lastArrival }
 // Close closes the connection. It ends whatever waits for it.
 func (c *Conn) Close() error { return c.conn.Close() }
 
-// parse has the sink, and that of the pushes, take what has arrived.
-func (c *Conn) parse(sink Sink) (done bool, err error) {
-	n, done, err := c.parser.Feed(c.in[c.start:c.end], sink)
-	c.start += n
-	return done, err
-}
-
-// setReadDeadline has receive wait at most until a time, and reports whether it
+// setReadDeadline has read wait at most until a time, and reports whether it
 // had to move the deadline. An earlier one is good enough, because whoever waits
 // looks at the time: to move it for each wait would cost as much as the read.
 func (c *Conn) setReadDeadline(until time.Time) (moved bool, err error) {
@@ -199,17 +146,38 @@ func (c *Conn) setReadDeadline(until time.Time) (moved bool, err error) {
 	return true, c.conn.SetReadDeadline(until)
 }
 
-// receive waits for more bytes, at most until the deadline. All that has
-// arrived before was parsed.
-func (c *Conn) receive() (n int, err error) {
-	n, err = c.conn.Read(c.in[:])
+// receive is the source of Reader. It waits for bytes that are due: for the
+// patience, and for graceRead after it.
+func (c *Conn) receive(p []byte) (int, error) {
+	if c.waiting {
+		return c.read(p)
+	}
+	until, graced := time.Now().Add(c.patience), false
+	for {
+		if _, err := c.setReadDeadline(until); err != nil {
+			return 0, err
+		}
+		n, err := c.read(p)
+		switch {
+		case n > 0 || !errors.Is(err, os.ErrDeadlineExceeded):
+			return n, err
+		case time.Now().Before(until): // an earlier deadline, or Wake
+		case graced:
+			return 0, fmt.Errorf("%w: no byte of a reply for %s", ErrSilent, c.patience)
+		default:
+			until, graced = time.Now().Add(graceRead), true
+		}
+	}
+}
+
+// read waits for bytes until the deadline.
+func (c *Conn) read(p []byte) (int, error) {
+	n, err := c.conn.Read(p)
 	if err != nil {
 		c.deadline = time.Time{} // it has passed, or Wake has moved it
 	}
-	if n == 0 {
-		return 0, err
+	if n > 0 {
+		c.lastArrival, err = time.Now(), nil
 	}
-	c.lastArrival = time.Now()
-	c.start, c.end = 0, n
-	return n, nil
+	return n, err
 }

@@ -130,7 +130,7 @@ func TestReplies(t *testing.T) {
 				rng := rand.New(rand.NewPCG(1, seed))
 				client, server := pipe(t)
 				pushed := &recorder{}
-				c := NewConn(client, time.Minute, pushed)
+				c := NewConn(client, time.Minute, pushed.push)
 				var stream bytes.Buffer
 				var want []any
 				pushes := 0
@@ -158,17 +158,15 @@ func TestReplies(t *testing.T) {
 					if rng.IntN(4) == 0 {
 						c.Wake() // which is no concern of a reply's
 					}
-					var v Value
-					err := c.Reply(&v)
-					got, refused := v.Any()
-					if refused != nil {
-						got = refused
+					got, err := c.Reader.Value()
+					if IsReply(err) {
+						got, err = err, nil
 					}
 					if err != nil || !reflect.DeepEqual(got, want[i]) {
 						t.Fatalf("reply %d in pieces of %d bytes: %.60q, %v, want %.60q", i, size, got, err, want[i])
 					}
 				}
-				if err := c.Reply(&Value{}); !errors.Is(err, io.EOF) {
+				if _, err := c.Reader.Value(); !errors.Is(err, io.EOF) {
 					t.Errorf("after the end: %v", err)
 				}
 				written.Wait()
@@ -241,11 +239,11 @@ func TestCloseEndsWhatWaits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, wait := range []func(*Conn) error{
-				func(c *Conn) error { return c.Reply(&Value{}) },
+				func(c *Conn) error { return c.Reader.Status() },
 				func(c *Conn) error { return c.Wait(time.Now().Add(time.Hour)) },
 			} {
 				client, server := pipe(t)
-				c := NewConn(client, time.Hour, &recorder{})
+				c := NewConn(client, time.Hour, (&recorder{}).push)
 				ended := make(chan error, 1)
 				go func() { ended <- wait(c) }()
 				if _, err := server.Write([]byte(">")); err != nil { // it waits for the rest
@@ -253,10 +251,7 @@ func TestCloseEndsWhatWaits(t *testing.T) {
 				}
 				c.Close()
 				if err := <-ended; err == nil {
-					// The half of a push that had come ended a Wait.
-					if err := wait(c); err == nil {
-						t.Error("no error after Close")
-					}
+					t.Error("no error after Close")
 				} else if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ErrSilent) {
 					t.Error(err)
 				}
@@ -276,7 +271,7 @@ func TestWakeIsNotLost(t *testing.T) {
 			t.Parallel()
 			client, server := pipe(t)
 			pushed := &recorder{}
-			c := NewConn(client, time.Hour, pushed)
+			c := NewConn(client, time.Hour, pushed.push)
 			go func() { // answers each command with a push and a reply
 				in := make([]byte, 4096)
 				for {

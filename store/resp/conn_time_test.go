@@ -22,7 +22,7 @@ func quietly(t *testing.T, serve func(server net.Conn), test func(t *testing.T, 
 		defer client.Close()
 		defer server.Close()
 		pushes := &recorder{}
-		c := NewConn(client, patience, pushes)
+		c := NewConn(client, patience, pushes.push)
 		go serve(server)
 		test(t, c, pushes)
 	})
@@ -41,7 +41,7 @@ func TestReplyThatTricklesIsTaken(t *testing.T) {
 			}
 		}, func(t *testing.T, c *Conn, _ *recorder) {
 			began := time.Now()
-			if err := c.Reply(&Value{}); err != nil {
+			if err := c.Reader.Status(); err != nil {
 				t.Fatal(err)
 			}
 			if took := time.Since(began); took != time.Duration(len(in))*(patience-time.Millisecond) || c.LastArrival() != time.Now() {
@@ -59,7 +59,7 @@ func TestSilence(t *testing.T) {
 		if err := c.Wait(time.Now()); err != nil { // which sets no deadline that lasts
 			t.Fatal(err)
 		}
-		if err := c.Reply(&Value{}); err != nil {
+		if err := c.Reader.Status(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Hour) // nobody waits for the next one yet
@@ -67,7 +67,7 @@ func TestSilence(t *testing.T) {
 		for i := range 3 {
 			time.AfterFunc(time.Duration(i)*patience/2, c.Wake)
 		}
-		if err := c.Reply(&Value{}); !errors.Is(err, ErrSilent) {
+		if err := c.Reader.Status(); !errors.Is(err, ErrSilent) {
 			t.Errorf("a reply that does not come: %v", err)
 		}
 		if took := time.Since(began); took != patience+graceRead {
@@ -87,7 +87,7 @@ func TestReplyInTheGraceIsTaken(t *testing.T) {
 			if wake {
 				c.Wake()
 			}
-			if err := c.Reply(&Value{}); err != nil {
+			if err := c.Reader.Status(); err != nil {
 				t.Errorf("wake %v: %v", wake, err)
 			}
 		})
@@ -126,12 +126,12 @@ func TestWait(t *testing.T) {
 	})
 	t.Run("until a push", func(t *testing.T) {
 		quietly(t, func(server net.Conn) {
-			for _, s := range []string{">1\r\n+a\r\n>1\r\n+b\r\n", ">1\r\n+c\r\n>1", "\r\n+d\r\n"} {
+			for _, s := range []string{">1\r\n+a\r\n>1\r\n+b\r\n", ">1\r\n+c\r\n", ">1", "\r\n+d\r\n"} {
 				time.Sleep(time.Second)
 				send(server, s)
 			}
 		}, func(t *testing.T, c *Conn, pushes *recorder) {
-			// A push that is there is not kept waiting for one that is not.
+			// Half a push is waited for.
 			for i, want := range []int{6, 9, 12} {
 				if err := c.Wait(time.Now().Add(time.Hour)); err != nil || len(pushes.got) != want {
 					t.Errorf("%d: %v, %v", i, pushes.got, err)
@@ -161,7 +161,7 @@ func TestWait(t *testing.T) {
 	})
 	t.Run("takes what came with a reply", func(t *testing.T) {
 		quietly(t, func(server net.Conn) { send(server, "+OK\r\n>1\r\n+a\r\n") }, func(t *testing.T, c *Conn, pushes *recorder) {
-			if err := c.Reply(&Value{}); err != nil || len(pushes.got) != 0 {
+			if err := c.Reader.Status(); err != nil || len(pushes.got) != 0 {
 				t.Fatal(err, pushes.got)
 			}
 			if err := c.Wait(time.Now().Add(-time.Hour)); err != nil || len(pushes.got) != 3 {
@@ -172,14 +172,22 @@ func TestWait(t *testing.T) {
 	t.Run("half a push, then a reply", func(t *testing.T) {
 		quietly(t, func(server net.Conn) {
 			send(server, ">2\r\n+a\r\n$")
-			send(server, "1\r\nb\r\n+OK\r\n")
+			send(server, "1\r\nb\r\n")
+			send(server, "+OK\r\n")
 		}, func(t *testing.T, c *Conn, pushes *recorder) {
 			if err := c.Wait(time.Now().Add(time.Hour)); err != nil {
 				t.Fatal(err)
 			}
-			var v Value
-			if err := c.Reply(&v); err != nil || v.v != "OK" || len(pushes.got) != 4 {
+			if v, err := c.Reader.Value(); err != nil || v != "OK" || len(pushes.got) != 4 {
 				t.Error(err, v, pushes.got)
+			}
+		})
+	})
+	t.Run("half a push, then silence", func(t *testing.T) {
+		quietly(t, func(server net.Conn) { send(server, ">2\r\n+a\r\n$") }, func(t *testing.T, c *Conn, _ *recorder) {
+			began := time.Now()
+			if err := c.Wait(began.Add(time.Hour)); !errors.Is(err, ErrSilent) || time.Since(began) != patience+graceRead {
+				t.Errorf("%v after %s", err, time.Since(began))
 			}
 		})
 	})

@@ -19,9 +19,9 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
-// FuzzParser compares what a Value is told of arbitrary bytes with what go-redis
-// reads of them, in RESP2 and RESP3, and with what it is told of them in pieces.
-func FuzzParser(f *testing.F) {
+// FuzzReader compares what Value makes of arbitrary bytes with what go-redis
+// reads of them, in RESP2 and RESP3, and with what it makes of them in pieces.
+func FuzzReader(f *testing.F) {
 	for _, c := range samples {
 		f.Add([]byte(c.in), byte(3))
 	}
@@ -67,60 +67,35 @@ type outcome struct {
 	lenient            bool // there is a number or a map that only go-redis looks into
 }
 
-// parse parses bytes in pieces.
+// parse reads a value of bytes that come in pieces.
 func parse(in []byte, size int) (o outcome) {
-	v := &watchedValue{o: &o}
-	p := NewParser(&watchedPushes{o: &o, v: v})
-	o.rest = len(in)
-	var err error
-	for o.rest > 0 && !o.done && err == nil {
-		from := len(in) - o.rest
-		var n int
-		n, o.done, err = p.Feed(in[from:min(from+size, len(in))], v)
-		o.rest -= n
+	var cuts []int
+	for at := size; at < len(in); at += size {
+		cuts = append(cuts, at)
 	}
-	o.inside = v.depth > 0
+	src := &pieces{text: string(in), cuts: cuts}
+	rd := NewReader(src, nil)
+	rd.pushes = func(rd *Reader, n int) error {
+		o.pushes = true
+		o.pushInside = o.pushInside || rd.depth > 0
+		return rd.nested(n, rd.skipNext)
+	}
+	v, err := rd.Value()
 	switch {
-	case err != nil:
-		o.rest = 0 // how much of the bad bytes was taken is of no concern
+	case err == nil:
+		o.value, o.done = v, true
+	case IsReply(err):
+		o.value, o.done = err, true
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // it is not complete
+	default:
 		o.err = err.Error()
-	case o.done:
-		if o.value, err = v.Any(); err != nil {
-			o.value = err
-		}
+	}
+	o.inside = !o.done && bytes.ContainsAny(in, "*~%")
+	o.lenient = bytes.ContainsAny(in, "%,(")
+	if o.done {
+		o.rest = len(in) - src.at + rd.buf.Buffered()
 	}
 	return o
-}
-
-type watchedValue struct {
-	Value
-	o     *outcome
-	depth int
-}
-
-func (v *watchedValue) Begin(kind Kind, n int) error {
-	v.depth++
-	v.o.lenient = v.o.lenient || kind == Map
-	return v.Value.Begin(kind, n)
-}
-
-func (v *watchedValue) Scalar(kind Kind, s []byte, size int) error {
-	v.o.lenient = v.o.lenient || kind == Double || kind == BigNumber
-	return v.Value.Scalar(kind, s, size)
-}
-
-func (v *watchedValue) End() error { v.depth--; return v.Value.End() }
-
-type watchedPushes struct {
-	Status
-	o *outcome
-	v *watchedValue
-}
-
-func (p *watchedPushes) Begin(Kind, int) error {
-	p.o.pushes = true
-	p.o.pushInside = p.o.pushInside || p.v.depth > 0
-	return nil
 }
 
 // readByGoRedis has go-redis read a reply.
@@ -245,8 +220,7 @@ func sameMap(ours any, theirs map[any]any) bool {
 	return matched == len(theirs)
 }
 
-// FuzzWriter gives arbitrary bytes to a Writer, by both ways in: the Sink is told the
-// same.
+// FuzzWriter gives arbitrary bytes to a Writer, by both ways in: the same is read.
 func FuzzWriter(f *testing.F) {
 	for _, c := range samples {
 		f.Add([]byte(c.in), byte(3))
@@ -254,14 +228,14 @@ func FuzzWriter(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, cut byte) {
 		at := min(int(cut), len(in))
 		var a, b recorder
-		one, two := &Writer{Sink: &a}, &Writer{Sink: &b}
+		one, two := &Writer{Read: a.read}, &Writer{Read: b.read}
 		_, _ = one.Write(in)
 		_, _ = two.Write(in[:at])
 		if n, err := two.ReadFrom(io.LimitReader(strings.NewReader(string(in[at:])), int64(len(in)))); err != nil || int(n) != len(in)-at {
 			t.Fatalf("ReadFrom: %d, %v", n, err)
 		}
-		if !reflect.DeepEqual(a.got, b.got) || (one.Err() == nil) != (two.Err() == nil) {
-			t.Errorf("%q: %v, %v and %v, %v", in, a.got, one.Err(), b.got, two.Err())
+		if err1, err2 := one.Err(), two.Err(); !reflect.DeepEqual(a.got, b.got) || (err1 == nil) != (err2 == nil) {
+			t.Errorf("%q: %v, %v and %v, %v", in, a.got, err1, b.got, err2)
 		}
 	})
 }

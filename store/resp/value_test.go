@@ -54,9 +54,5 @@ func TestValue(t *testing.T) {
 }
 
 func valueOf(in string) (any, error) {
-	var v Value
-	if _, done, err := NewParser(nil).Feed([]byte(in), &v); err != nil || !done {
-		return done, err
-	}
-	return v.Any()
+	return NewReader(strings.NewReader(in), func(rd *Reader, n int) error { return rd.nested(n, rd.skipNext) }).Value()
 }

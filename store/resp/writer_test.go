@@ -13,8 +13,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Writer tells its Sink what a Parser does, by either way in and whatever the
-// pieces.
+// A Writer has read what a Reader of a connection does, by either way in and
+// whatever the pieces; half of it is an error.
 func TestWriter(t *testing.T) {
 	t.Parallel()
 	for _, c := range samples {
@@ -22,25 +22,27 @@ func TestWriter(t *testing.T) {
 			continue
 		}
 		for cut := range len(c.in) {
-			for way := range 4 {
-				var sink recorder
-				w := &Writer{Sink: &sink}
+			for way := range 6 {
+				var values recorder
+				w := &Writer{Read: values.read}
 				for i, piece := range []string{c.in[:cut], c.in[cut:]} {
 					r := io.Reader(strings.NewReader(piece))
-					switch way {
-					case 1, 2:
+					switch {
+					case way >= 3 && i == 1: // it does not come
+					case way%3 == 1:
 						_, _ = w.ReadFrom(iotest.OneByteReader(r))
-					case 3:
+					case way%3 == 2:
 						_, _ = w.ReadFrom(iotest.DataErrReader(io.LimitReader(r, 1<<20)))
 					default:
 						_, _ = w.Write([]byte(piece))
 					}
-					if i == 0 && !errors.Is(w.Err(), ErrProtocol) {
-						t.Fatalf("%q: half of it is no error: %v", c.in, w.Err())
-					}
 				}
-				if got := strings.Join(sink.got, " "); w.Err() != nil || got != c.want {
-					t.Fatalf("%q cut at %d, way %d: %s, %v, want %s", c.in, cut, way, got, w.Err(), c.want)
+				if err := w.Err(); way >= 3 {
+					if !errors.Is(err, ErrProtocol) {
+						t.Fatalf("%q: half of it is no error: %v", c.in, err)
+					}
+				} else if got := strings.Join(values.got, " "); err != nil || got != c.want {
+					t.Fatalf("%q cut at %d, way %d: %s, %v, want %s", c.in, cut, way, got, err, c.want)
 				}
 			}
 		}
@@ -48,23 +50,31 @@ func TestWriter(t *testing.T) {
 }
 
 // Whoever writes need not stop for an error, but is told of it: of the protocol,
-// of the Sink, of the reader, and of a second reply, as a retry of half a one
-// would give.
+// of Read, of the source, and of a second reply, as a retry of half a one would
+// give.
 func TestWriterErrors(t *testing.T) {
 	t.Parallel()
-	for _, in := range []string{"", "*1\r\n", "OK\r\n", ">1\r\n+a\r\n", "+OK\r\n+OK\r\n"} {
-		w := &Writer{Sink: &recorder{}}
-		for _, b := range []byte(in + "+more\r\n")[:len(in)] {
-			if n, err := w.Write([]byte{b}); n != 1 || err != nil {
-				t.Fatalf("%q: Write returns %d, %v", in, n, err)
+	for _, in := range []string{"", "*1\r\n", "OK\r\n", ">1\r\n+a\r\n", "+OK\r\n+OK\r\n", "-ERR\r\n-ERR\r\n"} {
+		for _, whole := range []bool{true, false} {
+			w := &Writer{Read: (*Reader).skipNext}
+			for i := range len(in) {
+				piece := in[i : i+1]
+				if whole && i == 0 {
+					piece = in
+				} else if whole {
+					break
+				}
+				if n, err := w.Write([]byte(piece)); n != len(piece) || err != nil {
+					t.Fatalf("%q: Write returns %d, %v", in, n, err)
+				}
 			}
-		}
-		if !errors.Is(w.Err(), ErrProtocol) {
-			t.Errorf("%q: %v", in, w.Err())
+			if !errors.Is(w.Err(), ErrProtocol) {
+				t.Errorf("%q: %v", in, w.Err())
+			}
 		}
 	}
 	broken := errors.New("broken")
-	w := &Writer{Sink: &recorder{}}
+	w := &Writer{Read: (*Reader).Status}
 	_, _ = w.Write([]byte("$5\r\nhe"))
 	if n, err := w.ReadFrom(io.MultiReader(strings.NewReader("ll"), iotest.ErrReader(broken))); n != 2 || err != broken {
 		t.Errorf("ReadFrom returns %d, %v", n, err)
@@ -72,10 +82,19 @@ func TestWriterErrors(t *testing.T) {
 	if _, err := w.ReadFrom(strings.NewReader("o\r\n")); err != nil || w.Err() != nil {
 		t.Errorf("%v, %v", err, w.Err())
 	}
+	w = &Writer{Read: func(rd *Reader) error {
+		if err := rd.Status(); err != nil {
+			return err
+		}
+		return broken
+	}}
+	if n, err := w.Write([]byte("+OK\r\nand more")); n != 13 || err != nil || w.Err() != broken {
+		t.Errorf("Write returns %d, %v, then %v", n, err, w.Err())
+	}
 }
 
 // go-redis gives a Writer the replies of its raw commands. A string is not held
-// anywhere but where the Sink has room for it.
+// anywhere but where Read appends it.
 func TestWriterTakesRepliesOfGoRedis(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 300_000)
@@ -90,12 +109,12 @@ func TestWriterTakesRepliesOfGoRedis(t *testing.T) {
 		}})
 	t.Cleanup(func() { _ = client.Close() })
 	for range 3 {
-		var sink recorder
-		w := &Writer{Sink: &sink}
+		var values recorder
+		w := &Writer{Read: values.read}
 		if err := client.Process(t.Context(), redis.NewRawWriteToCmd(t.Context(), w, "ANYTHING")); err != nil || w.Err() != nil {
 			t.Fatal(err, w.Err())
 		}
-		if got, want := strings.Join(sink.got, " "), "*2( $"+long+" %2( +a $"+long+" ) )"; got != want {
+		if got, want := strings.Join(values.got, " "), "*2( $"+long+" %2( +a $"+long+" ) )"; got != want {
 			t.Fatalf("%.80q", got)
 		}
 	}

@@ -25,8 +25,10 @@ type read struct {
 	entries []eventlog.Entry // of the reply, without the one at the head
 
 	// Of a read by reconcile.
+	reader   redisstream.SnapshotReader
+	cmds     []redisstream.Command
 	snapshot redisstream.Snapshot
-	err      error // an error reply to one of the commands
+	err      error // an error reply to one of the commands, or ErrConcurrentChange
 }
 
 func newRead(t task) read {
@@ -50,16 +52,13 @@ func (r *read) args() []string {
 	return []string{"XRANGE", r.Key, r.from.String(), "+", "COUNT", strconv.Itoa(r.count)}
 }
 
-// reader is for the reply with the entries of one read, which are appended to a
-// slice.
-func (s *session) reader(r *read, to []eventlog.Entry) *redisstream.EntryReader {
-	s.current, r.entries = r, to
-	anchor := redisstream.ID{} // the entry of the reply that is known already
+// readEntries reads the reply with the entries of r, which are appended to a slice.
+func (s *session) readEntries(rd *resp.Reader, r *read, to []eventlog.Entry) error {
+	s.current, r.entries, s.entries.Anchor = r, to, redisstream.ID{}
 	if r.from == r.mark.Known.Head {
-		anchor = r.from
+		s.entries.Anchor = r.from // it is known already
 	}
-	s.entries.Reset(anchor)
-	return s.entries
+	return s.entries.Read(rd)
 }
 
 // readBatch reads the tails of all tasks in one go.
@@ -82,10 +81,11 @@ func (s *session) readBatch(tasks []task) error {
 	}
 	for i := range s.reads {
 		r := &s.reads[i]
-		if err := s.conn.Reply(s.reader(r, s.scratch[:0])); err != nil {
+		err := s.readEntries(s.conn.Reader, r, s.scratch[:0])
+		if err != nil && !resp.IsReply(err) {
 			return err
 		}
-		if !s.finishRead(r) {
+		if !s.finishRead(r, err) {
 			s.checks = append(s.checks, *r)
 		}
 		clear(r.entries) // the log has its own copies
@@ -94,13 +94,13 @@ func (s *session) readBatch(tasks []task) error {
 	return s.reconcileAll(s.checks)
 }
 
-// finishRead appends what was read. It returns false if the stream has to be
-// reconciled first.
-func (s *session) finishRead(r *read) bool {
-	reply := s.entries
-	if err := reply.Err(); err != nil {
+// finishRead appends what was read, unless err is the reply. It returns false if
+// the stream has to be reconciled first.
+func (s *session) finishRead(r *read, err error) bool {
+	if err != nil {
 		return s.n.failed(r, err)
 	}
+	reply := s.entries
 	r.Size.Observe(reply.Seen, reply.Bytes)
 	more, known := reply.Cut || reply.Seen >= r.count, r.mark.Known
 	switch {

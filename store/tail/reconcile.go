@@ -12,17 +12,12 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-// reconcileAll compares logs with their streams, each with one atomic snapshot,
-// and brings them up to date: by entries, by a gap where retention was faster
-// than the tail, or by a reset where the stream is not the one it was.
+// reconcileAll compares logs with their streams, each with a snapshot of one
+// moment, and brings them up to date: by entries, by a gap where retention was
+// faster than the tail, or by a reset where the stream is not the one it was.
 func (s *session) reconcileAll(reads []read) error {
 	for i := range reads {
-		r := &reads[i]
-		r.includeHead()
-		s.conn.Append("MULTI")
-		s.conn.Append("XINFO", "STREAM", r.Key)
-		s.conn.Append(r.args()...)
-		s.conn.Append("EXEC")
+		s.append(s.commands(&reads[i]))
 	}
 	if err := s.conn.Flush(); err != nil {
 		return err
@@ -30,63 +25,58 @@ func (s *session) reconcileAll(reads []read) error {
 	// All replies first: the connection has to be free for what may follow.
 	s.room = batchBytes
 	for i := range reads {
-		if err := s.readCheck(&reads[i]); err != nil {
+		r := &reads[i]
+		if err := s.takeSnapshot(r, s.replies(r.cmds)); err != nil {
 			return err
 		}
 	}
 	for i := range reads {
-		if err := s.reconcile(context.Background(), connQuerier{s.conn}, &reads[i]); err != nil {
+		if err := s.reconcile(context.Background(), s, &reads[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// readCheck takes the replies to one transaction.
-func (s *session) readCheck(r *read) error {
-	var queued [3]resp.Status
-	for i := range queued {
-		if err := s.conn.Reply(&queued[i]); err != nil {
-			return err
-		}
-	}
-	exec := redisstream.TransactionReader{Entries: s.reader(r, nil)}
-	if err := s.conn.Reply(&exec); err != nil {
+// commands returns the commands for a snapshot of a stream, from the entry at the
+// head of its log on.
+func (s *session) commands(r *read) []redisstream.Command {
+	r.includeHead()
+	r.cmds = r.reader.Commands(r.Key, r.args(), func(rd *resp.Reader) error { return s.readEntries(rd, r, nil) })
+	return r.cmds
+}
+
+// takeSnapshot notes what the commands have read. It returns err if that is one of
+// the connection.
+func (s *session) takeSnapshot(r *read, err error) error {
+	info, steady := r.reader.Info()
+	switch reply := s.entries; {
+	case resp.IsReply(err):
+		r.err = err
+	case err != nil:
 		return err
-	}
-	// The transaction itself says only that it failed.
-	if r.err = cmp.Or(queued[0].Err(), queued[1].Err(), queued[2].Err(), exec.Err()); r.err == nil {
-		info, err := exec.Info.Info()
-		s.takeSnapshot(r, info, cmp.Or(err, exec.Entries.Err()))
+	case !steady:
+		r.err = redisstream.ErrConcurrentChange
+	default:
+		r.Size.Observe(reply.Seen, reply.Bytes)
+		r.snapshot = redisstream.Snapshot{
+			Info: info, HeadFound: reply.Found, Entries: len(r.entries),
+			More: reply.Cut || reply.Seen >= r.count, TrimsInside: s.can.trimsInside,
+		}
+		if len(r.entries) > 0 {
+			r.snapshot.Next = r.entries[0].ID
+		}
 	}
 	return nil
-}
-
-// takeSnapshot notes what was read of a stream.
-func (s *session) takeSnapshot(r *read, info redisstream.Info, err error) {
-	reply := s.entries
-	r.snapshot, r.err = redisstream.Snapshot{}, err
-	if err != nil {
-		return
-	}
-	r.Size.Observe(reply.Seen, reply.Bytes)
-	r.snapshot = redisstream.Snapshot{
-		Info: info, HeadFound: reply.Found, Entries: len(r.entries),
-		More: reply.Cut || reply.Seen >= r.count, TrimsInside: s.can.trimsInside,
-	}
-	if len(r.entries) > 0 {
-		r.snapshot.Next = r.entries[0].ID
-	}
 }
 
 // reconcile brings one log up to date by the snapshot of its stream.
 func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read) error {
-	if redisstream.NeedsOptimism(r.err) || r.snapshot.Info.Partial {
-		if err := s.checkAlone(ctx, q, r, redisstream.ReadSnapshotOptimistic); err != nil {
-			return err
-		}
-	}
 	n, err, snapshot := s.n, r.err, r.snapshot
+	if err == redisstream.ErrConcurrentChange {
+		n.enqueue(r.Source, r.why|readChecked)
+		return nil
+	}
 	if err != nil && n.failed(r, err) {
 		return nil
 	}
@@ -117,20 +107,6 @@ func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read)
 	case redisstream.Replaced:
 		return s.reset(ctx, q, r)
 	}
-	return nil
-}
-
-// checkAlone reads the snapshot of one source by itself.
-func (s *session) checkAlone(ctx context.Context, q redisstream.Querier, r *read, readSnapshot redisstream.SnapshotFunc) error {
-	s.room = batchBytes
-	info, _, err := readSnapshot(ctx, q, r.Key, r.args(), func() *redisstream.EntryReader { return s.reader(r, nil) })
-	if err != nil && !resp.IsReply(err) && err != redisstream.ErrConcurrentChange {
-		return err
-	}
-	if err == redisstream.ErrConcurrentChange {
-		s.n.enqueue(r.Source, readChecked)
-	}
-	s.takeSnapshot(r, info, err)
 	return nil
 }
 
@@ -181,9 +157,9 @@ func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redis
 			before = e.ID.Prev()
 		}}
 		err := q.Pipeline(ctx, redisstream.Command{
-			Args: []string{"XREVRANGE", r.Key, before.String(), view.Floor().String(), "COUNT", strconv.Itoa(count)}, Sink: reply,
+			Args: []string{"XREVRANGE", r.Key, before.String(), view.Floor().String(), "COUNT", strconv.Itoa(count)}, Read: reply.Read,
 		})
-		if err = cmp.Or(err, reply.Err()); err != nil || exists {
+		if err != nil || exists {
 			return to, exists, err
 		}
 		if reply.Seen < count || before.IsZero() {
@@ -197,34 +173,38 @@ func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redis
 	if first.IsZero() || info.Last.Less(first) {
 		return redisstream.ID{}, false, nil
 	}
-	_, ok, err := redisstream.FirstBetween(ctx, q, r.Key, first, first)
-	if err != nil || !ok {
+	var reply redisstream.EntryReader
+	err = q.Pipeline(ctx, redisstream.Command{Args: []string{"XRANGE", r.Key, first.String(), first.String()}, Read: reply.Read})
+	if err != nil || reply.Seen == 0 {
 		return redisstream.ID{}, false, err
 	}
 	return redisstream.Min(last, view.Floor()), false, nil
 }
 
-// connQuerier is a redisstream.Querier over the session's connection.
-type connQuerier struct{ conn *resp.Conn }
-
 // Pipeline is of redisstream.Querier.
-func (q connQuerier) Pipeline(_ context.Context, cmds ...redisstream.Command) error {
-	for _, c := range cmds {
-		q.conn.Append(c.Args...)
-	}
-	if err := q.conn.Flush(); err != nil {
+func (s *session) Pipeline(_ context.Context, cmds ...redisstream.Command) error {
+	s.append(cmds)
+	if err := s.conn.Flush(); err != nil {
 		return err
 	}
-	for _, c := range cmds {
-		if err := q.conn.Reply(c.Sink); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.replies(cmds)
 }
 
-// Transaction is of redisstream.Querier. The session itself pipelines the
-// transactions of many sources; see reconcileAll.
-func (q connQuerier) Transaction(ctx context.Context, cmds ...redisstream.Command) error {
-	return q.Pipeline(ctx, cmds...)
+func (s *session) append(cmds []redisstream.Command) {
+	for _, c := range cmds {
+		s.conn.Append(c.Args...)
+	}
+}
+
+// replies has the replies to the commands read. The error is that of the
+// connection, or else the first of the commands' own.
+func (s *session) replies(cmds []redisstream.Command) (own error) {
+	for _, c := range cmds {
+		err := c.Read(s.conn.Reader)
+		if err != nil && !resp.IsReply(err) {
+			return err
+		}
+		own = cmp.Or(own, err)
+	}
+	return own
 }

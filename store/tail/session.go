@@ -57,7 +57,7 @@ func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s := n.newSession(target, resp.NewConn(conn, replyTimeout, &invalidations{n: n}))
+	s := n.newSession(target, resp.NewConn(conn, replyTimeout, n.readPush))
 	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	defer stop()
 	defer s.conn.Close()
@@ -177,15 +177,12 @@ func earlier(a, b time.Time) time.Time {
 // user who may no longer read counts as one who cannot. Any answer that is not
 // about that will do, MOVED for one.
 func (s *session) probe() error {
-	var status resp.Status
 	s.conn.Append("XRANGE", s.n.cfg.KeyPrefix+"gateway.probe", "-", "+", "COUNT", "1")
 	if err := s.conn.Flush(); err != nil {
 		return err
 	}
-	if err := s.conn.Reply(&status); err != nil {
-		return err
-	}
-	if err := status.Err(); resp.IsDenied(err) || resp.IsLoading(err) {
+	err := s.conn.Reader.Status()
+	if err != nil && !resp.IsReply(err) || resp.IsDenied(err) || resp.IsLoading(err) {
 		return err
 	}
 	s.n.signOfLife(s.conn.LastArrival())

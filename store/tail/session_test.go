@@ -30,18 +30,15 @@ func awaitHead(t testing.TB, s *Source, id string) {
 // emptyServer answers as a server without streams does, and to the commands of
 // the handshake as given.
 func emptyServer(t testing.TB, handshake map[string]string, seen func(args []string)) (addr string) {
-	multi := false
 	return redistest.ServeCommands(t, func(args []string) (string, bool) {
 		seen(args)
 		switch {
+		case args[0] == "XINFO":
+			return "-ERR no such key\r\n", false
 		case args[0] == "MULTI":
-			multi = true
 			return okReply, false
 		case args[0] == "EXEC":
-			multi = false
-			return "*2\r\n-ERR no such key\r\n*0\r\n", false
-		case multi:
-			return "+QUEUED\r\n", false
+			return "*0\r\n", false
 		case args[0] == "XRANGE":
 			return "*0\r\n", false
 		}

@@ -98,8 +98,7 @@ func (s *session) emptyTransaction() error {
 		return err
 	}
 	for range 2 {
-		var status resp.Status
-		if err := s.conn.Reply(&status); err != nil {
+		if err := s.conn.Reader.Status(); err != nil && !resp.IsReply(err) {
 			return err
 		}
 	}

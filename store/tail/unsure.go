@@ -73,9 +73,9 @@ func (n *Node) reconcileUnsure(ctx context.Context, can abilities) {
 
 // reconcileBy reconciles one source with what a Querier reads.
 func (s *session) reconcileBy(ctx context.Context, q redisstream.Querier, src *Source) error {
+	s.room = batchBytes
 	r := newRead(task{src, readChecked})
-	r.includeHead()
-	if err := s.checkAlone(ctx, q, &r, redisstream.ReadSnapshot); err != nil {
+	if err := s.takeSnapshot(&r, q.Pipeline(ctx, s.commands(&r)...)); err != nil {
 		return err
 	}
 	defer s.n.cfg.OnBatchEnd()

@@ -3,57 +3,61 @@ package resp
 import (
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
-// recorder is a Sink that writes down what it is told. Strings longer than
-// limit are skipped; 0 skips none.
+// recorder reads values and writes down what they are. Strings longer than limit
+// are skipped; 0 skips none.
 type recorder struct {
 	got   []string
 	limit int
-	depth int
-	most  int // of the lengths and numbers of elements that were announced
 }
 
 func (r *recorder) note(format string, args ...any) {
 	r.got = append(r.got, fmt.Sprintf(format, args...))
 }
 
-func (r *recorder) Begin(kind Kind, n int) error {
-	r.note("%c%d(", kind, n)
-	r.depth++
-	r.most = max(r.most, n)
-	return nil
-}
-
-func (r *recorder) Reserve(n int) []byte {
-	r.most = max(r.most, n)
-	if r.limit > 0 && n > r.limit {
+// read reads one value.
+func (r *recorder) read(rd *Reader) error {
+	h, err := rd.Next()
+	switch {
+	case err != nil:
+		return err
+	case h.IsAggregate():
+		return r.elements(rd, h.Kind, h.Len)
+	case h.Kind == Null:
+		r.note("_ nil 0")
 		return nil
+	case r.limit > 0 && h.Len > r.limit && (h.Kind == Bulk || h.Kind == Verbatim):
+		r.note("%c nil %d", h.Kind, h.Len)
+		return rd.Skip(h)
 	}
-	return make([]byte, n)
+	s, err := rd.Append(nil, h)
+	if err == nil {
+		r.note("%c%s", h.Kind, s)
+	}
+	return err
 }
 
-func (r *recorder) Scalar(kind Kind, s []byte, size int) error {
-	if s == nil {
-		r.note("%c nil %d", kind, size)
-	} else {
-		r.note("%c%s", kind, s)
-	}
-	return nil
-}
+// push reads a push.
+func (r *recorder) push(rd *Reader, n int) error { return r.elements(rd, Push, n) }
 
-func (r *recorder) End() error {
-	r.depth--
+func (r *recorder) elements(rd *Reader, kind Kind, n int) error {
+	r.note("%c%d(", kind, n)
+	if err := rd.nested(n, func() error { return r.read(rd) }); err != nil {
+		return err
+	}
 	r.note(")")
 	return nil
 }
 
-// samples are values of every kind of RESP2 and RESP3, what a Sink is told of
-// them, and what the Sink of the pushes is told.
+// samples are values of every kind of RESP2 and RESP3, what a recorder has
+// of them, and what one of the pushes has.
 var samples = []struct{ in, want, pushed string }{
 	{"+OK\r\n", "+OK", ""},
 	{"+\r\n", "+", ""},
@@ -93,27 +97,27 @@ var samples = []struct{ in, want, pushed string }{
 	{"|1\r\n+a\r\n>1\r\n+b\r\n+c\r\n+OK\r\n", "+OK", ">1( +b )"},
 }
 
-// feed gives a value to a parser in the pieces that end at the cuts, and returns
-// what the parser did not take. Nothing may be left of a piece unless the value
-// has ended.
-func feed(t *testing.T, p *Parser, sink Sink, in string, cuts ...int) (rest string, done bool, err error) {
-	t.Helper()
-	from := 0
-	for _, to := range append(cuts, len(in)) {
-		piece := []byte(in[from:to])
-		n, done, err := p.Feed(piece, sink)
-		if string(piece) != in[from:to] {
-			t.Fatalf("the bytes of %q were changed", in)
-		}
-		if done || err != nil {
-			return in[from+n:], done, err
-		}
-		if n != len(piece) {
-			t.Fatalf("%q: %d of a piece of %d bytes were taken", in, n, len(piece))
-		}
-		from = to
+// pieces is a source that has a text in the pieces that end at the cuts.
+type pieces struct {
+	text string
+	cuts []int
+	at   int
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	for len(p.cuts) > 0 && p.cuts[0] <= p.at {
+		p.cuts = p.cuts[1:]
 	}
-	return "", false, nil
+	end := len(p.text)
+	if len(p.cuts) > 0 {
+		end = min(end, p.cuts[0])
+	}
+	if end == p.at {
+		return 0, io.EOF
+	}
+	n := copy(b, p.text[p.at:end])
+	p.at += n
+	return n, nil
 }
 
 // everyCut calls f with the cuts of n bytes into pieces: all that there are of a
@@ -143,34 +147,32 @@ func everyCut(n int, f func(cuts ...int)) {
 	f(single...)
 }
 
-func TestParserTellsEveryKindWhateverThePieces(t *testing.T) {
+func TestReaderReadsEveryKindWhateverThePieces(t *testing.T) {
 	t.Parallel()
 	for _, c := range samples {
-		in := c.in + "+next\r\n"
 		everyCut(len(c.in), func(cuts ...int) {
 			for limit := range 2 {
-				var sink, pushes recorder
-				sink.limit = limit
-				p := NewParser(&pushes)
-				rest, done, err := feed(t, p, &sink, in, append(slices.Clone(cuts), len(c.in))...)
+				values, pushes := &recorder{limit: limit}, &recorder{}
+				rd := NewReader(&pieces{text: c.in + "+next\r\n", cuts: slices.Clone(cuts)}, pushes.push)
+				err := values.read(rd)
 				want := c.want
 				if limit == 1 {
 					want = skipped(c.in, want)
 				}
-				got, pushed := strings.Join(sink.got, " "), strings.Join(pushes.got, " ")
-				if !done || err != nil || got != want || pushed != c.pushed || sink.depth != 0 {
-					t.Fatalf("%q cut at %v: %s and %s, %v, %v; want %s and %s", c.in, cuts, got, pushed, done, err, want, c.pushed)
+				got, pushed := strings.Join(values.got, " "), strings.Join(pushes.got, " ")
+				if err != nil || got != want || pushed != c.pushed {
+					t.Fatalf("%q cut at %v: %s and %s, %v; want %s and %s", c.in, cuts, got, pushed, err, want, c.pushed)
 				}
 				// What follows is left for the next value.
-				if rest != "" && rest != "+next\r\n" {
-					t.Fatalf("%q cut at %v: %q is left", c.in, cuts, rest)
+				if v, err := rd.Value(); v != "next" || err != nil {
+					t.Fatalf("%q cut at %v: then %v, %v", c.in, cuts, v, err)
 				}
 			}
 		})
 	}
 }
 
-// skipped is what a Sink is told that skips all strings but those of one byte.
+// skipped is what a recorder has that skips all strings but those of one byte.
 func skipped(in, want string) string {
 	switch {
 	case strings.HasPrefix(in, "=8"):
@@ -179,36 +181,6 @@ func skipped(in, want string) string {
 		return "$ nil 6"
 	}
 	return strings.ReplaceAll(want, "$abc", "$ nil 3")
-}
-
-// A parser takes one value after the other, each into a Sink of its own.
-func TestParserTakesValuesInOrder(t *testing.T) {
-	t.Parallel()
-	var in strings.Builder
-	for _, c := range samples {
-		in.WriteString(c.in)
-	}
-	for size := 1; size < 40; size++ {
-		p := NewParser(&recorder{})
-		rest, buffered := in.String(), []byte(nil)
-		for _, c := range samples {
-			var sink recorder
-			for done := false; !done; {
-				if len(buffered) == 0 {
-					n := min(size, len(rest))
-					buffered, rest = []byte(rest[:n]), rest[n:]
-				}
-				n, ended, err := p.Feed(buffered, &sink)
-				if err != nil {
-					t.Fatal(err)
-				}
-				buffered, done = buffered[n:], ended
-			}
-			if got := strings.Join(sink.got, " "); got != c.want {
-				t.Fatalf("pieces of %d bytes, %q: %s, want %s", size, c.in, got, c.want)
-			}
-		}
-	}
 }
 
 // badInputs are bytes that are not RESP, or more than is taken of it.
@@ -236,10 +208,10 @@ var badInputs = map[string]string{
 	"nested pushes":             strings.Repeat("*1\r\n>1\r\n", 1<<10),
 	"attributes without end":    strings.Repeat("|1\r\n", 1<<12),
 	"a line without end":        "+" + strings.Repeat("x", 1<<17),
-	"a long error":              "!65537\r\n",
+	"a long error":              "!16385\r\n",
 }
 
-func TestParserRefusesWhatIsNotRESP(t *testing.T) {
+func TestReaderRefusesWhatIsNotRESP(t *testing.T) {
 	t.Parallel()
 	for name, in := range badInputs {
 		for _, size := range []int{1, 7, 4096, len(in)} {
@@ -247,8 +219,14 @@ func TestParserRefusesWhatIsNotRESP(t *testing.T) {
 			for at := size; at < len(in); at += size {
 				cuts = append(cuts, at)
 			}
-			if _, done, err := feed(t, NewParser(&recorder{}), &recorder{}, in, cuts...); done || !errors.Is(err, ErrProtocol) {
-				t.Errorf("%s, in pieces of %d bytes: %v, %v", name, size, done, err)
+			for how, read := range map[string]func(*Reader) error{
+				"read":    (&recorder{}).read,
+				"skipped": (*Reader).skipNext,
+				"a value": func(rd *Reader) error { _, err := rd.Value(); return err },
+			} {
+				if err := read(NewReader(&pieces{text: in, cuts: cuts}, (&recorder{}).push)); !errors.Is(err, ErrProtocol) {
+					t.Errorf("%s, %s, in pieces of %d bytes: %v", name, how, size, err)
+				}
 			}
 		}
 	}
@@ -256,60 +234,55 @@ func TestParserRefusesWhatIsNotRESP(t *testing.T) {
 
 // A reply that no command asked for is an error, and so is a push where none is
 // expected; a push where no reply is expected is not.
-func TestParserRefusesWhatNobodyAskedFor(t *testing.T) {
+func TestReaderRefusesWhatNobodyAskedFor(t *testing.T) {
 	t.Parallel()
-	if _, _, err := NewParser(&recorder{}).Feed([]byte("+OK\r\n"), nil); !errors.Is(err, ErrProtocol) {
+	pushes := &recorder{}
+	reader := func(in string, pushes PushFunc) *Reader {
+		rd := NewReader(&pieces{text: in}, pushes)
+		_, _ = rd.buf.Peek(1)
+		return rd
+	}
+	if err := reader("+OK\r\n", pushes.push).Pushes(); !errors.Is(err, ErrProtocol) {
 		t.Errorf("a reply: %v", err)
 	}
-	if _, _, err := NewParser(nil).Feed([]byte(">1\r\n+a\r\n"), &recorder{}); !errors.Is(err, ErrProtocol) {
+	if _, err := reader(">1\r\n+a\r\n+OK\r\n", nil).Value(); !errors.Is(err, ErrProtocol) {
 		t.Errorf("a push: %v", err)
 	}
-	var pushes recorder
-	p := NewParser(&pushes)
-	if n, done, err := p.Feed([]byte(">1\r\n+a\r\n>1"), nil); n != 10 || done || err != nil || len(pushes.got) != 3 {
-		t.Errorf("a push and a half: %d, %v, %v, %v", n, done, err, pushes.got)
-	}
-	// The other half may come while a reply is awaited.
-	var sink recorder
-	if _, done, err := p.Feed([]byte("\r\n+b\r\n:1\r\n"), &sink); !done || err != nil || len(pushes.got) != 6 || len(sink.got) != 1 {
-		t.Errorf("the other half, and a reply: %v, %v, %v, %v", done, err, pushes.got, sink.got)
+	if err := reader(">1\r\n+a\r\n|1\r\n+b\r\n+c\r\n>1\r\n+d\r\n", pushes.push).Pushes(); err != nil || len(pushes.got) != 6 {
+		t.Errorf("two pushes: %v, %v", err, pushes.got)
 	}
 }
 
-// An error of a Sink ends the parsing, whichever method returns it.
-func TestParserReturnsTheErrorsOfItsSinks(t *testing.T) {
+// Text has strings of up to maxText, and skips what is longer or no string.
+func TestText(t *testing.T) {
 	t.Parallel()
-	broken := errors.New("broken")
-	for at := range 4 {
-		if _, _, err := NewParser(nil).Feed([]byte("*1\r\n:1\r\n"), &failing{at, broken}); at < 3 != errors.Is(err, broken) {
-			t.Errorf("call %d: %v", at, err)
+	long := strings.Repeat("x", maxText)
+	for in, want := range map[string]string{
+		"+a\r\n": "a", ":12\r\n": "12", "$3\r\nabc\r\n": "abc", "$0\r\n\r\n": "",
+		fmt.Sprintf("$%d\r\n%s\r\n", maxText, long):    long,
+		fmt.Sprintf("$%d\r\n%sx\r\n", maxText+1, long): "",
+		"*1\r\n+a\r\n": "", "_\r\n": "", "=5\r\ntxt:a\r\n": "", "-ERR\r\n": "", "#t\r\n": "",
+	} {
+		rd := NewReader(iotest.OneByteReader(strings.NewReader(in+"+next\r\n")), nil)
+		h, err := rd.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := rd.Text(h); err != nil || string(got) != want {
+			t.Errorf("%.20q: %.20q, %v", in, got, err)
+		}
+		if v, err := rd.Value(); v != "next" || err != nil {
+			t.Errorf("%.20q: then %v, %v", in, v, err)
 		}
 	}
-	if _, _, err := NewParser(nil).Feed([]byte("$5\r\nhello\r\n"), short{&Status{}}); err == nil {
-		t.Error("a Sink that reserves too little is not told so")
+	for _, in := range []string{"$3\r\nabcd\r\n", "$3\r\nabc"} {
+		rd := NewReader(strings.NewReader(in), nil)
+		h, _ := rd.Next()
+		if got, err := rd.Text(h); err == nil {
+			t.Errorf("%q: %q", in, got)
+		}
 	}
 }
-
-type failing struct {
-	after int
-	err   error
-}
-
-func (f *failing) fail() error {
-	if f.after--; f.after < 0 {
-		return f.err
-	}
-	return nil
-}
-
-func (f *failing) Begin(Kind, int) error          { return f.fail() }
-func (f *failing) Reserve(int) []byte             { return nil }
-func (f *failing) Scalar(Kind, []byte, int) error { return f.fail() }
-func (f *failing) End() error                     { return f.fail() }
-
-type short struct{ *Status }
-
-func (short) Reserve(n int) []byte { return make([]byte, n-1) }
 
 // allocated returns how many bytes f allocates.
 func allocated(f func()) int64 {
@@ -320,10 +293,10 @@ func allocated(f func()) int64 {
 	return int64(after.TotalAlloc - before.TotalAlloc)
 }
 
-// Whatever a server announces or sends, a Value and the parser hold no more than
+// Whatever a server announces or sends, Value and the Reader hold no more than
 // their bounds. Not parallel: it measures the memory of the process.
 func TestMemoryStaysWithinItsBound(t *testing.T) {
-	line := "+" + strings.Repeat("x", 60_000) + "\r\n"
+	line := "+" + strings.Repeat("x", 16_000) + "\r\n"
 	for name, c := range map[string]struct {
 		in     string // and then
 		repeat string // for ever, up to 16 MiB
@@ -332,7 +305,7 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 		"a string that is announced": {"$536870912\r\n0123456789", "", 64 << 10},
 		"an array that is announced": {"*536870912\r\n:1\r\n", "", 64 << 10},
 		"a map that is announced":    {"%536870912\r\n:1\r\n", "", 64 << 10},
-		"an error that is announced": {"!65536\r\nERR", "", 128 << 10},
+		"an error that is announced": {"!16384\r\nERR", "", 128 << 10},
 		"a string that comes":        {"$536870912\r\n", "0123456789", 64 << 10},
 		"a line without end":         {"+", "0123456789", 256 << 10},
 		"strings in lines":           {"*536870912\r\n", line, 8 * maxValue},
@@ -343,17 +316,28 @@ func TestMemoryStaysWithinItsBound(t *testing.T) {
 		"pushes":                     {"", ">1\r\n*1\r\n$3\r\nabc\r\n", 64 << 10},
 		"attributes":                 {"", "|1\r\n$3\r\nabc\r\n" + line, 256 << 10},
 	} {
-		repeat := []byte(strings.Repeat(c.repeat, 1+(1<<20)/max(1, len(c.repeat))))
 		var err error
 		used := allocated(func() {
-			p, v := NewParser(&Status{}), &Value{}
-			_, _, err = p.Feed([]byte(c.in), v)
-			for sent := 0; c.repeat != "" && err == nil && sent < 16<<20; sent += len(repeat) {
-				_, _, err = p.Feed(repeat, v)
-			}
+			src := io.MultiReader(strings.NewReader(c.in), io.LimitReader(&endless{text: c.repeat}, 16<<20))
+			_, err = NewReader(src, func(rd *Reader, n int) error { return rd.nested(n, rd.skipNext) }).Value()
 		})
 		if used > c.limit {
 			t.Errorf("%s: %d bytes, more than %d, until %v", name, used, c.limit, err)
 		}
 	}
+}
+
+// endless is a source that has a text over and over.
+type endless struct {
+	text string
+	at   int
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	if e.text == "" {
+		return 0, io.EOF
+	}
+	n := copy(b, e.text[e.at:])
+	e.at = (e.at + n) % len(e.text)
+	return n, nil
 }
