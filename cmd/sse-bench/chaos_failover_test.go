@@ -44,6 +44,11 @@ func TestChaosFailoverLoss(t *testing.T) {
 
 	f.loseWrites()
 	s.do("kill -9 the master, failover", func() error {
+		// A sentinel promotes no replica whose link to the master has been down for
+		// more than ten times this, and the link has been down since replication ended.
+		for _, sentinel := range g.Nodes() {
+			sentinel.Do("SENTINEL", "SET", "mymaster", "down-after-milliseconds", "6000")
+		}
 		master.Kill()
 		if promoted := g.AwaitFailover(master); promoted != replica {
 			return fmt.Errorf("%s was promoted", promoted)

@@ -115,16 +115,16 @@ func TestNoReports(t *testing.T) {
 
 // A gap is a fault in these runs, which trim nothing and lose no stream.
 func TestScriptsAllowNoGaps(t *testing.T) {
-	for _, name := range []string{"run.sh", "soak.sh"} {
+	for _, name := range []string{"run.sh", "soak.sh", "million.sh"} {
 		text, err := os.ReadFile(filepath.Join("..", name))
 		if err != nil {
 			t.Fatal(err)
 		}
 		found := false
 		for line := range strings.Lines(string(text)) {
-			if strings.Contains(line, `-gateway "http`) {
+			if strings.Contains(line, `--gateway "`) {
 				found = true
-				if !strings.Contains(line, " -no-gaps") {
+				if !strings.Contains(line, " --no-gaps") {
 					t.Errorf("%s: %s", name, line)
 				}
 			}

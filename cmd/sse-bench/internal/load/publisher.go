@@ -69,6 +69,7 @@ func (p *publisher) run(stop context.Context, at schedule, from, to int64) error
 	end := time.Unix(0, at.due(to-from)).Add(publishGrace)
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(stop), end)
 	defer cancel()
+	defer context.AfterFunc(stop, func() { time.AfterFunc(publishGrace, cancel) })()
 	var eg errgroup.Group
 	for i := range p.shards {
 		eg.Go(func() error { return p.shard(ctx, stop, i, at, from, to) })

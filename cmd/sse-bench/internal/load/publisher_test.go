@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -13,6 +14,29 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
+
+// stuckSink is a Redis that never comes back.
+type stuckSink struct{}
+
+func (stuckSink) close() error { return nil }
+func (stuckSink) send(ctx context.Context, _ []integrity.Payload, _ func(integrity.Payload, string)) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A publisher that is told to stop while Redis is away gives up after publishGrace,
+// however long it was to publish.
+func TestPublisherStopsWithoutRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stop, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		err := newPublisher(stuckSink{}, 1, 1, make([]int64, 1)).run(stop, schedule{Start: unixNow(), Rate: 1, Channels: 1}, 0, 3600)
+		if took := time.Since(start); err == nil || took != time.Second+publishGrace {
+			t.Errorf("it ended after %v: %v", took, err)
+		}
+	})
+}
 
 // A publisher that loses its Redis again and again, with commands on the way,
 // ends with every event in its stream once and in order.
