@@ -73,6 +73,7 @@ var contractDefaults = map[string]string{
 	"SSE_WINDOW_EVENTS":          "256",
 	"SSE_WINDOW_MEMORY":          "256MiB",
 	"SSE_WINDOW_LINGER":          "60s",
+	"SSE_COMPRESSION":            "off",
 	"SSE_FLUSH_INTERVAL":         "0s",
 	"SSE_POLL_INTERVAL":          "50ms",
 	"SSE_SWEEP_INTERVAL":         "30s",
@@ -130,7 +131,7 @@ func TestDefaultsAsRead(t *testing.T) {
 		Heartbeat: 15 * time.Second, Retry: 2 * time.Second, WriteTimeout: 30 * time.Second, MaxChannels: 32,
 		MaxEventBytes: 1 << 20, WindowEvents: 256, WindowMemory: 256 << 20, WindowLinger: time.Minute,
 		PollInterval: 50 * time.Millisecond, SweepInterval: 30 * time.Second, DrainDelay: 3 * time.Second, DrainWindow: 20 * time.Second,
-		JWTClaim: "channels", AuthTimeout: 5 * time.Second, AuthConcurrency: 64, LogFormat: "text",
+		JWTClaim: "channels", AuthTimeout: 5 * time.Second, AuthConcurrency: 64, LogFormat: "text", Compression: "off",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -99,6 +99,7 @@ func TestWrongValues(t *testing.T) {
 		{"SSE_LOG_LEVEL", "verbose", "debug, info, warn or error"},
 		{"SSE_LOG_LEVEL", "INFO", "debug, info, warn or error"},
 		{"SSE_LOG_FORMAT", "xml", "text or json"},
+		{"SSE_COMPRESSION", "br", "off or gzip"},
 		{"SSE_REDIS_USERNAME", "bob", "needs a password"},
 		{"SSE_REDIS_PASSWORD_FILE", "/nonexistent/password", "no such file"},
 		{"SSE_REDIS_READ", "slave", "master or replica"},
