@@ -19,11 +19,12 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 # Modules: this one, and those that hold tests of clients in other modules.
 MODULES := $(sort $(dir $(shell find . -name go.mod -not -path '*/node_modules/*')))
 
-# Packages are tested two at a time: most tests wait, and none may fail because the
-# machine does something else besides. -count=1: what the tests start (Redis, nginx,
-# browsers) is unknown to Go's cache of results. -vet=off: `make lint` runs all of
-# go vet.
-TESTFLAGS ?= -race -count=1 -p 2 -vet=off -timeout 10m
+# How many packages are tested at a time. Most tests wait, so two are quicker; a
+# machine that others use as well wants one.
+PACKAGES ?= 2
+# -count=1: what the tests start (Redis, nginx, browsers) is unknown to Go's cache of
+# results. -vet=off: `make lint` runs all of go vet.
+TESTFLAGS ?= -race -count=1 -p $(PACKAGES) -vet=off -timeout 10m
 BENCHTIME ?= 1s
 
 # run-tests runs the tests that match a name, and fails if there are none.

@@ -54,7 +54,8 @@ func publishing(t *testing.T, r *redistest.Server, channel string, size int) (st
 
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	const delay, window, n = 1500 * time.Millisecond, 4 * time.Second, 60
+	// Clients that come during the delay have to be let in before it is over.
+	const delay, window, n = 6 * time.Second, 4 * time.Second, 60
 	r := redistest.Start(t)
 	p := startGateway(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY="+delay.String(), "SSE_DRAIN_WINDOW="+window.String(), "SSE_RETRY=1s")...)
 	p.awaitReady()
