@@ -7,7 +7,7 @@ import (
 )
 
 // hostileMiB is what a client that never reads can make a gateway hold, at most,
-// the collector's share included: README, Memory ceiling.
+// the collector's share included: Memory ceiling in gateway/access/SECURITY.md.
 const hostileMiB = 1.5 * (80 + 128) / 1024
 
 // requireOneAddressBounded checks that clients of one address cannot hold a

@@ -95,11 +95,11 @@ func TestAlertsSayWhatToDo(t *testing.T) {
 		if r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 			t.Errorf("%s has no summary or no description", r.Alert)
 		}
-		if u := r.Annotations["runbook_url"]; !strings.HasPrefix(u, "https://") || !strings.HasSuffix(u, "#alert-"+strings.ToLower(r.Alert)) {
+		if u := r.Annotations["runbook_url"]; !strings.HasPrefix(u, "https://") || !strings.HasSuffix(u, "/deploy/OPERATIONS.md#alert-"+strings.ToLower(r.Alert)) {
 			t.Errorf("%s: runbook_url %q does not lead to its heading", r.Alert, u)
 		}
-		if _, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "#"); !slices.Contains(anchors(t, "../README.md"), anchor) {
-			t.Errorf("%s: README.md has no heading #%s", r.Alert, anchor)
+		if _, anchor, _ := strings.Cut(r.Annotations["runbook_url"], "#"); !slices.Contains(anchors(t, "OPERATIONS.md"), anchor) {
+			t.Errorf("%s: OPERATIONS.md has no heading #%s", r.Alert, anchor)
 		}
 		// A series named in a text is one somebody will look for.
 		for _, name := range regexp.MustCompile(`\b(sse_gateway|job|job_reason|instance)[:_]\w[\w:]*`).FindAllString(r.Annotations["description"], -1) {

@@ -25,7 +25,7 @@ var sseVariable = regexp.MustCompile(`\bSSE_[A-Z0-9_]*[A-Z0-9]\b`)
 // even comments may only name those that exist.
 func TestEveryVariableIsKnown(t *testing.T) {
 	known := append(gatewayVariables(t), balancerVariables()...)
-	paths := append(files(t, ".md"), composePath, "Dockerfile")
+	paths := append(pages(t), composePath, "Dockerfile")
 	for _, dir := range []string{"apache", "caddy", "grafana", "haproxy", "kubernetes", "nginx", "prometheus", "redis", "systemd", "varnish"} {
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {

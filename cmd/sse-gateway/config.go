@@ -15,7 +15,7 @@ const prefix = "SSE_"
 // name), group (the heading in the help, for this and the following fields),
 // default, shown (what tables say instead of the default), dev (the default of
 // the dev command, if it differs) and desc. The table of `sse-gateway help`
-// and README's are made from them.
+// and that of CONFIG.md are made from them.
 type config struct {
 	Addr           string `group:"Listen" env:"SSE_ADDR" default:":8080" dev:"127.0.0.1:8080" desc:"public listener: event streams and, if on, the console"`
 	Path           string `env:"SSE_PATH" default:"/events" desc:"the path of event streams; a trailing slash is the same path"`

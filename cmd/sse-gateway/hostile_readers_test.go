@@ -14,8 +14,8 @@ import (
 
 // What a client that does not read may hold, in bytes: a batch of events that is
 // being written to it (64 KiB, in a buffer of 80), with the event that made it
-// full, and the page of history that the batch came from. See Security in
-// README.md.
+// full, and the page of history that the batch came from. See Memory ceiling in
+// gateway/access/SECURITY.md.
 const (
 	heldBatch = 80 << 10
 	heldPage  = 128 << 10
