@@ -124,8 +124,9 @@ func TestTablesHaveAsManyCellsAsTheirHead(t *testing.T) {
 	}
 }
 
-// What a page calls a proof is a test that there is.
-func TestPagesNameTestsThatExist(t *testing.T) {
+// definedTests returns the names of all tests, fuzz tests and benchmarks.
+func definedTests(t *testing.T) map[string]bool {
+	t.Helper()
 	defined := map[string]bool{}
 	err := filepath.WalkDir("..", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
@@ -139,6 +140,12 @@ func TestPagesNameTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return defined
+}
+
+// What a page calls a proof is a test that there is.
+func TestPagesNameTestsThatExist(t *testing.T) {
+	defined := definedTests(t)
 	named := 0
 	for _, path := range pages(t) {
 		for _, m := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`").FindAllStringSubmatch(read(t, path), -1) {
