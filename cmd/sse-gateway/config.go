@@ -62,7 +62,7 @@ type config struct {
 	WindowMemory        size          `env:"SSE_WINDOW_MEMORY" default:"256MiB" desc:"memory for recent events over all channels"`
 	WindowLinger        time.Duration `env:"SSE_WINDOW_LINGER" default:"60s" desc:"a channel is followed for that long after its last subscriber left"`
 
-	Heartbeat     time.Duration `group:"Delivery" env:"SSE_HEARTBEAT" default:"15s" desc:"a comment is sent when a connection was idle that long, jittered ±20 %"`
+	Heartbeat     time.Duration `group:"Delivery" env:"SSE_HEARTBEAT" default:"15s" desc:"a comment is sent when a connection was idle that long, jittered ±20 %; by it a client is found whose host has vanished"`
 	Retry         time.Duration `env:"SSE_RETRY" default:"2s" desc:"the retry: sent to clients, randomised per connection between 1× and 2×"`
 	Compression   compression   `env:"SSE_COMPRESSION" default:"off" desc:"off or gzip: streams and pages are compressed for clients that accept it, each event once for all of them; a quarter of SSE_WINDOW_MEMORY is for compressed events then"`
 	FlushInterval time.Duration `env:"SSE_FLUSH_INTERVAL" default:"0s" desc:"0 writes at once; more lets a connection collect events that long and send them in one write"`

@@ -8,15 +8,14 @@ import (
 	"net/http"
 	"strconv"
 	"syscall"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
 )
 
 // listenOn opens a listener. variable is what its address comes from.
-func listenOn(variable, addr string, peerTimeout time.Duration) (net.Listener, error) {
-	l, err := listener.Listen(addr, peerTimeout)
+func listenOn(variable, addr string) (net.Listener, error) {
+	l, err := listener.Listen(addr)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, usageError{fmt.Errorf("%s=%q: the port is taken; stop what listens there or set %s to another address, such as %s",
 			variable, addr, variable, otherPort(addr))}

@@ -44,10 +44,6 @@ const (
 	serversOvertime = time.Second
 )
 
-// adminSilence is how long a host that asks the admin listener may be silent
-// before it counts as gone.
-const adminSilence = 30 * time.Second
-
 // serve runs the gateway until ctx ends and its streams are drained, or force
 // ends.
 func serve(ctx, force context.Context, cfg *config, p program) error {
@@ -87,12 +83,12 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 		}
 	}
 	publicServer := newPublicServer(cfg, certs, log)
-	socket, err := listenOn("SSE_ADDR", cfg.Addr, cfg.WriteTimeout)
+	socket, err := listenOn("SSE_ADDR", cfg.Addr)
 	if err != nil {
 		return err
 	}
 	defer socket.Close()
-	admin, err := listenOn("SSE_ADMIN_ADDR", cfg.AdminAddr, adminSilence)
+	admin, err := listenOn("SSE_ADMIN_ADDR", cfg.AdminAddr)
 	if err != nil {
 		return err
 	}

@@ -4,25 +4,20 @@ import (
 	"context"
 	"net"
 	"syscall"
-	"time"
 )
 
-// Listen opens a TCP listener. Keep-alive probes end a connection whose host has been
-// silent for about peerTimeout, unless something is on its way to it. Whoever writes
-// must look whether the peer takes it. The error is that of
-// net.ListenConfig.Listen.
-func Listen(addr string, peerTimeout time.Duration) (net.Listener, error) {
-	keepAlive := net.KeepAliveConfig{
-		Enable:   true,
-		Idle:     min(max(peerTimeout/2, time.Second), 15*time.Second),
-		Interval: min(max(peerTimeout/6, time.Second), 10*time.Second),
-		Count:    3,
-	}
+// Listen opens a TCP listener. The error is that of net.ListenConfig.Listen.
+//
+// The connections have no keep-alive probes. A heartbeat tells as well whether a
+// client's host is there, and the kernel sends the probes of connections that are due
+// at about the same time in one burst: of a million idle streams on one machine, such
+// bursts overflowed the queue of the network device again and again, and connections
+// of healthy clients were ended because three probes in a row were dropped.
+func Listen(addr string) (net.Listener, error) {
 	lc := net.ListenConfig{
-		// Accepted connections inherit what is set on the listener. Package net sets
-		// keepAlive on those that it accepts.
-		Control:         func(_, _ string, c syscall.RawConn) error { return setSocketOptions(c, keepAlive) },
-		KeepAliveConfig: keepAlive,
+		// Accepted connections inherit what is set on the listener.
+		Control:   func(_, _ string, c syscall.RawConn) error { return setSocketOptions(c) },
+		KeepAlive: -1,
 	}
 	// Connections of a listener of Multipath TCP, which is Go's default, do not inherit
 	// all options.

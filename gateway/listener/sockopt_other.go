@@ -2,10 +2,7 @@
 
 package listener
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
-// setSocketOptions does nothing where there are no such options.
-func setSocketOptions(syscall.RawConn, net.KeepAliveConfig) error { return nil }
+// setSocketOptions does nothing where there is no such option.
+func setSocketOptions(syscall.RawConn) error { return nil }

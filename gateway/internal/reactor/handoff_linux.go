@@ -30,48 +30,16 @@ func DetachFD(c net.Conn) (fd int32, ok bool) {
 	return int32(dup), true
 }
 
-// WrapFD makes a connection of a detached socket again, with the keep-alive
-// settings that it had. It closes fd, also when it fails.
+// WrapFD makes a connection of a detached socket again, without keep-alive probes,
+// which net.FileConn sets. It closes fd, also when it fails.
 func WrapFD(fd int32) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), "socket")
 	defer f.Close()
-	was := keepAliveOf(int(fd))
 	c, err := net.FileConn(f)
-	if err == nil {
-		was.restore(int(fd))
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAlive(false)
 	}
 	return c, err
-}
-
-// keepAliveOptions are the options of a socket that net.FileConn sets to Go's
-// defaults, by which a vanished host would not be noticed for minutes.
-var keepAliveOptions = [...]struct{ level, name int }{
-	{unix.SOL_SOCKET, unix.SO_KEEPALIVE},
-	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE},
-	{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
-	{unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
-}
-
-// keepAlive has the values of keepAliveOptions.
-type keepAlive [len(keepAliveOptions)]int
-
-func keepAliveOf(fd int) (k keepAlive) {
-	for i, o := range keepAliveOptions {
-		v, err := unix.GetsockoptInt(fd, o.level, o.name)
-		if err != nil {
-			v = -1 // not TCP
-		}
-		k[i] = v
-	}
-	return k
-}
-
-func (k keepAlive) restore(fd int) {
-	for i, o := range keepAliveOptions {
-		if k[i] >= 0 {
-			_ = unix.SetsockoptInt(fd, o.level, o.name, k[i])
-		}
-	}
 }
 
 // WriteNonblock writes as much of b as the socket takes at once.
