@@ -38,6 +38,8 @@ var elsewhere = []struct {
 	{"apt install", "TestProxies", installed},
 	{"ulimit", "TestChaosMillion", nil},
 	{"deploy/bench/", "TestScriptsAllowNoGaps", scriptTakes},
+	{"bin/sse-bench", "TestReadmeExamples", nil},
+	{"printf 'connect", "TestReadmeExamples", nil},
 	{"go run", "TestDev", pathsExist},
 	{"go test", "TestCommandsInPages", namesTests},
 }

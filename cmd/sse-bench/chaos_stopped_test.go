@@ -218,3 +218,4 @@ func (c *stoppedClient) Event(kind stream.Kind, data []byte) {
 
 // Retry implements stream.Sink.
 func (*stoppedClient) Retry(int64) {}
+func (*stoppedClient) Comment()    {}

@@ -11,11 +11,8 @@ import (
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 )
 
-// Commands that are no scenarios.
-const (
-	preflight = "preflight"
-	steps     = "steps"
-)
+// preflight is the command that is no scenario.
+const preflight = "preflight"
 
 // commands are the scenarios: the same options with defaults of their own.
 type commands struct {
@@ -99,7 +96,7 @@ func parse(args []string, stdout io.Writer) (*command, error) {
 	}
 	c.options = map[string]*load.Options{
 		"run": &cli.Run, "broadcast": &cli.Broadcast, "many": &cli.Many, "idle": &cli.Idle, "connect": &cli.Connect,
-		"storm": &cli.Storm, "hot": &cli.Hot, steps: &cli.Steps,
+		"storm": &cli.Storm, "hot": &cli.Hot, load.StepsCommand: &cli.Steps,
 	}[c.scenario]
 	return c, c.check()
 }

@@ -20,13 +20,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The parent starts os.Executable as a worker process: here that is the test.
-	if len(os.Args) == 2 && os.Args[1] == load.WorkerCommand {
-		if err := load.ServeWorker(os.Stdin, os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+	// Tests and the tool itself start os.Executable, which is the test.
+	if os.Getenv(asTool) != "" || len(os.Args) == 2 && os.Args[1] == load.WorkerCommand {
+		main()
+		return
 	}
 	logging.Disable() // as main does
 	// Most tests wait most of the time.

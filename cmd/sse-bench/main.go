@@ -65,12 +65,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(lacks) > 0 && readHost().tooFew(c.options.Subscribers, c.options.Processes) {
 		return exitUsage
 	}
-	var r *report.Report
-	if c.scenario == steps {
-		r, err = load.Steps(ctx, c.options, stdin, stdout, stderr)
-	} else {
-		r, err = load.Run(ctx, c.scenario, c.options, stderr)
-	}
+	r, err := load.Run(ctx, c.scenario, c.options, stdin, stdout, stderr)
 	if err == nil {
 		err = printReport(stdout, r, c.options.Output == "json")
 	}

@@ -79,8 +79,8 @@ func TestScenarioGivesWay(t *testing.T) {
 
 func TestSourcesAreSpreadOnLoopback(t *testing.T) {
 	for args, want := range map[string]int{
-		"--subscribers=2000":  0,
-		"--subscribers=2001":  1,
+		"--subscribers=2500":  0,
+		"--subscribers=2501":  1,
 		"--subscribers=18000": 4,
 		"--subscribers=25000 --gateway=http://127.0.0.1:1,http://127.0.0.2:1": 5,
 		"--subscribers=18000 --gateway=http://192.0.2.1:1":                    0,

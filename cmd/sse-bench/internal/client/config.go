@@ -11,22 +11,21 @@ import (
 // Config is what the subscribers need to know. It travels to worker processes as
 // JSON and does not change afterwards.
 type Config struct {
-	Run            string        `json:"run"`         // tells this run's events from all others
-	Native         bool          `json:"native"`      // the servers are this project's gateway
-	Targets        []string      `json:"targets"`     // URLs
-	Returns        []string      `json:"returns"`     // where streams go after OpLeave; none: Targets
-	Headers        []string      `json:"headers"`     // "Name: value"
-	Insecure       bool          `json:"insecure"`    // certificates are not verified
-	ChannelName    string        `json:"channelName"` // with {n}
-	Channels       int           `json:"channels"`
-	ChannelsEach   int           `json:"channelsEach"`
-	First          int           `json:"first"` // number of this process's first subscriber
-	Count          int           `json:"count"`
-	Engine         string        `json:"engine"`
-	Inflight       int           `json:"inflight"` // of this process: between SYN and response head
-	ConnectTimeout time.Duration `json:"connectTimeout"`
-	Retry          time.Duration `json:"retry"` // until the server sends retry:
-	Sources        []string      `json:"sources"`
+	Run          string        `json:"run"`         // tells this run's events from all others
+	Native       bool          `json:"native"`      // the servers are this project's gateway
+	Targets      []string      `json:"targets"`     // URLs
+	Returns      []string      `json:"returns"`     // where streams go after OpLeave; none: Targets
+	Headers      []string      `json:"headers"`     // "Name: value"
+	Insecure     bool          `json:"insecure"`    // certificates are not verified
+	ChannelName  string        `json:"channelName"` // with {n}
+	Channels     int           `json:"channels"`
+	ChannelsEach int           `json:"channelsEach"`
+	First        int           `json:"first"` // number of this process's first subscriber
+	Count        int           `json:"count"`
+	Engine       string        `json:"engine"`
+	Inflight     int           `json:"inflight"` // of this process: between SYN and response head
+	Retry        time.Duration `json:"retry"`    // until the server sends retry:
+	Sources      []string      `json:"sources"`
 }
 
 // ChannelOf returns the index of the channel that is number i of a subscriber.

@@ -81,7 +81,7 @@ func (e *epollEngine) dial(i int32) {
 	}
 	c.fd, c.state = int32(fd), connConnecting
 	e.inflight++
-	heap.Push(&e.timers, connTimer{unixNow() + int64(e.g.cfg.ConnectTimeout), i, c.gen})
+	heap.Push(&e.timers, connTimer{UnixNow() + int64(connectTimeout), i, c.gen})
 	ev := unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
 		Fd:     i, Pad: c.gen,

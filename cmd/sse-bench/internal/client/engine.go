@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// connectTimeout bounds the time from the SYN to the response head.
+const connectTimeout = 10 * time.Second
+
 // engine moves the bytes of a group's subscribers. Methods are called by one
 // goroutine at a time.
 type engine interface {
@@ -39,8 +42,8 @@ func newEngine(g *group) (engine, error) {
 	return newGoroutineEngine(g), nil
 }
 
-// unixNow is the clock of send times and latencies.
-func unixNow() int64 { return time.Now().UnixNano() }
+// UnixNow is the clock of send times and latencies.
+func UnixNow() int64 { return time.Now().UnixNano() }
 
 // Wait blocks for d or until ctx ends; it tells whether d passed.
 func Wait(ctx context.Context, d time.Duration) bool {

@@ -96,7 +96,7 @@ func newEpollEngine(g *group) (engine, error) {
 
 func (e *epollEngine) open() {
 	e.g.mu.Lock()
-	now := unixNow()
+	now := UnixNow()
 	for i := range e.conns {
 		if e.conns[i].state == connIdle && e.g.subs[i].phase != phaseClosed {
 			e.schedule(int32(i), now)
@@ -149,9 +149,9 @@ func (e *epollEngine) loop() {
 		for _, ev := range events[:max(n, 0)] {
 			e.handle(ev)
 		}
-		e.fireTimers(unixNow())
+		e.fireTimers(UnixNow())
 		e.dialQueued()
-		timeout = e.timeout(unixNow())
+		timeout = e.timeout(UnixNow())
 		e.g.mu.Unlock()
 	}
 }
@@ -235,7 +235,7 @@ func (e *epollEngine) read(i int32, c *epollConn, ending bool) {
 			e.fail(i, "")
 			return
 		}
-		if s.feed(e.buf[:n], unixNow()) == streamOver {
+		if s.feed(e.buf[:n], UnixNow()) == streamOver {
 			e.fail(i, "")
 			return
 		}
@@ -253,7 +253,7 @@ func (e *epollEngine) read(i int32, c *epollConn, ending bool) {
 func (e *epollEngine) fail(i int32, fault string) {
 	e.release(i)
 	if after, again := e.g.subs[i].ended(fault); again {
-		e.schedule(i, unixNow()+int64(after))
+		e.schedule(i, UnixNow()+int64(after))
 	}
 }
 

@@ -110,7 +110,7 @@ func (e *goroutineEngine) attempt(ctx context.Context, s *subscriber) (fault str
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	// The deadline covers everything up to the response head.
-	_ = conn.SetDeadline(time.Now().Add(e.g.cfg.ConnectTimeout))
+	_ = conn.SetDeadline(time.Now().Add(connectTimeout))
 	if _, err := conn.Write(req); err != nil {
 		return "write: " + errorKind(err)
 	}
@@ -123,7 +123,7 @@ func (e *goroutineEngine) read(conn net.Conn, s *subscriber, answered func()) (f
 	for {
 		n, err := conn.Read(buf)
 		if n > 0 {
-			now := unixNow()
+			now := UnixNow()
 			e.g.mu.Lock()
 			result := s.feed(buf[:n], now)
 			inBody := s.phase == phaseBody
@@ -148,7 +148,7 @@ func (e *goroutineEngine) read(conn net.Conn, s *subscriber, answered func()) (f
 }
 
 func (e *goroutineEngine) dial(ctx context.Context, t *target, index int) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.g.cfg.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	d := &net.Dialer{}
 	if ip := e.g.cfg.sourceIP(index); ip != nil {

@@ -167,6 +167,9 @@ func (s *subscriber) away() bool {
 // Retry implements stream.Sink.
 func (s *subscriber) Retry(ms int64) { s.retryMs = int32(ms) }
 
+// Comment implements stream.Sink.
+func (s *subscriber) Comment() { s.g.tally.Comments++ }
+
 // Event implements stream.Sink.
 func (s *subscriber) Event(kind stream.Kind, data []byte) {
 	switch kind {

@@ -17,6 +17,7 @@ type Tally struct {
 	Foreign     int64            `json:"foreign"`     // other events
 	Misrouted   int64            `json:"misrouted"`   // events of a channel not asked for
 	Bytes       int64            `json:"bytes"`       // received, with HTTP and SSE framing
+	Comments    int64            `json:"comments"`    // lines that only say that the stream is there: heartbeats
 	LastReadyAt int64            `json:"lastReadyAt"` // unix ns
 	LastEventAt int64            `json:"lastEventAt"` // unix ns, repeats do not count
 	Worst       int64            `json:"worst"`       // longest delay since the last status, ns
@@ -68,6 +69,7 @@ func (t *Tally) Merge(o *Tally) {
 	t.Foreign += o.Foreign
 	t.Misrouted += o.Misrouted
 	t.Bytes += o.Bytes
+	t.Comments += o.Comments
 	t.LastReadyAt = max(t.LastReadyAt, o.LastReadyAt)
 	t.LastEventAt = max(t.LastEventAt, o.LastEventAt)
 	t.Worst = max(t.Worst, o.Worst)

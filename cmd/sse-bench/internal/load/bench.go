@@ -2,11 +2,11 @@ package load
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"time"
 
@@ -35,7 +35,7 @@ const (
 type bench struct {
 	ctx     context.Context // ended by the user: stop early, and still judge
 	o       *Options
-	run     string
+	run     string // tells its events and streams from those of other runs
 	fleet   *fleet
 	sink    sink       // nil with --publish=none
 	pub     *publisher // nil with --publish=none
@@ -47,14 +47,20 @@ type bench struct {
 }
 
 // Run makes a run of a scenario and returns its report. When ctx ends it stops
-// early, and still judges. An error means that there is nothing to report.
-func Run(ctx context.Context, scenario string, o *Options, stderr io.Writer) (*report.Report, error) {
+// early, and still judges. An error means that there is nothing to report. in and out
+// are those of the scenario StepsCommand alone.
+func Run(ctx context.Context, scenario string, o *Options, in io.Reader, out, stderr io.Writer) (*report.Report, error) {
 	b, err := open(ctx, scenario, o, stderr)
 	if err != nil {
 		return nil, err
 	}
 	defer b.close(stderr)
-	if err := b.phases(); err != nil {
+	if scenario == StepsCommand {
+		err = b.steps(in, out)
+	} else {
+		err = b.phases()
+	}
+	if err != nil {
 		return nil, err
 	}
 	b.report.Judge(o.NoGaps)
@@ -63,7 +69,7 @@ func Run(ctx context.Context, scenario string, o *Options, stderr io.Writer) (*r
 
 func open(ctx context.Context, scenario string, o *Options, stderr io.Writer) (*bench, error) {
 	b := &bench{
-		ctx: ctx, o: o, run: newRun(),
+		ctx: ctx, o: o, run: fmt.Sprintf("%08x", rand.Uint32()),
 		meter: &report.Meter{Pids: o.Pids, Stderr: stderr},
 		show:  report.NewProgress(stderr, o.Quiet),
 	}
@@ -89,24 +95,18 @@ func (b *bench) close(stderr io.Writer) {
 	b.closeSink(stderr)
 }
 
-// newRun returns 8 hexadecimal digits that tell this run from others.
-func newRun() string {
-	n := rand.Uint32()
-	return hex.EncodeToString([]byte{byte(n), byte(n >> 8), byte(n >> 16), byte(n >> 24)})
-}
-
 func (b *bench) openSink(cfg *client.Config) error {
-	o := b.o
+	o, senders := b.o, redisPublishers
 	switch o.Publish {
 	case publishNone:
 		return nil
 	case publishRedis:
-		s, err := newRedisSink(o.Redis, o.Publishers)
+		s, err := newRedisSink(o.Redis)
 		if err != nil {
 			return err
 		}
-		if err := s.check(b.ctx); err != nil {
-			return errors.Join(err, s.close())
+		if err := s.client.Ping(b.ctx).Err(); err != nil {
+			return errors.Join(fmt.Errorf("redis: %w", err), s.close())
 		}
 		s.run, s.size, s.maxLen = b.run, o.Size, o.Maxlen
 		for i := range o.Channels {
@@ -114,10 +114,11 @@ func (b *bench) openSink(cfg *client.Config) error {
 		}
 		b.sink, b.errors = s, s.errors.Load
 	case publishHTTP:
-		s := newHTTPSink(o.Publishers)
+		s := newHTTPSink(httpPublishers)
+		senders = httpPublishers
 		s.run, s.size = b.run, o.Size
 		for i := range o.Channels {
-			s.urls = append(s.urls, publishURL(o.PublishURL, cfg.Name(i)))
+			s.urls = append(s.urls, strings.ReplaceAll(o.PublishURL, client.ChannelMark, url.QueryEscape(cfg.Name(i))))
 		}
 		b.sink, b.errors = s, s.errors.Load
 	}
@@ -127,7 +128,7 @@ func (b *bench) openSink(cfg *client.Config) error {
 			subscribers[cfg.ChannelOf(i, c)]++
 		}
 	}
-	b.pub = newPublisher(b.sink, o.Channels, o.Publishers, subscribers)
+	b.pub = newPublisher(b.sink, o.Channels, senders, subscribers)
 	if o.Publish == publishRedis {
 		b.pub.ids = make([]integrity.IDLog, o.Channels)
 	}
@@ -151,7 +152,7 @@ func (b *bench) closeSink(stderr io.Writer) {
 
 // publish sends the events from to to-1, at a rate, and waits until all are sent.
 func (b *bench) publish(from, to int64, rate float64) (schedule, error) {
-	at := schedule{unixNow() + int64(publishLead), rate, b.o.Channels}
+	at := schedule{client.UnixNow() + int64(publishLead), rate}
 	before := b.pub.total.Load()
 	done := make(chan struct{})
 	var failed error
@@ -165,8 +166,8 @@ func (b *bench) publish(from, to int64, rate float64) (schedule, error) {
 		b.report.Failures = append(b.report.Failures, failed.Error())
 	}
 	n := b.pub.total.Load() - before
-	seconds := float64(unixNow()-at.Start) / 1e9
-	late := report.NewLatency(b.pub.lateness())
+	seconds := float64(client.UnixNow()-at.start) / 1e9
+	late := report.NewLatency(&b.pub.late) // its senders have ended
 	b.report.Publish = &report.PublishReport{
 		Events: n, Seconds: seconds, PerSecond: report.PerSecond(n, seconds), Errors: b.errors(),
 		LateP99Ms: late.P99Ms, LateMaxMs: late.MaxMs,
@@ -180,11 +181,7 @@ func (b *bench) publish(from, to int64, rate float64) (schedule, error) {
 // would prove nothing.
 func (b *bench) settle() (t *client.Tally, all bool, err error) {
 	b.checked = true
-	published := b.pub.published()
-	_, err = b.fleet.each(func(int) client.Request {
-		return client.Request{Op: client.OpExpect, Published: published}
-	})
-	if err != nil {
+	if _, err = b.fleet.all(client.Request{Op: client.OpExpect, Published: b.pub.published()}); err != nil {
 		return nil, false, err
 	}
 	complete := func(t *client.Tally) bool { return t.Behind == 0 }
@@ -213,7 +210,11 @@ func (b *bench) watch(ctx context.Context, done <-chan struct{}, limit, poll tim
 		if err != nil {
 			return t, false, err
 		}
-		b.tick(t)
+		c := report.Counts{Connected: t.Ready, Delivered: t.Delivered, Worst: time.Duration(t.Worst)}
+		if b.pub != nil {
+			c.Published, c.Expected = b.pub.total.Load(), b.pub.expected.Load()
+		}
+		b.show.Tick(c)
 		if enough != nil && enough(t) {
 			return t, true, nil
 		}
@@ -237,25 +238,17 @@ func (b *bench) watch(ctx context.Context, done <-chan struct{}, limit, poll tim
 	}
 }
 
-func (b *bench) tick(t *client.Tally) {
-	c := report.Counts{Connected: t.Ready, Delivered: t.Delivered, Worst: time.Duration(t.Worst)}
-	if b.pub != nil {
-		c.Published, c.Expected = b.pub.total.Load(), b.pub.expected.Load()
-	}
-	b.show.Tick(c)
-}
-
 // judge asks Redis and the subscribers, and fills in what they found.
 func (b *bench) judge() error {
 	has, err := b.askRedis()
 	if err != nil {
 		return err
 	}
-	t, v, err := b.fleet.verdict(has)
+	judged, err := b.fleet.all(client.Request{Op: client.OpVerdict, Retained: has})
 	if err != nil {
 		return err
 	}
-	r := b.report
+	r, t, v := b.report, judged.Tally, judged.Verdict
 	r.Deliver.Events, r.Deliver.Bytes, r.Deliver.Foreign = t.Delivered, t.Bytes, t.Foreign
 	if t.CatchUp.Count() > 0 {
 		live := report.NewLatency(&t.Live)
@@ -284,12 +277,12 @@ func (b *bench) askRedis() (map[int]*integrity.Retained, error) {
 	if !ok || !b.checked {
 		return nil, nil
 	}
-	gapped, err := b.fleet.gapped()
+	found, err := b.fleet.all(client.Request{Op: client.OpGapped})
 	if err != nil {
 		return nil, err
 	}
 	has := map[int]*integrity.Retained{}
-	for channel, ids := range gapped {
+	for channel, ids := range found.Gapped {
 		r := &integrity.Retained{Places: map[string]integrity.Place{}}
 		log := b.pub.ids[channel]
 		if r.Numbers, err = s.retained(channel, log); err != nil {

@@ -53,22 +53,38 @@ func share(n, parts, i int) (from, to int) {
 	return n * i / parts, n * (i + 1) / parts
 }
 
-// each sends a request to every worker at once and collects the answers.
-func (f *fleet) each(req func(i int) client.Request) ([]client.Response, error) {
-	out := make([]client.Response, len(f.workers))
+// each sends a request to every worker at once and adds up the answers.
+func (f *fleet) each(req func(i int) client.Request) (sum client.Response, err error) {
+	answers := make([]client.Response, len(f.workers))
 	var eg errgroup.Group
 	for i, w := range f.workers {
 		eg.Go(func() (err error) {
-			out[i], err = w.Call(req(i))
+			answers[i], err = w.Call(req(i))
 			return err
 		})
 	}
-	return out, eg.Wait()
+	err = eg.Wait()
+	sum = client.Response{Tally: client.NewTally(), Verdict: &integrity.Verdict{}, Gapped: integrity.GapIDs{}}
+	for _, a := range answers {
+		sum.Gapped.Merge(a.Gapped)
+		if a.Tally != nil {
+			sum.Tally.Merge(a.Tally)
+		}
+		if a.Verdict != nil {
+			sum.Verdict.Merge(a.Verdict)
+		}
+	}
+	return sum, err
 }
 
-// do sends the same request to every worker.
+// all sends the same request to every worker.
+func (f *fleet) all(req client.Request) (client.Response, error) {
+	return f.each(func(int) client.Request { return req })
+}
+
+// do is all without an answer.
 func (f *fleet) do(op string) error {
-	_, err := f.each(func(int) client.Request { return client.Request{Op: op} })
+	_, err := f.all(client.Request{Op: op})
 	return err
 }
 
@@ -83,14 +99,8 @@ func (f *fleet) leave(n int) error {
 
 // status returns the counts of all workers.
 func (f *fleet) status() (*client.Tally, error) {
-	rs, err := f.each(func(int) client.Request { return client.Request{Op: client.OpStatus} })
-	t := client.NewTally()
-	for _, r := range rs {
-		if r.Tally != nil {
-			t.Merge(r.Tally)
-		}
-	}
-	return t, err
+	r, err := f.all(client.Request{Op: client.OpStatus})
+	return r.Tally, err
 }
 
 // cpu returns the processor seconds of this process and, as of the last status,
@@ -103,30 +113,6 @@ func (f *fleet) cpu() float64 {
 		}
 	}
 	return total
-}
-
-// gapped returns where subscribers miss events that a gap may excuse.
-func (f *fleet) gapped() (integrity.GapIDs, error) {
-	rs, err := f.each(func(int) client.Request { return client.Request{Op: client.OpGapped} })
-	g := integrity.GapIDs{}
-	for _, r := range rs {
-		g.Merge(r.Gapped)
-	}
-	return g, err
-}
-
-// verdict judges, by what Redis has of the channels with gaps.
-func (f *fleet) verdict(has map[int]*integrity.Retained) (*client.Tally, *integrity.Verdict, error) {
-	t, v := client.NewTally(), &integrity.Verdict{}
-	rs, err := f.each(func(int) client.Request { return client.Request{Op: client.OpVerdict, Retained: has} })
-	if err != nil {
-		return t, v, err
-	}
-	for _, r := range rs {
-		t.Merge(r.Tally)
-		v.Merge(r.Verdict)
-	}
-	return t, v, nil
 }
 
 // close ends all streams and worker processes. It may be called again.

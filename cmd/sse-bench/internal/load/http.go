@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,8 +13,12 @@ import (
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
 )
 
-// httpTimeout bounds one POST.
-const httpTimeout = 10 * time.Second
+const (
+	// httpTimeout bounds one POST.
+	httpTimeout = 10 * time.Second
+	// httpPublishers is how many POSTs are under way at once.
+	httpPublishers = 16
+)
 
 // httpSink publishes by POST, for servers such as nchan.
 type httpSink struct {
@@ -80,9 +82,4 @@ func (h *httpSink) post(ctx context.Context, to string, body []byte) error {
 func (h *httpSink) close() error {
 	h.client.CloseIdleConnections()
 	return nil
-}
-
-// publishURL puts a channel into a URL template.
-func publishURL(template, channel string) string {
-	return strings.ReplaceAll(template, client.ChannelMark, url.QueryEscape(channel))
 }

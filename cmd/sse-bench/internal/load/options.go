@@ -28,11 +28,12 @@ type Options struct {
 	Insecure bool     `group:"server" help:"Do not verify TLS certificates."`
 	Pids     []int    `group:"server" placeholder:"PID" help:"Processes of the server: report their processor time and memory."`
 
-	Subscribers  int    `group:"load" default:"${subscribers}" help:"How many streams."`
-	Channels     int    `group:"load" default:"${channels}" help:"How many channels; 0 for one per subscriber."`
-	ChannelsEach int    `group:"load" default:"1" help:"Channels of each subscriber, in its one stream."`
-	Channel      string `group:"load" default:"bench:{run}:{n}" help:"Name of the channels; {run} is new in every run, {n} counts from 0."`
-	Processes    int    `group:"load" default:"1" help:"Run the subscribers in this many processes."`
+	Subscribers  int      `group:"load" default:"${subscribers}" help:"How many streams."`
+	Channels     int      `group:"load" default:"${channels}" help:"How many channels; 0 for one per subscriber."`
+	ChannelsEach int      `group:"load" default:"1" help:"Channels of each subscriber, in its one stream."`
+	Channel      string   `group:"load" default:"bench:{run}:{n}" help:"Name of the channels; {run} is new in every run, {n} counts from 0."`
+	Processes    int      `group:"load" default:"1" help:"Run the subscribers in this many processes."`
+	SourceIPs    []string `group:"load" name:"source-ips" placeholder:"IP" help:"Addresses of this machine to connect from (default: on loopback as many as needed)."`
 
 	Publish    string  `group:"publish" enum:"redis,http,none" default:"redis" help:"How to publish: redis, http or none."`
 	Redis      string  `group:"publish" default:"redis://127.0.0.1:6379" help:"URL of Redis, as the gateway takes it."`
@@ -55,24 +56,16 @@ type Options struct {
 
 	// What nobody needs who does not work on this tool. The longest default of
 	// SSE_SWEEP_INTERVAL (30 s, ±20 %) is within Settle and Grace.
-	SourceIPs      []string      `hidden:"" name:"source-ips"`
-	Retry          time.Duration `hidden:"" default:"3s"`
-	ConnectTimeout time.Duration `hidden:"" default:"10s"`
-	Inflight       int           `hidden:"" default:"${inflight}"`
-	Publishers     int           `hidden:"" default:"0"`
-	Engine         string        `hidden:"" enum:"auto,epoll,goroutine" default:"auto"`
+	Retry    time.Duration `hidden:"" default:"3s"`
+	Inflight int           `hidden:"" default:"${inflight}"`
+	Engine   string        `hidden:"" enum:"auto,epoll,goroutine" default:"auto"`
 }
 
-const (
-	// perSource is how many connections share a source address on loopback.
-	// Linux finds a free port at once only while less than half of the 28,232 of
-	// its usual range are taken towards an address; a storm takes twice as many
-	// as there are subscribers, because the ports of the streams that were left
-	// stay taken for a while (TIME_WAIT).
-	perSource = 5_000
-	// fewSubscribers do not need other addresses.
-	fewSubscribers = 2_000
-)
+// perSource is how many connections share a source address on loopback. Linux finds a
+// free port at once only while less than half of the 28,232 of its usual range are taken
+// towards an address; a storm takes twice as many as there are subscribers, because the
+// ports of the streams that were left stay taken for a while (TIME_WAIT).
+const perSource = 5_000
 
 // Complete fills in defaults that depend on other options.
 func (o *Options) Complete() {
@@ -81,12 +74,6 @@ func (o *Options) Complete() {
 	}
 	if o.Rate == 0 {
 		o.Publish = publishNone
-	}
-	if o.Publishers == 0 {
-		o.Publishers = 4
-		if o.Publish == publishHTTP {
-			o.Publishers = 16
-		}
 	}
 }
 
@@ -111,7 +98,7 @@ func (o *Options) Check() error {
 		{o.Missed > 0 && o.Publish == publishNone, "a storm needs --publish=redis or http, and a --rate"},
 		{o.Missed < 0 || o.Maxlen < 0 || o.Rate < 0, "--missed, --maxlen and --rate must not be negative"},
 		{o.Duration < 0 || o.Settle < 0 || o.Grace < 0 || o.After < 0 || o.Retry < 0, "durations must not be negative"},
-		{o.ConnectTimeout <= 0 || o.ReadyTimeout <= 0, "--connect-timeout and --ready-timeout must be above 0"},
+		{o.ReadyTimeout <= 0, "--ready-timeout must be above 0"},
 		{o.Inflight < 1 || o.Processes < 1, "--inflight and --processes must be at least 1"},
 	} {
 		if c.wrong {
@@ -124,10 +111,10 @@ func (o *Options) Check() error {
 		}
 	}
 	if o.Publish == publishRedis {
-		if c, err := newRedis(o.Redis, 1); err != nil {
+		if s, err := newRedisSink(o.Redis); err != nil {
 			errs = append(errs, fmt.Errorf("--redis: %w", err))
 		} else {
-			_ = c.Close() // it has no connection yet
+			_ = s.close() // it has no connection yet
 		}
 	}
 	cfg := o.config("")
@@ -143,7 +130,7 @@ func (o *Options) Check() error {
 // They differ from run to run, because the ports of the run before are still taken
 // too. Only Linux has all of 127.0.0.0/8.
 func (o *Options) spreadSources() {
-	if len(o.SourceIPs) > 0 || !client.EpollSupported || o.Subscribers <= fewSubscribers {
+	if len(o.SourceIPs) > 0 || !client.EpollSupported || o.Subscribers <= perSource/2 {
 		return
 	}
 	prefix := fmt.Sprintf("127.%d", 1+rand.IntN(254))
@@ -159,8 +146,7 @@ func (o *Options) config(run string) client.Config {
 		Headers: o.Header, Insecure: o.Insecure,
 		ChannelName: strings.ReplaceAll(o.Channel, "{run}", run),
 		Channels:    o.Channels, ChannelsEach: o.ChannelsEach,
-		Count: o.Subscribers, Engine: o.Engine, Inflight: o.Inflight,
-		ConnectTimeout: o.ConnectTimeout, Retry: o.Retry, Sources: o.SourceIPs,
+		Count: o.Subscribers, Engine: o.Engine, Inflight: o.Inflight, Retry: o.Retry, Sources: o.SourceIPs,
 	}
 	if !c.Native {
 		c.Targets = o.URL

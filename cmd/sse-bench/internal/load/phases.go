@@ -38,7 +38,7 @@ func (b *bench) phases() error {
 // false when the time was not enough for that.
 func (b *bench) connect() (all bool, err error) {
 	b.report.Server = b.meter.Before()
-	start := unixNow()
+	start := client.UnixNow()
 	t, all, err := b.ready()
 	if err != nil {
 		return false, err
@@ -91,7 +91,7 @@ func (b *bench) publishAll(n int64) error {
 	}
 	t, _, err := b.settle()
 	if err == nil {
-		b.delivered(t, at.Start)
+		b.delivered(t, at.start)
 	}
 	return err
 }
@@ -120,7 +120,7 @@ func (b *bench) storm() error {
 	if err := b.measure(); err != nil {
 		return err
 	}
-	start := unixNow()
+	start := client.UnixNow()
 	if err := b.fleet.do(client.OpOpen); err != nil {
 		return err
 	}

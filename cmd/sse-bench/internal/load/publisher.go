@@ -33,6 +33,17 @@ type sink interface {
 	close() error
 }
 
+// schedule is when events are due: number k (from 0) at start plus k/rate seconds.
+type schedule struct {
+	start int64   // unix ns
+	rate  float64 // events per second, over all channels
+}
+
+// due returns the time (unix ns) of event number k.
+func (s schedule) due(k int64) int64 {
+	return s.start + int64(float64(k)*float64(time.Second)/s.rate)
+}
+
 // publisher sends numbered events at a constant rate, round robin over the
 // channels. It is an open loop: events are due by the clock, whatever became of
 // the ones before, and their latency counts from when they were due.
@@ -84,7 +95,7 @@ func (p *publisher) shard(ctx, stop context.Context, i int, at schedule, from, t
 		if !sleepUntil(stop, at.due(k-from)) {
 			return nil
 		}
-		now := unixNow()
+		now := client.UnixNow()
 		batch = batch[:0]
 		for k < to && len(batch) < publishBatch && at.due(k-from) <= now {
 			batch = append(batch, integrity.Payload{Channel: int(k % int64(p.channels)), Seq: k/int64(p.channels) + 1, Due: at.due(k - from)})
@@ -130,19 +141,10 @@ func (p *publisher) published() []int64 {
 	return out
 }
 
-// lateness returns a copy of the histogram of how late events were sent.
-func (p *publisher) lateness() *report.Histogram {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	h := &report.Histogram{}
-	h.Merge(&p.late)
-	return h
-}
-
 // sleepUntil returns at a time (unix ns), or false as soon as ctx has ended.
 func sleepUntil(ctx context.Context, at int64) bool {
 	for {
-		left := time.Duration(at - unixNow())
+		left := time.Duration(at - client.UnixNow())
 		switch {
 		case left <= 0:
 			return ctx.Err() == nil

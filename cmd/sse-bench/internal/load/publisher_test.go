@@ -31,7 +31,7 @@ func TestPublisherStopsWithoutRedis(t *testing.T) {
 		stop, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		err := newPublisher(stuckSink{}, 1, 1, make([]int64, 1)).run(stop, schedule{Start: unixNow(), Rate: 1, Channels: 1}, 0, 3600)
+		err := newPublisher(stuckSink{}, 1, 1, make([]int64, 1)).run(stop, schedule{start: client.UnixNow(), rate: 1}, 0, 3600)
 		if took := time.Since(start); err == nil || took != time.Second+publishGrace {
 			t.Errorf("it ended after %v: %v", took, err)
 		}
@@ -43,7 +43,7 @@ func TestPublisherStopsWithoutRedis(t *testing.T) {
 func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, redistest.WithAOF())
-	s, err := newRedisSink(r.URL(), 2)
+	s, err := newRedisSink(r.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 	const events = 6000
 	done := make(chan error, 1)
 	go func() {
-		at := schedule{Start: unixNow(), Rate: 3000, Channels: 3}
+		at := schedule{start: client.UnixNow(), rate: 3000}
 		done <- p.run(context.Background(), at, 0, events)
 	}()
 	for i := range int64(3) {
@@ -108,11 +108,11 @@ func TestPublisherIsAnOpenLoop(t *testing.T) {
 		return nil
 	})
 	p := newPublisher(slow, 1, 4, []int64{2})
-	at := schedule{Start: unixNow(), Rate: 1000, Channels: 1}
+	at := schedule{start: client.UnixNow(), rate: 1000}
 	if err := p.run(t.Context(), at, 0, 100); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Duration(unixNow() - at.Start); took < 98*time.Millisecond || len(got) != 100 {
+	if took := time.Duration(client.UnixNow() - at.start); took < 98*time.Millisecond || len(got) != 100 {
 		t.Errorf("%d events in %v", len(got), took)
 	}
 	if p.expected.Load() != 200 {
@@ -121,7 +121,7 @@ func TestPublisherIsAnOpenLoop(t *testing.T) {
 	if !slices.IsSortedFunc(got, func(a, b integrity.Payload) int { return int(a.Seq - b.Seq) }) || got[30].Due != at.due(30) {
 		t.Error("numbers or times are wrong")
 	}
-	if late := p.lateness(); time.Duration(late.Quantile(1)) < 40*time.Millisecond {
+	if late := &p.late; time.Duration(late.Quantile(1)) < 40*time.Millisecond {
 		t.Errorf("at most %v late", time.Duration(late.Quantile(1)))
 	}
 }
@@ -141,7 +141,7 @@ func TestPublishOverTLS(t *testing.T) {
 	group := redistest.StartSentinel(t, "m", server, 0, redistest.WithPassword("other"))
 	cluster := redistest.StartCluster(t, 1, 0, redistest.WithTLS(), redistest.WithPassword("pass"))
 	for _, url := range []string{server.URL(), group.URL(), cluster.URL()} {
-		s, err := newRedisSink(url, 1)
+		s, err := newRedisSink(url)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,27 +155,27 @@ func TestPublishOverTLS(t *testing.T) {
 }
 
 func TestRedisURLs(t *testing.T) {
-	c, err := newRedis("rediss+cluster://u:p%40@a:1,b:2", 1)
+	c, err := newRedisSink("rediss+cluster://u:p%40@a:1,b:2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	o := c.(*redis.ClusterClient).Options()
+	defer c.close()
+	o := c.client.(*redis.ClusterClient).Options()
 	if !slices.Equal(o.Addrs, []string{"a:1", "b:2"}) || o.TLSConfig == nil || o.MaxRetries > 0 {
 		t.Errorf("%+v", o)
 	}
-	s, err := newRedis("redis+sentinel://:pw@a:1,b:2/3?master=m", 1)
+	s, err := newRedisSink("redis+sentinel://:pw@a:1,b:2/3?master=m")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
-	if o := s.(*redis.Client).Options(); o.DB != 3 || o.TLSConfig != nil {
+	defer s.close()
+	if o := s.client.(*redis.Client).Options(); o.DB != 3 || o.TLSConfig != nil {
 		t.Errorf("%+v", o)
 	}
 }
 
 func TestScheduleIsEven(t *testing.T) {
-	s := schedule{Start: 1000, Rate: 4, Channels: 3}
+	s := schedule{start: 1000, rate: 4}
 	if s.due(0) != 1000 || s.due(8) != 1000+2_000_000_000 {
 		t.Errorf("%d %d", s.due(0), s.due(8))
 	}

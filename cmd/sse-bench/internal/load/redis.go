@@ -22,10 +22,11 @@ const (
 	redisReadTimeout = 60 * time.Second
 	// redisPause is how long to wait after a failed write.
 	redisPause = 100 * time.Millisecond
+	// redisPublishers is how many pipelines are under way at once.
+	redisPublishers = 4
+	// cleanupBatch is how many keys one DEL pipeline takes.
+	cleanupBatch = 1000
 )
-
-// cleanupBatch is how many keys one DEL pipeline takes.
-const cleanupBatch = 1000
 
 // onceCmd is a command that go-redis sends once. Its cluster client would send a
 // pipeline again when the connection breaks before all replies are in, whatever
@@ -45,25 +46,17 @@ type redisSink struct {
 	errors atomic.Int64 // pipelines that failed
 }
 
-// newRedis returns a client for a URL that a gateway accepts, of one server, of
-// Sentinel or of a cluster. It sends no command twice: a repeated XADD would be a
-// second event. Errors show no password.
-func newRedis(url string, connections int) (redis.UniversalClient, error) {
+// newRedisSink returns one for a URL that a gateway accepts, of one server, of Sentinel
+// or of a cluster. It connects when it is used, and sends no command twice: a repeated
+// XADD would be a second event. Errors show no password.
+func newRedisSink(url string) (*redisSink, error) {
 	o, err := redisurl.Universal(url)
 	if err != nil {
 		return nil, fmt.Errorf("the Redis URL: %w", err)
 	}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = redisDialTimeout, redisReadTimeout, redisReadTimeout
-	o.MaxRetries, o.PoolSize, o.ContextTimeoutEnabled = -1, connections+1, true
-	return redis.NewUniversalClient(o), nil
-}
-
-func newRedisSink(url string, connections int) (*redisSink, error) {
-	client, err := newRedis(url, connections)
-	if err != nil {
-		return nil, err
-	}
-	return &redisSink{client: client}, nil
+	o.MaxRetries, o.PoolSize, o.ContextTimeoutEnabled = -1, redisPublishers+1, true
+	return &redisSink{client: redis.NewUniversalClient(o)}, nil
 }
 
 // send implements sink with one pipeline per batch. After a failure Redis itself
@@ -90,12 +83,22 @@ func (r *redisSink) send(ctx context.Context, batch []integrity.Payload, accepte
 // slots by now, which its client would find out for itself only after a while.
 func (r *redisSink) failed(ctx context.Context) {
 	r.errors.Add(1)
-	r.reload(ctx)
-}
-
-func (r *redisSink) reload(ctx context.Context) {
 	if c, ok := r.client.(*redis.ClusterClient); ok {
 		c.ReloadState(ctx)
+	}
+}
+
+// repeat reads until that succeeds, ctx ends, or Redis will refuse it again.
+func (r *redisSink) repeat(ctx context.Context, read func() error) error {
+	for {
+		err := read()
+		if err == nil {
+			return nil
+		}
+		r.failed(ctx)
+		if redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "WRONGTYPE") || !client.Wait(ctx, redisPause) {
+			return err
+		}
 	}
 }
 
@@ -137,15 +140,8 @@ func (r *redisSink) pipeline(ctx context.Context, batch []integrity.Payload, acc
 // Redis as long as ctx allows.
 func (r *redisSink) missing(ctx context.Context, failed []integrity.Payload, accepted func(integrity.Payload, string)) ([]integrity.Payload, error) {
 	last := map[int]*written{}
-	for {
-		err := r.lastWritten(ctx, failed, last)
-		if err == nil {
-			break
-		}
-		r.failed(ctx)
-		if !client.Wait(ctx, redisPause) {
-			return nil, fmt.Errorf("publish: %d events were not written: %w", len(failed), err)
-		}
+	if err := r.repeat(ctx, func() error { return r.lastWritten(ctx, failed, last) }); err != nil {
+		return nil, fmt.Errorf("publish: %d events were not written: %w", len(failed), err)
 	}
 	var out []integrity.Payload
 	for _, m := range failed {
@@ -190,14 +186,6 @@ func (r *redisSink) lastWritten(ctx context.Context, of []integrity.Payload, las
 			}
 		}
 		last[channel] = w
-	}
-	return nil
-}
-
-// check tells whether Redis answers.
-func (r *redisSink) check(ctx context.Context) error {
-	if err := r.client.Ping(ctx).Err(); err != nil {
-		return fmt.Errorf("redis: %w", err)
 	}
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
 )
 
@@ -21,21 +20,18 @@ const (
 )
 
 // retained returns the numbers of the run's events that a channel's stream has,
-// ascending. log is what the publisher knows of their ids. It repeats what fails,
-// but for what Redis will refuse again.
-func (r *redisSink) retained(channel int, log integrity.IDLog) ([]integrity.Span, error) {
+// ascending. log is what the publisher knows of their ids.
+func (r *redisSink) retained(channel int, log integrity.IDLog) (numbers []integrity.Span, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), retainedTimeout)
 	defer cancel()
-	for {
-		numbers, err := r.readNumbers(ctx, channel, log)
-		if err == nil {
-			return numbers, nil
-		}
-		r.reload(ctx)
-		if redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "WRONGTYPE") || !client.Wait(ctx, redisPause) {
-			return nil, fmt.Errorf("read %s: %w", r.keys[channel], err)
-		}
+	err = r.repeat(ctx, func() error {
+		numbers, err = r.readNumbers(ctx, channel, log)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", r.keys[channel], err)
 	}
+	return numbers, nil
 }
 
 // readNumbers reads the stream once, from its first event of the run on.

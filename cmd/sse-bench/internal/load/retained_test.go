@@ -13,7 +13,7 @@ import (
 func TestRetained(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
-	s, err := newRedisSink(r.URL(), 1)
+	s, err := newRedisSink(r.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,8 @@ package load
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -24,46 +24,40 @@ type Step struct {
 	P99Ms      float64 `json:"p99_ms"`     // … 99 % of all
 	AllMs      float64 `json:"all_ms"`     // … everybody
 	Deliveries int64   `json:"deliveries"` // publish: that the histogram is of
+	Heartbeats int64   `json:"heartbeats"` // that came so far
 	ClientCPU  float64 `json:"client_cpu"` // seconds of processor time of this tool
 	Error      string  `json:"error,omitempty"`
 }
 
-// Steps makes a run whose steps are lines on in, answers each by a line of JSON
-// (a Step) on out, and returns the report when in ends:
+// StepsCommand is the scenario that is driven from outside.
+const StepsCommand = "steps"
+
+// steps carries out the lines of in, answers each by a line of JSON (a Step) on out,
+// and judges when in ends:
 //
 //	connect      open every stream
 //	wait         until everybody has a stream again
 //	stay 30s     nothing
 //	publish 3 1  events of each channel, per second; until everybody has them
 //	return 1000  end so many streams at once and open them again
-func Steps(ctx context.Context, o *Options, in io.Reader, out, stderr io.Writer) (*report.Report, error) {
-	b, err := open(ctx, "steps", o, stderr)
-	if err != nil {
-		return nil, err
-	}
-	defer b.close(stderr)
+func (b *bench) steps(in io.Reader, out io.Writer) error {
 	enc := json.NewEncoder(out)
-	var sent int64
-	for lines := bufio.NewScanner(in); lines.Scan() && ctx.Err() == nil; {
+	for lines := bufio.NewScanner(in); lines.Scan() && b.ctx.Err() == nil; {
 		words := append(strings.Fields(lines.Text()), "", "", "")
 		s := Step{Step: words[0]}
-		if err := b.step(&s, words[1], words[2], &sent); err != nil {
+		if err := b.step(&s, words[1], words[2]); err != nil {
 			s.Error = err.Error()
 		}
 		if err := enc.Encode(s); err != nil {
-			return nil, fmt.Errorf("steps: %w", err)
+			return fmt.Errorf("steps: %w", err)
 		}
 	}
-	if err := b.judge(); err != nil {
-		return nil, err
-	}
-	b.report.Judge(o.NoGaps)
-	return b.report, nil
+	return b.judge()
 }
 
-// step carries out one step. sent counts the events so far.
-func (b *bench) step(s *Step, first, second string, sent *int64) (err error) {
-	before, start := b.fleet.cpu(), unixNow()
+// step carries out one step.
+func (b *bench) step(s *Step, first, second string) (err error) {
+	before, start := b.fleet.cpu(), client.UnixNow()
 	var t *client.Tally
 	switch s.Step {
 	case "connect":
@@ -76,28 +70,25 @@ func (b *bench) step(s *Step, first, second string, sent *int64) (err error) {
 	case "stay":
 		var d time.Duration
 		if d, err = time.ParseDuration(first); err == nil {
-			s.Seconds = d.Seconds()
 			_, _, err = b.watch(b.ctx, nil, d, report.Every, nil)
+			s.Seconds = float64(client.UnixNow()-start) / 1e9 // on a busy machine more than d
 		}
 	case "return":
-		var n int
-		if n, err = strconv.Atoi(first); err == nil {
-			err = b.fleet.leave(n)
-		}
-		if err == nil {
+		n, bad := strconv.Atoi(first)
+		if err = errors.Join(bad, b.fleet.leave(n)); err == nil {
 			t, err = b.everybody(start, s)
 		}
 	case "publish":
-		err = b.publishStep(s, first, second, sent)
+		err = b.publishStep(s, first, second)
 	default:
 		err = fmt.Errorf("%q is no step", s.Step)
 	}
-	if err == nil && t == nil {
-		t, err = b.fleet.status()
+	if t == nil {
+		var failed error
+		t, failed = b.fleet.status()
+		err = errors.Join(err, failed)
 	}
-	if err == nil {
-		s.Ready, s.Reconnects, s.ClientCPU = t.Ready, t.Reconnects, b.fleet.cpu()-before
-	}
+	s.Ready, s.Reconnects, s.Heartbeats, s.ClientCPU = t.Ready, t.Reconnects, t.Comments, b.fleet.cpu()-before
 	return err
 }
 
@@ -113,7 +104,7 @@ func (b *bench) everybody(start int64, s *Step) (*client.Tally, error) {
 	return t, err
 }
 
-func (b *bench) publishStep(s *Step, count, perSecond string, sent *int64) error {
+func (b *bench) publishStep(s *Step, count, perSecond string) error {
 	n, err1 := strconv.ParseInt(count, 10, 64)
 	rate, err2 := strconv.ParseFloat(perSecond, 64)
 	if b.pub == nil || err1 != nil || err2 != nil || n < 1 || rate <= 0 {
@@ -122,12 +113,11 @@ func (b *bench) publishStep(s *Step, count, perSecond string, sent *int64) error
 	if err := b.fleet.do(client.OpMeasure); err != nil {
 		return err
 	}
-	channels := int64(b.o.Channels)
-	at, err := b.publish(*sent, *sent+n*channels, rate*float64(channels))
+	channels, sent := int64(b.o.Channels), b.pub.total.Load()
+	at, err := b.publish(sent, sent+n*channels, rate*float64(channels))
 	if err != nil {
 		return err
 	}
-	*sent += n * channels
 	t, all, err := b.settle()
 	if err != nil {
 		return err
@@ -135,13 +125,13 @@ func (b *bench) publishStep(s *Step, count, perSecond string, sent *int64) error
 	if !all {
 		return fmt.Errorf("%d subscriptions miss events", t.Behind)
 	}
-	b.delivered(t, at.Start)
-	full, _, err := b.fleet.verdict(nil)
+	b.delivered(t, at.start)
+	full, err := b.fleet.all(client.Request{Op: client.OpVerdict})
 	if err != nil {
 		return err
 	}
-	full.Live.Merge(&full.CatchUp)
-	l := report.NewLatency(&full.Live)
+	full.Tally.Live.Merge(&full.Tally.CatchUp)
+	l := report.NewLatency(&full.Tally.Live)
 	s.Seconds, s.Deliveries = b.report.Deliver.Seconds, l.Count
 	s.HalfMs, s.P99Ms, s.AllMs = l.P50Ms, l.P99Ms, l.MaxMs
 	return nil

@@ -10,6 +10,14 @@ import (
 // Every is how often Progress shows a line.
 const Every = time.Second
 
+// Control sequences of terminals (ECMA-48, and DECAWM). A line that is longer than the
+// terminal is wide ends at its edge: an erasure would leave the row before.
+const (
+	eraseLine = "\r\x1b[K"
+	noWrap    = "\x1b[?7l"
+	wrap      = "\x1b[?7h"
+)
+
 // Counts are what a progress line is made of: totals, and the longest delay of an
 // event since the last Counts.
 type Counts struct {
@@ -55,7 +63,7 @@ func (p *Progress) Say(format string, args ...any) {
 // Done ends the line that changes.
 func (p *Progress) Done() {
 	if !p.quiet && p.terminal {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		fmt.Fprint(p.w, eraseLine)
 	}
 }
 
@@ -71,7 +79,7 @@ func (p *Progress) Tick(c Counts) {
 		PerSecond(c.Published-p.before.Published, since.Seconds()), PerSecond(c.Delivered-p.before.Delivered, since.Seconds()),
 		ms(float64(p.worst)*msPerNs), max(c.Expected-c.Delivered, 0))
 	if p.terminal {
-		fmt.Fprintf(p.w, "\r\x1b[K%s", line)
+		fmt.Fprint(p.w, eraseLine+noWrap+line+wrap)
 	} else {
 		fmt.Fprintln(p.w, line)
 	}

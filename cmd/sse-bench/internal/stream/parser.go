@@ -28,6 +28,7 @@ const (
 type Sink interface {
 	Event(kind Kind, data []byte)
 	Retry(ms int64)
+	Comment() // a line that begins with a colon, such as a heartbeat
 }
 
 // Parser is an incremental parser of text/event-stream (WHATWG HTML 9.2.6). It
@@ -139,6 +140,8 @@ func (p *Parser) takeLine(line []byte, sink Sink) {
 		return
 	}
 	switch line[0] {
+	case ':':
+		sink.Comment()
 	case 'd':
 		if v, ok := fieldValue(line, "data"); ok {
 			p.addData(v)

@@ -17,6 +17,7 @@ func (r *recorder) Event(kind Kind, data []byte) {
 	r.got = append(r.got, fmt.Sprintf("%d|%s|%s", kind, r.p.lastID, data))
 }
 
+func (r *recorder) Comment()       { r.got = append(r.got, "comment") }
 func (r *recorder) Retry(ms int64) { r.got = append(r.got, fmt.Sprintf("retry %d", ms)) }
 
 // parsePieces feeds the pieces of a stream and returns what was found.
@@ -43,7 +44,7 @@ var sseStreams = []struct {
 	{"cr", "id: 1\rdata: a\r\rdata: b\r\r", []string{"0|1|a", "0|1|b", "last 1"}},
 	{"mixed ends", "id: 1\r\ndata: a\n\rdata: b\r\n\n", []string{"0|1|a", "0|1|b", "last 1"}},
 	{"byte order mark", "\xef\xbb\xbfdata: a\n\n", []string{"0||a", "last "}},
-	{"comment", ": hi\n\n:\ndata: a\n\n", []string{"0||a", "last "}},
+	{"comment", ": hi\n\n:\ndata: a\n\n", []string{"comment", "comment", "0||a", "last "}},
 	{"no space, two spaces", "data:a\n\ndata:  a\n\n", []string{"0||a", "0|| a", "last "}},
 	{"field without colon", "data\n\nid: 4\ndata\ndata\n\n", []string{"0||", "0|4|\n", "last 4"}},
 	{"id without data counts", "id: 7\n\n", []string{"last 7"}},
@@ -111,6 +112,7 @@ type nothing struct{ n int }
 
 func (n *nothing) Event(Kind, []byte) { n.n++ }
 func (n *nothing) Retry(int64)        {}
+func (n *nothing) Comment()           {}
 
 func TestWholeEventsAllocateNothing(t *testing.T) {
 	stream := []byte(strings.Repeat("id: 1700000000000-0\ndata: "+strings.Repeat("x", 100)+"\n\n", 50))
