@@ -1,9 +1,3 @@
-// Package metrics declares every Prometheus series of the gateway.
-//
-// The series are registered once, with every label value they can take, so
-// that a scrape shows zero before the first occurrence and an alert on a rate
-// sees the first increment. Labels are categories: never a channel name, a
-// client address or the text of an error.
 package metrics
 
 import (

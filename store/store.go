@@ -1,33 +1,3 @@
-// Package store keeps the recent past of Redis Streams in memory and follows
-// them: it hands out cursors over channels, one stream per channel, that read
-// from memory when they can and from Redis when they must.
-//
-// A replica follows each channel once, whoever and however many are subscribed.
-// Delivery of what is new, resume after a reconnect, catching up after falling
-// behind and replay are all the same operation: Cursor.Next, and Cursor.Fetch
-// where memory does not reach.
-//
-// The parts, from the bottom up:
-//
-//	redisurl     addresses of Redis
-//	resp         the protocol on one connection
-//	redisstream  ids, entries, what a stream is, and whether it still is the same
-//	eventlog     the recent past of one stream in memory, and cursors over it
-//	tail         follows the streams of one server
-//	topology     which servers there are, and which has a key
-//	store        channels, subscriptions, and reads of what memory does not have
-//
-// Nothing is written to Redis. With access control lists, the gateway's user
-// needs the keys under the prefix to be readable, and these commands:
-//
-//	%R~<prefix>* +xinfo|stream +xrange +xrevrange +multi +exec +client|tracking
-//	+select                                 for a database other than 0
-//	+role                                   with Sentinel
-//	+cluster|slots +cluster|nodes +asking   with Redis Cluster
-//	+info +readonly                         to read from replicas, the latter on a cluster
-//
-// On the sentinels it needs +sentinel|master, and +sentinel|replicas to read
-// from replicas.
 package store
 
 import (

@@ -1,4 +1,3 @@
-// Command sse-gateway serves Redis Streams to browsers as Server-Sent Events.
 package main
 
 import (

@@ -1,5 +1,3 @@
-// Package address tells where a client is and how it connected, and limits how many
-// connections an address may have.
 package address
 
 import (

@@ -1,4 +1,3 @@
-// Package feed keeps a list of revocations as their Redis stream has it.
 package feed
 
 import (
