@@ -67,7 +67,7 @@ func (h *history) readPage(ctx context.Context, n *topology.Node, ch *channel, e
 	tail.CountEvents(&h.store.metrics, metrics.SourceHistory, p.Entries)
 	if view.Accept(p) {
 		h.pages.Add(log, epoch, pos, p, time.Now())
-		h.store.budget.Account(log, log.Prepend(epoch, p, h.store.cfg.WindowEvents, h.store.budget.Share()))
+		log.Prepend(epoch, p)
 	}
 	return p, nil
 }

@@ -92,7 +92,7 @@ func Open(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, metrics: *cfg.Metrics, log: cfg.Log, channels: make(map[string]*channel)}
 	redisLogger.Do(func() { redis.SetLogger(debugLogger{cfg.Log}) })
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.budget = eventlog.NewBudget(cfg.WindowMemory, cfg.Metrics)
+	s.budget = eventlog.NewBudget(cfg.WindowMemory, cfg.WindowEvents, cfg.Metrics)
 	s.metrics.WindowBytesMax.Set(float64(cfg.WindowMemory))
 	s.topo = topology.New(topology.Options{
 		Address: addr, ReadReplicas: cfg.ReadReplicas, HistoryReads: historyReads, Tail: s.tailConfig(addr),
@@ -103,7 +103,7 @@ func Open(cfg Config) (*Store, error) {
 
 func (s *Store) tailConfig(addr *redisurl.Address) *tail.Config {
 	return &tail.Config{
-		KeyPrefix: s.cfg.KeyPrefix, WindowEvents: s.cfg.WindowEvents, MaxEventBytes: s.cfg.MaxEventBytes,
+		KeyPrefix: s.cfg.KeyPrefix, MaxEventBytes: s.cfg.MaxEventBytes,
 		PollInterval: s.cfg.PollInterval, ExpectPolling: s.cfg.ExpectPolling, SweepInterval: s.cfg.SweepInterval,
 		Dial: func(ctx context.Context, server string) (net.Conn, error) {
 			o := addr.Options(server)
@@ -112,7 +112,7 @@ func (s *Store) tailConfig(addr *redisurl.Address) *tail.Config {
 		},
 		Credentials: addr.Credentials, DB: addr.DB,
 		Encode: s.encode, EncodeGap: s.cfg.Encoder.EncodeGap, OnBatchEnd: s.batchEnded,
-		Budget: s.budget, Metrics: &s.metrics, Log: s.log,
+		Metrics: &s.metrics, Log: s.log,
 	}
 }
 

@@ -69,7 +69,7 @@ func (s *Store) Subscribe(ctx context.Context, name string, waker Waker) (*Subsc
 		s.release(ch)
 		return nil, err
 	}
-	s.budget.Touch(ch.source.Log)
+	ch.source.Log.Touch()
 	return &Subscription{store: s, ch: ch, log: ch.source.Log, subscriber: ch.source.Subscribe(waker)}, nil
 }
 
@@ -103,7 +103,7 @@ func (s *Store) open(ch *channel) {
 	state, err := s.history.state(s.ctx, ch.name, key)
 	var src *tail.Source
 	if err == nil {
-		src = &tail.Source{Channel: ch.name, Key: key, Log: eventlog.New(ch.name, redisstream.Start(state.Info), state.ended)}
+		src = &tail.Source{Channel: ch.name, Key: key, Log: eventlog.New(s.budget, ch.name, redisstream.Start(state.Info), state.ended)}
 		src.Size.Observe(1, state.Size)
 		if err = s.topo.Follow(src); err != nil {
 			err, src = unavailable(err), nil
@@ -151,8 +151,7 @@ func (s *Store) isWorthless(ch *channel) bool {
 	if ch.refs > 0 || ch.source == nil {
 		return false
 	}
-	known := ch.source.Log.Known()
-	return known.Head.IsZero()
+	return ch.source.Log.View().Head().IsZero()
 }
 
 // removeLocked takes a channel out of the maps; discard is to follow. The caller
@@ -194,7 +193,7 @@ func (s *Store) discard(ch *channel) {
 	}
 	for n := src.Node(); n != nil && !n.Remove(src); n = src.Node() {
 	}
-	s.budget.Forget(src.Log, src.Log.Close())
+	src.Log.Close()
 }
 
 // Close ends the subscription. The waker is not called afterwards.
@@ -221,7 +220,7 @@ type Window struct {
 // Window returns what the replica has of the channel in memory.
 func (sub *Subscription) Window() Window {
 	v := sub.log.View()
-	return Window{Events: v.Len(), Bytes: sub.log.Bytes(), After: v.Floor()}
+	return Window{Events: v.Len(), Bytes: v.Bytes(), After: v.Floor()}
 }
 
 // Now returns a cursor at the newest entry that the replica knows of.

@@ -173,7 +173,7 @@ func TestMemoryBudget(t *testing.T) {
 		t.Errorf("the budget is said to be %v", n)
 	}
 	// The past of one channel may have a share of the budget, not all of it.
-	if n := s.source("c0").Log.Bytes(); n > budget/4 {
+	if n := s.source("c0").Log.View().Bytes(); n > budget/4 {
 		t.Errorf("%d bytes of history in a log", n)
 	}
 }

@@ -7,96 +7,64 @@ import (
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
-// Budget bounds the memory of all logs together. When they exceed it, the least
-// recently used log gives up its older half first. Its methods may be called
-// concurrently.
-//
-// Lock order: Budget.mu before Log.mu. A Change is accounted for after the log has
-// made it, perhaps by another goroutine's turn later.
+// Budget bounds the memory of logs. When all of them together exceed it, the
+// least recently used log gives up its older half first.
 type Budget struct {
-	maxBytes int
-	metrics  *metrics.Store
+	// Fixed at construction.
+	maxBytes  int // of all logs together
+	maxEvents int // of each log
+	metrics   *metrics.Store
 
-	// mu guards the list of the logs that hold entries, the most recently used
-	// one first, and the sums over them.
+	// mu serialises the changes of all logs. It guards the list of those that hold
+	// entries, the most recently used one first, and the sums over them.
 	mu            sync.Mutex
 	logs          list.List // of *Log
 	bytes, events int
 }
 
-// NewBudget returns a budget of so many bytes, which reports its use to the
-// window series of m.
-func NewBudget(maxBytes int, m *metrics.Store) *Budget {
-	return &Budget{maxBytes: maxBytes, metrics: m}
+// NewBudget returns a budget of maxBytes for all logs together and of maxEvents
+// for each. It reports its use to the window series of m.
+func NewBudget(maxBytes, maxEvents int, m *metrics.Store) *Budget {
+	return &Budget{maxBytes: maxBytes, maxEvents: maxEvents, metrics: m}
 }
 
-// Share is how much of the budget one log may use by reading history, in bytes.
-// The past of one channel must not push out the present of others.
-func (b *Budget) Share() int { return b.maxBytes / 4 }
+// The caller of each of the methods below holds mu.
 
-// Account books a change of l, which counts as a use of it, and shrinks logs
-// until the budget holds.
-func (b *Budget) Account(l *Log, c Change) {
-	if c == (Change{}) {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.book(c, "events")
-	if l.element != nil || !l.isClosed() { // else the change was under way when it was forgotten
-		b.use(l)
-	}
-	for oldest := b.logs.Back(); oldest != nil && b.bytes > b.maxBytes; oldest = b.logs.Back() {
-		victim := oldest.Value.(*Log)
-		c := victim.Shrink()
-		if b.book(c, "memory"); c == (Change{}) { // it has nothing, or is closed
-			b.unlist(victim)
-		}
-	}
-}
-
-// Touch marks l as used.
-func (b *Budget) Touch(l *Log) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if l.element != nil {
-		b.use(l)
-	}
-}
-
-// Forget takes l, whose Close returned c, out of the sums.
-func (b *Budget) Forget(l *Log, c Change) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.book(c, "")
-	b.unlist(l)
-}
-
-// book adds a change to the sums; limit is the label for what was evicted. The
-// caller holds mu.
-func (b *Budget) book(c Change, limit string) {
-	b.bytes += c.Bytes
-	b.events += c.Events
-	b.metrics.WindowBytes.Set(float64(b.bytes))
+// book adds to the sums.
+func (b *Budget) book(events, bytes int) {
+	b.events += events
+	b.bytes += bytes
 	b.metrics.WindowEvents.Set(float64(b.events))
-	if c.Evicted > 0 {
-		b.metrics.WindowEvictions.WithLabelValues(limit).Add(float64(c.Evicted))
-	}
+	b.metrics.WindowBytes.Set(float64(b.bytes))
 }
 
-// use moves l to the front of the list. The caller holds mu.
+// evicted counts entries that left a log because of a limit.
+func (b *Budget) evicted(limit string, n int) {
+	b.metrics.WindowEvictions.WithLabelValues(limit).Add(float64(n))
+}
+
+// use moves l to the front of the list, if it holds entries.
 func (b *Budget) use(l *Log) {
-	if l.element == nil {
+	switch {
+	case l.View().Len() == 0:
+		b.unlist(l)
+	case l.element == nil:
 		l.element = b.logs.PushFront(l)
-		return
+	default:
+		b.logs.MoveToFront(l.element)
 	}
-	b.logs.MoveToFront(l.element)
 }
 
-// unlist removes l from the list. The caller holds mu.
 func (b *Budget) unlist(l *Log) {
 	if l.element != nil {
 		b.logs.Remove(l.element)
 		l.element = nil
+	}
+}
+
+// shrink evicts entries until the budget holds.
+func (b *Budget) shrink() {
+	for e := b.logs.Back(); e != nil && b.bytes > b.maxBytes; e = b.logs.Back() {
+		e.Value.(*Log).shrink()
 	}
 }

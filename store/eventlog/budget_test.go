@@ -11,6 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
 )
 
 func testMetrics() *metrics.Store {
@@ -56,30 +57,31 @@ func TestBudgetModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 2))
-		b := NewBudget(20_000, testMetrics())
+		b := NewBudget(20_000, 50, testMetrics())
+		newLog := func() *Log { return New(b, "c", redisstream.Known{}, false) }
 		var logs []*Log
 		m := &naiveBudget{sizes: map[*Log][]int{}}
 		for range 10 {
-			logs = append(logs, newLog(ID{}))
+			logs = append(logs, newLog())
 		}
 		for step := range 400 {
 			l := logs[rng.IntN(len(logs))]
 			switch rng.IntN(10) {
 			case 0:
 				listed := l.element != nil
-				if b.Touch(l); listed {
+				if l.Touch(); listed {
 					m.use(l)
 				} else if l.element != nil {
 					t.Fatalf("seed %d step %d: a log without entries is in the list", seed, step)
 				}
 			case 1:
-				forget(b, l)
+				l.Close()
 				m.order = slices.DeleteFunc(m.order, func(o *Log) bool { return o == l })
 				delete(m.sizes, l)
-				logs[slices.Index(logs, l)] = newLog(ID{})
+				logs[slices.Index(logs, l)] = newLog()
 			default:
 				e := testEntry(l.View().Head().Next(), rng.IntN(6000))
-				b.Account(l, add(l, 50, e))
+				add(l, 50, e)
 				m.append(l, e.size(), 50, b.maxBytes)
 			}
 			checkBudget(t, b, logs, m, fmt.Sprintf("seed %d step %d", seed, step))
@@ -87,17 +89,11 @@ func TestBudgetModel(t *testing.T) {
 	}
 }
 
-func forget(b *Budget, l *Log) {
-	b.Forget(l, l.Close())
-	b.Account(l, Change{Events: 1}) // as an append that was under way
-	b.Account(l, Change{Events: -1})
-}
-
 func checkBudget(t *testing.T, b *Budget, logs []*Log, m *naiveBudget, when string) {
 	t.Helper()
 	bytes, events := 0, 0
 	for _, l := range logs {
-		bytes += l.Bytes()
+		bytes += l.View().Bytes()
 		events += l.View().Len()
 		if got := l.View().Len(); got != len(m.sizes[l]) {
 			t.Fatalf("%s: a log has %d entries, want %d", when, got, len(m.sizes[l]))
@@ -121,20 +117,23 @@ func checkBudget(t *testing.T, b *Budget, logs []*Log, m *naiveBudget, when stri
 // away: whoever has entries is in the list, and the sums are those of the logs.
 func TestBudgetKeepsWhoIsUsed(t *testing.T) {
 	t.Parallel()
-	b := NewBudget(1000, testMetrics())
-	logs := []*Log{newLog(ID{}), newLog(ID{}), newLog(ID{})}
+	b := NewBudget(1000, 50, testMetrics())
+	var logs []*Log
+	for range 3 {
+		logs = append(logs, New(b, "c", redisstream.Known{}, false))
+	}
 	var wg sync.WaitGroup
 	for _, l := range logs {
 		wg.Go(func() {
 			for range 500 {
-				b.Account(l, add(l, 50, testEntry(l.View().Head().Next(), 200)))
+				add(l, 50, testEntry(l.View().Head().Next(), 200))
 			}
 		})
 	}
 	wg.Wait()
 	bytes := 0
 	for _, l := range logs {
-		if bytes += l.Bytes(); l.View().Len() > 0 && l.element == nil {
+		if bytes += l.View().Bytes(); l.View().Len() > 0 && l.element == nil {
 			t.Error("a log with an entry is not in the list")
 		}
 	}
@@ -143,33 +142,14 @@ func TestBudgetKeepsWhoIsUsed(t *testing.T) {
 	}
 }
 
-// TestBudgetPassesOverClosedLogs has a log closed that is over the budget, and not
-// forgotten yet: accounting goes on with the others, and ends.
-func TestBudgetPassesOverClosedLogs(t *testing.T) {
-	t.Parallel()
-	b := NewBudget(1000, testMetrics())
-	closed, l := newLog(ID{}), newLog(ID{})
-	b.Account(closed, add(closed, 9, testEntry(at(1), 700)))
-	c := closed.Close()
-	b.Account(l, add(l, 9, testEntry(at(1), 700)))
-	if l.View().Len() != 0 || b.bytes != 700+entryOverhead {
-		t.Errorf("%d bytes, the open log has %d entries", b.bytes, l.View().Len())
-	}
-	if b.Forget(closed, c); b.bytes != 0 || b.events != 0 || closed.element != nil {
-		t.Errorf("%d bytes and %d events are left", b.bytes, b.events)
-	}
-	if b.Share() != 250 {
-		t.Errorf("the share is %d", b.Share())
-	}
-}
-
 func TestBudgetReports(t *testing.T) {
 	t.Parallel()
 	m := testMetrics()
-	b, l, other := NewBudget(1000, m), newLog(ID{}), newLog(ID{})
-	b.Account(l, add(l, 1, entries(1, 2, 3)...))
-	b.Account(l, add(l, 9, testEntry(at(4), 700)))
-	b.Account(other, add(other, 9, testEntry(at(1), 700)))
+	b := NewBudget(1000, 9, m)
+	l, other := New(b, "c", redisstream.Known{}, false), New(b, "c", redisstream.Known{}, false)
+	add(l, 1, entries(1, 2, 3)...)
+	add(l, 9, testEntry(at(4), 700))
+	add(other, 9, testEntry(at(1), 700))
 	for name, c := range map[string]struct {
 		metric prometheus.Metric
 		want   float64

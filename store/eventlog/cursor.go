@@ -9,8 +9,7 @@ import (
 
 // Cursor is a position in a log: what follows it has yet to be delivered. It is
 // a small comparable value that its owner keeps, for one goroutine at a time.
-// Its zero value is not valid; the methods of Log make cursors, and each must be
-// used with the log that made it.
+// The methods of Log make cursors, and each is of use with that log only.
 type Cursor struct {
 	pos    redisstream.ID
 	epoch  uint32
@@ -52,7 +51,7 @@ func (c *Cursor) Epoch() uint32 { return c.epoch }
 func (c *Cursor) Rewind(id redisstream.ID) { c.pos = redisstream.Min(c.pos, id) }
 
 // OnlyNewest has the cursor return, of all that follows the position, only the
-// newest entry, and no gap of retention: what lies before it does not count.
+// newest entry, and no gap of retention.
 func (c *Cursor) OnlyNewest() { c.newest = true }
 
 // WantsNewest reports whether OnlyNewest was called.
@@ -87,22 +86,19 @@ func (l *Log) From(pos redisstream.ID) Cursor {
 // but at least one entry, and moves the cursor past it. It never blocks.
 func (l *Log) Next(c *Cursor, maxBytes int) (Batch, State) {
 	v := l.view.Load()
-	if c.epoch != v.epoch {
-		if gap := l.enter(c, v); gap != nil {
-			return Batch{Gap: gap}, Ready
-		}
+	if gap := l.enter(c, v); gap != nil {
+		return Batch{Gap: gap}, Ready
 	}
 	if n := len(v.entries); c.newest && n > 0 {
-		c.skip(v.entries[n-1].ID, v.entries[n-1].Kind)
+		last := &v.entries[n-1]
+		if c.skipTo(last.ID.Prev()); last.Kind == KindTrimmed {
+			c.skipTo(last.ID)
+		}
 	}
-	if c.check && !v.Knows(c.pos) {
+	if c.check && !v.Knows(c.pos) || c.pos.Less(v.floor) {
 		return Batch{}, Behind
 	}
-	c.check = false
-	if c.pos.Less(v.floor) {
-		return Batch{}, Behind
-	}
-	c.Hint = 0
+	c.check, c.Hint = false, 0
 	if !c.pos.Less(v.Head()) {
 		return Batch{}, UpToDate
 	}
@@ -126,23 +122,17 @@ func (l *Log) Idle(c *Cursor) bool {
 	return c.epoch == v.epoch && !c.pos.Less(v.Head()) && !c.check
 }
 
-// skip moves the cursor to before the newest entry, and past it if that stands
-// for entries that were trimmed.
-func (c *Cursor) skip(newest redisstream.ID, kind Kind) {
-	if !c.pos.Less(newest) {
-		return
-	}
-	if c.pos, c.check = newest.Prev(), false; kind == KindTrimmed {
-		c.pos = newest
+// skipTo moves the cursor forward to a position of the stream.
+func (c *Cursor) skipTo(pos redisstream.ID) {
+	if c.pos.Less(pos) {
+		c.pos, c.check = pos, false
 	}
 }
 
 // Skip moves a cursor that wants only the newest entry to the position before
 // it, as Redis has it, but not ahead of the log; see View.Accept.
 func (l *Log) Skip(c *Cursor, before redisstream.ID) {
-	if before = redisstream.Min(before, l.View().Head()); c.pos.Less(before) {
-		c.pos, c.check = before, false
-	}
+	c.skipTo(redisstream.Min(before, l.View().Head()))
 }
 
 // Ended reports whether the channel has ended and the cursor has passed its end:
@@ -153,19 +143,15 @@ func (l *Log) Ended(c *Cursor) bool {
 }
 
 // Enter brings a cursor to the log's epoch. It returns a gap if the cursor may
-// have missed something.
-func (l *Log) Enter(c *Cursor) *Gap {
-	if v := l.view.Load(); c.epoch != v.epoch {
-		return l.enter(c, v)
-	}
-	return nil
-}
+// have missed something. The gap resumes where it began if that position is one
+// of the new stream, too: what followed it in the old stream is lost, and what
+// follows it in the new one comes next.
+func (l *Log) Enter(c *Cursor) *Gap { return l.enter(c, l.view.Load()) }
 
-// enter brings the cursor to the view's epoch, and returns a gap if the cursor
-// may have missed something. The gap resumes where it began if that position is
-// one of the new stream, too: what followed it in the old stream is lost, and
-// what follows it in the new one comes next.
 func (l *Log) enter(c *Cursor, v *View) *Gap {
+	if c.epoch == v.epoch {
+		return nil
+	}
 	to, missed := v.resumed(c.pos, c.epoch)
 	c.epoch = v.epoch
 	if !missed {
@@ -180,9 +166,8 @@ func (l *Log) enter(c *Cursor, v *View) *Gap {
 // position and epoch, and returns what the page has for it.
 //
 // An empty batch means: call Next. stale means that no view has accepted the
-// page, because the stream is not the one that the log knows: the tail has yet
-// to compare the two, and until then nothing is certain. The cursor keeps its
-// position, and the page is to be read again when the tail has done so.
+// page, because the stream is not the one that the log knows. The cursor keeps its
+// position, and the page is to be read again when the tail has compared the two.
 func (l *Log) Place(c *Cursor, p *Page) (b Batch, stale bool) {
 	c.Hint = uint16(min(p.Next, math.MaxUint16))
 	v := l.view.Load()
@@ -202,11 +187,11 @@ func (l *Log) Place(c *Cursor, p *Page) (b Batch, stale bool) {
 		return Batch{Entries: entries}, false
 	}
 	gap := &Gap{Channel: l.channel, After: pos, Resumed: p.Resumed, Reason: p.GapReason}
-	if isReset && v.epoch > 0 && v.last.to.Less(p.Resumed) {
+	if isReset && v.epoch > 0 && v.resetTo.Less(p.Resumed) {
 		// The position is of the stream before the reset, and the log knows
 		// where the stream of today parts from that one.
-		gap.Resumed, c.pos = v.last.to, v.last.to
-		return Batch{Gap: gap}, false
+		gap.Resumed, c.pos = v.resetTo, v.resetTo
+		entries = nil
 	}
 	return Batch{Gap: gap, Entries: entries}, false
 }

@@ -127,18 +127,17 @@ func TestVanished(t *testing.T) {
 	t.Parallel()
 	l := newLog(ID{})
 	known := redisstream.Known{Counts: true, Added: 3, Removed: 1, First: at(10), HeadExists: true}
-	l.Append(l.Mark(), entries(10, 20, 21), known, 9)
+	l.Append(l.View(), entries(10, 20, 21), known)
 	here, behind, asleep, start := l.Now(), l.At(at(20)), l.Now(), l.From(ID{})
-	m := l.Mark()
-	if c, ok := l.Vanish(m); !ok || c != (Change{Events: -3, Bytes: -3 * (10 + entryOverhead)}) {
-		t.Fatalf("Vanish: %+v, %v", c, ok)
+	if !l.Vanish(l.View()) || l.View().Len() != 0 {
+		t.Fatalf("after Vanish there is %+v", l.View())
 	}
-	if want := (redisstream.Known{Head: at(21), Gone: true, Counts: true}); l.Known() != want || !l.View().Gone() {
-		t.Errorf("known is %+v, want %+v", l.Known(), want)
+	if want := (redisstream.Known{Head: at(21), Gone: true, Counts: true}); l.View().Known() != want || !l.View().Gone() {
+		t.Errorf("known is %+v, want %+v", l.View().Known(), want)
 	}
 	v := l.View()
-	if c, ok := l.Vanish(l.Mark()); !ok || c != (Change{}) || l.View() != v {
-		t.Errorf("Vanish of what is gone: %+v, %v", c, ok)
+	if !l.Vanish(v) || l.View() != v {
+		t.Error("Vanish of what is gone changes it")
 	}
 	check := func(when, who string, c Cursor, want string) {
 		t.Helper()
@@ -180,7 +179,7 @@ func TestVanished(t *testing.T) {
 	check("evicted", "who slept", asleep, "behind")
 	check("evicted", "who comes back with everything", l.At(at(21)), "behind")
 	check("evicted", "who comes back with less", l.At(at(20)), "gap(20,21) behind")
-	l.Reset(l.Mark(), ID{}, redisstream.Known{})
+	l.Reset(l.View(), ID{}, redisstream.Known{})
 	check("other ids", "who slept through both", asleep, "gap(21,0)")
 	check("other ids", "who was there", l.At(ID{}), "")
 }
@@ -209,7 +208,7 @@ func TestReset(t *testing.T) {
 	} {
 		l := newLog(ID{})
 		add(l, 9, entries(10, 20, 21)...)
-		l.Reset(l.Mark(), c.to, redisstream.Known{})
+		l.Reset(l.View(), c.to, redisstream.Known{})
 		add(l, 9, entries(c.then...)...)
 		cur := l.At(c.at)
 		if got := read(l, &cur); got != c.want {

@@ -11,16 +11,18 @@
 // Invariant of a view: every entry of the stream in (floor, head] that existed
 // when it was read is in the view, once, in ascending order.
 //
-// A change is made by compare-and-swap. The tail takes a [Mark], reads the
-// stream from the mark's head on, and applies what it found. If somebody changed
-// the head or the epoch meanwhile, the change is refused and the stream has to
-// be read again.
+// The tail takes a View, reads the stream from its head on, and applies what it
+// found. If somebody changed the head or the epoch meanwhile, the change is
+// refused and the stream has to be read again.
 //
 //	Append    (20,21] arrive          (0, 20] -> (0, 21]
 //	eviction  only two may stay       {10 20 21}, floor 0 -> {20 21}, floor 10
 //	trim      22 is trimmed before the tail has read it: a gap entry (KindTrimmed)
 //	          with the id before 23 stands in its place: {21 gap 23}
 //	Prepend   a page has all of (0, 20]: floor 10 -> 0
+//
+// A [Budget] bounds the bytes of all logs, and a [PageCache] those of the pages
+// that many clients share when they come back at once.
 //
 // # Cursors
 //
@@ -29,12 +31,10 @@
 // is [Behind]: its owner reads a [Page] of history and moves the cursor with
 // [Log.Place].
 //
-// A client that comes back names the id of the last entry that it got. The
-// client may have got it from another stream of the same name that somebody
-// deleted. [Log.At] therefore accepts the position only if the log can tell that
-// the stream had an entry there, or may have had one. If not, the cursor is
-// Behind, and the page has the answer. A cursor never gets ahead of the log's
-// head by a page: the tail alone can tell whether what is beyond is lost again.
+// A client that comes back names the id of the last entry that it got, perhaps of
+// another stream of the same name that somebody deleted. [Log.At] therefore accepts
+// the position only if the log can tell that the stream had an entry there, or may
+// have had one. If not, the cursor is Behind, and the page has the answer.
 //
 // # Epochs
 //
@@ -53,12 +53,10 @@
 // cannot have got those entries. An entry that the tail never read leaves no
 // trace.
 //
-// A log remembers its last reset and the lowest position of all. A cursor that
-// slept through several resets is always told of a gap, which begins at the
-// lowest position, or at its own if that is lower. So it may be told of a gap that
-// it did not need, and get entries again; it never loses one in silence.
-//
-// # Streams that vanish
+// A cursor that slept through several resets is always told of a gap, which begins
+// at the lowest position of all, or at its own if that is lower. So it may be told
+// of a gap that it did not need, and get entries again; it never loses one in
+// silence.
 //
 // A stream that expires or is deleted loses nothing for a client that has all of
 // it. [Log.Vanish] drops the entries and keeps the head:
@@ -67,13 +65,6 @@
 //	cursor at 21: no gap; it goes on when the stream is there again
 //	cursor at 20: gap after 20, resumed 21; 21 is lost
 //
-// If the stream comes back with ids after 21, it is appended: whoever stood at
-// 21 has missed nothing. If it comes back with ids that are not, that is a Reset
-// to 0-0. While the stream is gone its floor is 0-0, because the log has all of a
-// stream that has nothing. So no cursor is ever Behind for its floor then.
-//
-// # Memory
-//
-// A [Budget] bounds the bytes of all logs, and a [PageCache] those of the pages
-// that many clients share when they come back at once.
+// If the stream comes back with ids after 21, it is appended. If it comes back
+// with ids that are not, that is a Reset to 0-0.
 package eventlog

@@ -17,13 +17,7 @@ const (
 
 // GapReason returns the reason label of a gap, and "" for an event.
 func (k Kind) GapReason() string {
-	switch k {
-	case KindTooLarge:
-		return metrics.GapTooLarge
-	case KindTrimmed:
-		return metrics.GapTrimmed
-	}
-	return ""
+	return [...]string{KindEvent: "", KindTooLarge: metrics.GapTooLarge, KindTrimmed: metrics.GapTrimmed}[k]
 }
 
 // Entry is a stream entry in the form that subscribers receive. All
@@ -44,9 +38,16 @@ const entryOverhead = 96
 
 func (e *Entry) size() int { return len(e.Frame) + entryOverhead }
 
+// sizeOf returns the memory of entries, in bytes.
+func sizeOf(entries []Entry) (bytes int) {
+	for i := range entries {
+		bytes += entries[i].size()
+	}
+	return bytes
+}
+
 // mayFollow reports whether the stream may have had an entry at pos, given that
-// e is the first entry that the log has. That is so if e is at or before pos,
-// or has the very next id, or stands for entries that were trimmed.
+// e is the first entry that the log has.
 func (e *Entry) mayFollow(pos redisstream.ID) bool {
 	return e.Kind == KindTrimmed || !pos.Next().Less(e.ID)
 }

@@ -22,19 +22,19 @@ func TestLogModel(t *testing.T) {
 		var views []*View
 		var ids [][]ID
 		for step := range 150 {
-			before, memory := len(m.ids), l.Bytes()
-			c := randomChange(rng, l, m)
+			randomChange(rng, l, m)
 			v := l.View()
 			if v.Floor() != m.floor || v.Head() != m.head() || v.Epoch() != m.epoch || v.Gone() != m.known.Gone ||
 				v.Len() != len(m.ids) || !slices.Equal(idsOf(v.entries), m.ids) || l.View().bytes != m.bytes() {
 				t.Fatalf("seed %d step %d: (%s,%s] epoch %d %v, %d bytes; want (%s,%s] epoch %d %v, %d bytes", seed, step,
 					v.Floor(), v.Head(), v.Epoch(), idsOf(v.entries), l.View().bytes, m.floor, m.head(), m.epoch, m.ids, m.bytes())
 			}
-			if l.Known() != m.known || l.Mark() != (Mark{m.known, m.epoch}) {
-				t.Fatalf("seed %d step %d: known is %+v, want %+v", seed, step, l.Known(), m.known)
+			if v.Known() != m.known {
+				t.Fatalf("seed %d step %d: known is %+v, want %+v", seed, step, v.Known(), m.known)
 			}
-			if c.Events != len(m.ids)-before || c.Bytes != l.Bytes()-memory {
-				t.Fatalf("seed %d step %d: change %+v, want %d events, %d bytes", seed, step, c, len(m.ids)-before, l.Bytes()-memory)
+			if b := l.budget; b.events != len(m.ids) || b.bytes != v.Bytes() || (b.logs.Len() > 0) != (len(m.ids) > 0) {
+				t.Fatalf("seed %d step %d: %d events of %d bytes in %d logs are booked, of %d and %d", seed, step,
+					b.events, b.bytes, b.logs.Len(), len(m.ids), v.Bytes())
 			}
 			pos := at(rng.Uint64N(m.head().Ms + 3))
 			if !pos.Less(v.Floor()) && !slices.Equal(idsOf(v.after(pos)), m.after(pos)) {
@@ -84,13 +84,13 @@ func checkResumed(t *testing.T, v *View, m *naiveLog, pos ID, epoch uint32) {
 // TestLogHolds compares the accounted memory with the entries that the garbage
 // collector cannot free.
 func TestLogHolds(t *testing.T) {
-	b := NewBudget(1<<30, testMetrics())
 	l := newLog(ID{})
+	b := l.budget
 	var frames []weak.Pointer[byte]
 	for n := range 3000 {
 		e := testEntry(l.View().Head().Next(), 150)
 		frames = append(frames, weak.Make(unsafe.SliceData(e.Frame)))
-		b.Account(l, add(l, 256, e))
+		add(l, 256, e)
 		if n%100 != 0 {
 			continue
 		}
@@ -108,53 +108,52 @@ func TestLogHolds(t *testing.T) {
 	if l.View().garbage == 0 {
 		t.Error("nothing was evicted that is not free yet: not the case that was meant")
 	}
-	if b.Forget(l, l.Close()); b.bytes != 0 || b.events != 0 {
+	if l.Close(); b.bytes != 0 || b.events != 0 {
 		t.Errorf("%d bytes and %d events are left of it", b.bytes, b.events)
 	}
 }
 
-// TestStaleMarkChangesNothing makes each change after another one that its read
+// TestStaleReadChangesNothing makes each change after another one that its read
 // did not know of, and after Close.
-func TestStaleMarkChangesNothing(t *testing.T) {
+func TestStaleReadChangesNothing(t *testing.T) {
 	t.Parallel()
 	for name, before := range map[string]func(*Log){
 		"an append":   func(l *Log) { add(l, 9, testEntry(at(12), 1)) },
-		"a reset":     func(l *Log) { l.Reset(l.Mark(), at(11), redisstream.Known{}) }, // the head stays
-		"a vanishing": func(l *Log) { l.Vanish(l.Mark()) },
+		"a reset":     func(l *Log) { l.Reset(l.View(), at(11), redisstream.Known{}) }, // the head stays
+		"a vanishing": func(l *Log) { l.Vanish(l.View()) },
 		"Close":       func(l *Log) { l.Close() },
 	} {
-		for what, change := range map[string]func(*Log, Mark) (Change, bool){
-			"Append": func(l *Log, m Mark) (Change, bool) { return l.Append(m, entries(20), m.Known, 9) },
-			"known":  func(l *Log, m Mark) (Change, bool) { return l.Append(m, nil, redisstream.Known{Added: 99}, 9) },
-			"Reset":  func(l *Log, m Mark) (Change, bool) { return l.Reset(m, at(11), m.Known) },
-			"Vanish": func(l *Log, m Mark) (Change, bool) { return l.Vanish(m) },
+		for what, change := range map[string]func(l *Log, seen *View) bool{
+			"Append": func(l *Log, seen *View) bool { return l.Append(seen, entries(20), seen.Known()) },
+			"known":  func(l *Log, seen *View) bool { return l.Append(seen, nil, redisstream.Known{Added: 99}) },
+			"Reset":  func(l *Log, seen *View) bool { return l.Reset(seen, at(11), seen.Known()) },
+			"Vanish": (*Log).Vanish,
 		} {
 			l := newLog(at(10))
 			add(l, 9, testEntry(at(11), 1))
-			m := l.Mark()
+			seen := l.View()
 			before(l)
 			v := l.View()
-			if c, ok := change(l, m); ok || c != (Change{}) || l.View() != v {
-				t.Errorf("%s after %s: %+v, %v", what, name, c, ok)
+			if change(l, seen) || l.View() != v {
+				t.Errorf("%s after %s changes the log", what, name)
 			}
 		}
 	}
 }
 
-// TestKnownIsReplacedWithoutEntries keeps the mark of a read good: nothing that
-// it compares has changed.
+// TestKnownIsReplacedWithoutEntries: a read that is under way is still good.
 func TestKnownIsReplacedWithoutEntries(t *testing.T) {
 	t.Parallel()
 	l := newLog(at(10))
-	m := l.Mark()
-	if c, ok := l.Append(m, nil, redisstream.Known{Head: at(99), Added: 7, HeadExists: true}, 9); !ok || c != (Change{}) {
-		t.Fatalf("%+v, %v", c, ok)
+	seen := l.View()
+	if !l.Append(seen, nil, redisstream.Known{Head: at(99), Added: 7, HeadExists: true}) {
+		t.Fatal("refused")
 	}
-	if want := (redisstream.Known{Head: at(10), Added: 7, HeadExists: true}); l.Known() != want {
-		t.Errorf("known is %+v, want %+v", l.Known(), want)
+	if want := (redisstream.Known{Head: at(10), Added: 7, HeadExists: true}); l.View().Known() != want {
+		t.Errorf("known is %+v, want %+v", l.View().Known(), want)
 	}
-	if _, ok := l.Append(m, entries(11), m.Known, 9); !ok || l.View().Head() != at(11) {
-		t.Error("a mark with the same head and epoch is refused")
+	if !l.Append(seen, entries(11), seen.Known()) || l.View().Head() != at(11) {
+		t.Error("a read with the same head and epoch is refused")
 	}
 }
 
@@ -163,17 +162,14 @@ func TestClosedLogTakesNothing(t *testing.T) {
 	l := newLog(at(10))
 	add(l, 5, entries(11)...)
 	c := l.Now()
-	if got, want := l.Close(), (Change{Events: -1, Bytes: -10 - entryOverhead}); got != want {
-		t.Errorf("Close: %+v, want %+v", got, want)
-	}
-	if c := l.Close(); c != (Change{}) {
-		t.Errorf("the second Close: %+v", c)
-	}
-	if c := l.Shrink(); c != (Change{}) {
-		t.Errorf("Shrink: %+v", c)
-	}
-	if c := l.Prepend(0, &Page{Resumed: at(8), UpTo: at(11), Entries: entries(9, 11)}, 5, 1<<20); c != (Change{}) {
-		t.Errorf("Prepend: %+v", c)
+	v := l.View()
+	l.Close()
+	l.Close()
+	l.Touch()
+	l.Shrink()
+	l.Prepend(0, &Page{Resumed: at(8), UpTo: at(11), Entries: entries(9, 11)})
+	if b := l.budget; b.events != 0 || b.bytes != 0 || b.logs.Len() != 0 || l.View() != v {
+		t.Errorf("%d events and %d bytes of %d logs are left, or the log has changed", b.events, b.bytes, b.logs.Len())
 	}
 	c.Rewind(at(10))
 	if b, _ := l.Next(&c, 100); len(b.Entries) != 1 {

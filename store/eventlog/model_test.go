@@ -61,16 +61,17 @@ func (s *stream) entries(ids []ID) (es []Entry) {
 
 // follow has the log read what the stream has after the head.
 func (s *stream) follow() {
-	m := s.log.Mark()
-	found := slices.Contains(s.left(), m.Known.Head)
-	ids := slices.DeleteFunc(slices.Clone(s.left()), func(id ID) bool { return !m.Known.Head.Less(id) })
+	seen := s.log.View()
+	known := seen.Known()
+	found := slices.Contains(s.left(), known.Head)
+	ids := slices.DeleteFunc(slices.Clone(s.left()), func(id ID) bool { return !known.Head.Less(id) })
 	snap := redisstream.Snapshot{Info: s.info(), HeadFound: found, Entries: len(ids)}
 	if len(ids) > 0 {
 		snap.Next = ids[0]
 	}
-	switch what, resumed := m.Known.Classify(snap); what {
+	switch what, resumed := known.Classify(snap); what {
 	case redisstream.Vanished:
-		s.log.Vanish(m)
+		s.log.Vanish(seen)
 	case redisstream.Replaced:
 		panic("the model resets the log itself")
 	default:
@@ -78,11 +79,11 @@ func (s *stream) follow() {
 		if what == redisstream.Trimmed {
 			es = append([]Entry{{ID: resumed, Kind: KindTrimmed}}, es...)
 		}
-		head := m.Known.Head
+		head := known.Head
 		if len(es) > 0 {
 			head = es[len(es)-1].ID
 		}
-		s.log.Append(m, es, m.Known.After(head, len(ids), &snap), 8)
+		s.log.Append(seen, es, known.After(head, len(ids), &snap))
 	}
 }
 
@@ -144,8 +145,7 @@ func (s *stream) restore() {
 		frames[id] = s.frame[id]
 	}
 	s.frame = frames
-	m := s.log.Mark()
-	s.log.Reset(m, agree, redisstream.Known{HeadExists: keep > 0, Added: int64(keep), Counts: true, First: s.info().First})
+	s.log.Reset(s.log.View(), agree, redisstream.Known{HeadExists: keep > 0, Added: int64(keep), Counts: true, First: s.info().First})
 }
 
 // readPage reads a page as history does.
@@ -174,7 +174,7 @@ func (s *stream) readPage(pos ID, epoch uint32) *Page {
 	}
 	if v.Accept(p) {
 		s.cache.Add(s.log, epoch, pos, p, time.Time{})
-		s.log.Prepend(epoch, p, 8, 1<<20)
+		s.log.Prepend(epoch, p)
 	}
 	return p
 }
@@ -253,7 +253,7 @@ func TestReadersModel(t *testing.T) {
 	resets, gone := 0, 0
 	for seed := range uint64(400) {
 		rng := rand.New(rand.NewPCG(seed, 5))
-		s := &stream{rng: rng, log: New("c", redisstream.Known{Counts: true}, false), cache: NewPageCache(1<<20, 0), frame: map[ID]string{}}
+		s := &stream{rng: rng, log: New(NewBudget(1<<22, 8, testMetrics()), "c", redisstream.Known{Counts: true}, false), cache: NewPageCache(1<<20, 0), frame: map[ID]string{}}
 		for range 6 {
 			s.readers = append(s.readers, &modelReader{cur: s.log.Now()})
 		}
@@ -306,11 +306,12 @@ func TestReadersModel(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	const last = 3000
-	b, l := NewBudget(20_000, testMetrics()), newLog(ID{})
+	b := NewBudget(20_000, 256, testMetrics())
+	l := New(b, "c", redisstream.Known{}, false)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := range uint64(last) {
-			b.Account(l, add(l, 256, testEntry(at(i+1), 50)))
+			add(l, 256, testEntry(at(i+1), 50))
 		}
 	})
 	for range 3 {
@@ -327,7 +328,7 @@ func TestConcurrentUse(t *testing.T) {
 				if state != Behind {
 					continue
 				}
-				b.Touch(l)
+				l.Touch()
 				p := &Page{Resumed: before, Last: at(last)}
 				for p.UpTo = before; p.UpTo.Less(l.View().Head()) && len(p.Entries) < 100; {
 					p.UpTo = at(p.UpTo.Ms + 1)
@@ -337,7 +338,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Error("not accepted")
 					return
 				}
-				b.Account(l, l.Prepend(c.Epoch(), p, 256, b.Share()))
+				l.Prepend(c.Epoch(), p)
 				if batch, _ := l.Place(&c, p); batch.Gap != nil {
 					t.Errorf("a gap %+v", batch.Gap)
 					return
@@ -346,7 +347,7 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if b.bytes != l.Bytes() || b.bytes > b.maxBytes || b.events != l.View().Len() {
-		t.Errorf("%d bytes and %d events are accounted, of %d and %d", b.bytes, b.events, l.Bytes(), l.View().Len())
+	if b.bytes != l.View().Bytes() || b.bytes > b.maxBytes || b.events != l.View().Len() {
+		t.Errorf("%d bytes and %d events are accounted, of %d and %d", b.bytes, b.events, l.View().Bytes(), l.View().Len())
 	}
 }

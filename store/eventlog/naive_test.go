@@ -106,13 +106,28 @@ func (n *naiveLog) resumed(pos ID, epoch uint32) (to ID, missed bool) {
 
 func at(ms uint64) ID { return ID{Ms: ms} }
 
-func newLog(head ID) *Log { return New("c", redisstream.Known{Head: head}, false) }
+// newLog returns a log with a budget of its own.
+func newLog(head ID) *Log { return logOf(redisstream.Known{Head: head}) }
 
-// add appends entries to a log that nobody else changes.
-func add(l *Log, maxEvents int, es ...Entry) Change {
-	m := l.Mark()
-	c, _ := l.Append(m, es, m.Known, maxEvents)
-	return c
+func logOf(known redisstream.Known) *Log {
+	return New(NewBudget(1<<30, 1<<20, testMetrics()), "c", known, false)
+}
+
+// add appends entries to a log that nobody else changes, which keeps so many.
+func add(l *Log, maxEvents int, es ...Entry) {
+	l.budget.mu.Lock()
+	l.budget.maxEvents = maxEvents
+	l.budget.mu.Unlock()
+	v := l.View()
+	l.Append(v, es, v.Known())
+}
+
+// prepend is Prepend with a budget that has so much for the past of a log.
+func prepend(l *Log, epoch uint32, p *Page, maxEvents, maxBytes int) {
+	all := l.budget.maxBytes
+	l.budget.maxEvents, l.budget.maxBytes = maxEvents, 4*maxBytes
+	l.Prepend(epoch, p)
+	l.budget.maxBytes = all
 }
 
 func testEntry(id ID, n int) Entry {
@@ -134,24 +149,24 @@ func idsOf(es []Entry) (ids []ID) {
 }
 
 // randomChange does the same thing to both.
-func randomChange(rng *rand.Rand, l *Log, m *naiveLog) Change {
+func randomChange(rng *rand.Rand, l *Log, m *naiveLog) {
 	const maxEvents = 20
-	mark, applied := l.Mark(), true
-	var c Change
+	seen, applied := l.View(), true
+	l.budget.maxEvents = maxEvents
 	switch rng.IntN(9) {
 	case 0:
 		m.evict((len(m.ids) + 1) / 2)
-		return l.Shrink()
+		l.Shrink()
 	case 1:
-		return randomPrepend(rng, l, m, maxEvents)
+		randomPrepend(rng, l, m, maxEvents)
 	case 2:
 		if rng.IntN(3) > 0 {
-			return Change{}
+			return
 		}
-		c, applied = randomReset(rng, l, m)
+		applied = randomReset(rng, l, m)
 	case 3:
 		if rng.IntN(3) > 0 {
-			return Change{}
+			return
 		}
 		if !m.known.Gone {
 			m.epoch++
@@ -159,12 +174,12 @@ func randomChange(rng *rand.Rand, l *Log, m *naiveLog) Change {
 			m.ids, m.floor = nil, ID{}
 			m.known = redisstream.Known{Head: m.head(), Gone: true, Counts: m.known.Counts}
 		}
-		c, applied = l.Vanish(mark)
+		applied = l.Vanish(seen)
 	case 4:
 		m.known.Added, m.known.First, m.known.Counts = rng.Int64N(100), at(rng.Uint64N(100)), rng.IntN(2) == 0
 		known := m.known
 		known.Head = at(1) // the log knows better
-		c, applied = l.Append(mark, nil, known, maxEvents)
+		applied = l.Append(seen, nil, known)
 	default:
 		var es []Entry
 		for range 1 + rng.IntN(6) {
@@ -175,16 +190,15 @@ func randomChange(rng *rand.Rand, l *Log, m *naiveLog) Change {
 		}
 		m.evict(len(m.ids) - maxEvents)
 		m.known.Gone, m.known.Added = false, m.known.Added+int64(len(es))
-		c, applied = l.Append(mark, es, m.known, maxEvents)
+		applied = l.Append(seen, es, m.known)
 		clear(es) // the caller uses its slice again
 	}
 	if !applied {
 		panic("a change was refused that nobody came before")
 	}
-	return c
 }
 
-func randomReset(rng *rand.Rand, l *Log, m *naiveLog) (Change, bool) {
+func randomReset(rng *rand.Rand, l *Log, m *naiveLog) bool {
 	to := at(rng.Uint64N(m.head().Ms + 1))
 	switch rng.IntN(4) {
 	case 0:
@@ -196,14 +210,13 @@ func randomReset(rng *rand.Rand, l *Log, m *naiveLog) (Change, bool) {
 	m.resets = append(m.resets, naiveReset{epoch: m.epoch, to: to, had: append([]ID{m.floor}, m.ids...)})
 	m.ids = slices.DeleteFunc(slices.Clone(m.ids), to.Less)
 	m.floor = redisstream.Min(m.floor, to)
-	mark := l.Mark()
 	m.known = redisstream.Known{Head: to, Added: rng.Int64N(9)}
-	return l.Reset(mark, to, m.known)
+	return l.Reset(l.View(), to, m.known)
 }
 
 // randomPrepend offers a page that reaches the floor, or not, or is of another
 // stream.
-func randomPrepend(rng *rand.Rand, l *Log, m *naiveLog, maxEvents int) Change {
+func randomPrepend(rng *rand.Rand, l *Log, m *naiveLog, maxEvents int) {
 	pos := at(m.floor.Ms - rng.Uint64N(m.floor.Ms+1))
 	upTo := at(pos.Ms + rng.Uint64N(30))
 	var page []Entry
@@ -240,5 +253,5 @@ func randomPrepend(rng *rand.Rand, l *Log, m *naiveLog, maxEvents int) Change {
 		}
 		m.ids = append(idsOf(page[start:older]), m.ids...)
 	}
-	return l.Prepend(epoch, &Page{Resumed: pos, UpTo: upTo, Entries: page}, maxEvents, maxBytes)
+	prepend(l, epoch, &Page{Resumed: pos, UpTo: upTo, Entries: page}, maxEvents, maxBytes)
 }

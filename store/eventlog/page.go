@@ -2,7 +2,6 @@ package eventlog
 
 import (
 	"slices"
-	"sort"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
@@ -40,8 +39,7 @@ func (v *View) Accept(p *Page) bool {
 	case p.Last.Less(head) || !head.IsZero() && head.Less(p.Start):
 		return false
 	case head.Less(p.UpTo):
-		n := sort.Search(len(p.Entries), func(i int) bool { return head.Less(p.Entries[i].ID) })
-		p.Entries = p.Entries[:n]
+		p.Entries = p.Entries[:upTo(p.Entries, head)]
 		if p.UpTo = p.Resumed; p.UpTo.Less(head) {
 			p.UpTo = head
 		}
@@ -74,8 +72,7 @@ func (p *Page) answer(asked, pos redisstream.ID) *Page {
 	case pos.Less(first) && pos != p.Resumed && pos.NamesEntry():
 		return nil // it may be of another stream; see View.Knows
 	default:
-		n := sort.Search(len(p.Entries), func(i int) bool { return pos.Less(p.Entries[i].ID) })
-		again.Resumed, again.GapReason, again.Entries = pos, "", p.Entries[n:]
+		again.Resumed, again.GapReason, again.Entries = pos, "", p.Entries[upTo(p.Entries, pos):]
 	}
 	return &again
 }

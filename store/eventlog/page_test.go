@@ -61,7 +61,7 @@ func TestAcceptKnowsTheStream(t *testing.T) {
 		"gone, and older than it":    {20, 5, 10, true, false},
 		"gone, and there but longer": {20, 0, 40, true, true},
 	} {
-		v := newView(redisstream.Known{Head: at(c.head), Gone: c.gone}, false)
+		v := logOf(redisstream.Known{Head: at(c.head), Gone: c.gone}).View()
 		if got := v.Accept(&Page{Start: at(c.start), Last: at(c.last)}); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
@@ -74,9 +74,9 @@ func TestPlace(t *testing.T) {
 	t.Parallel()
 	never := func(*Log) {}
 	resetTo := func(ms uint64) func(*Log) {
-		return func(l *Log) { add(l, 9, entries(15)...); l.Reset(l.Mark(), at(ms), redisstream.Known{}) }
+		return func(l *Log) { add(l, 9, entries(15)...); l.Reset(l.View(), at(ms), redisstream.Known{}) }
 	}
-	vanished := func(l *Log) { add(l, 9, entries(15)...); l.Vanish(l.Mark()) }
+	vanished := func(l *Log) { add(l, 9, entries(15)...); l.Vanish(l.View()) }
 	for name, c := range map[string]struct {
 		before  func(*Log)
 		pos     ID
@@ -94,8 +94,8 @@ func TestPlace(t *testing.T) {
 		"the end of one that vanished":  {vanished, at(15), Page{Resumed: at(20).Prev(), GapReason: metrics.GapReset}, never, "20 21", at(21)},
 		"its end, and trimmed since":    {vanished, at(15), Page{Resumed: at(20).Prev(), GapReason: metrics.GapTrimmed}, never, "gap(15,19-MAX trimmed) 20 21", at(21)},
 		"another than it":               {vanished, at(16), Page{Resumed: at(20).Prev(), GapReason: metrics.GapReset}, never, "gap(16,15 reset)", at(15)},
-		"reset while the page was read": {never, at(5), Page{Resumed: at(5)}, func(l *Log) { l.Reset(l.Mark(), at(21), redisstream.Known{}) }, "", at(5)},
-		"gone while the page was read":  {never, at(5), Page{Resumed: at(5)}, func(l *Log) { l.Vanish(l.Mark()) }, "", at(5)},
+		"reset while the page was read": {never, at(5), Page{Resumed: at(5)}, func(l *Log) { l.Reset(l.View(), at(21), redisstream.Known{}) }, "", at(5)},
+		"gone while the page was read":  {never, at(5), Page{Resumed: at(5)}, func(l *Log) { l.Vanish(l.View()) }, "", at(5)},
 		"more while the page was read":  {never, at(5), Page{Resumed: at(5)}, func(l *Log) { add(l, 1, entries(22, 23)...) }, "20 21", at(21)},
 	} {
 		l := newLog(at(10))
@@ -149,7 +149,7 @@ func TestPlaceWaitsForTheTail(t *testing.T) {
 func TestPageOfAStreamThatIsGone(t *testing.T) {
 	t.Parallel()
 	l := newLog(at(20))
-	l.Vanish(l.Mark())
+	l.Vanish(l.View())
 	for _, pos := range []ID{at(25), at(25).Prev()} {
 		cur := l.At(pos)
 		if got := read(l, &cur); got != "behind" {

@@ -37,7 +37,6 @@ type cachedPage struct {
 	epoch uint32
 	asked redisstream.ID // the position that it was read for
 	added time.Time
-	bytes int
 }
 
 // NewPageCache returns an empty cache of at most maxBytes. Expire drops what is
@@ -53,11 +52,10 @@ func (r *PageCache) Add(l *Log, epoch uint32, asked redisstream.ID, p *Page, now
 	if len(p.Entries) == 0 || !p.accepted {
 		return
 	}
-	n := cachedPage{Page: p, log: l, epoch: epoch, asked: asked, added: now, bytes: sizeOf(p.Entries)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pages = append(r.pages, n)
-	r.bytes += n.bytes
+	r.pages = append(r.pages, cachedPage{p, l, epoch, asked, now})
+	r.bytes += sizeOf(p.Entries)
 	for r.bytes > r.maxBytes || len(r.pages) > maxPages {
 		r.dropOldest()
 	}
@@ -96,6 +94,6 @@ func (r *PageCache) Bytes() int {
 
 // dropOldest drops the page that was added first. The caller holds mu.
 func (r *PageCache) dropOldest() {
-	r.bytes -= r.pages[0].bytes
+	r.bytes -= sizeOf(r.pages[0].Entries)
 	r.pages = slices.Delete(r.pages, 0, 1)
 }

@@ -53,7 +53,7 @@ func TestPageCacheModel(t *testing.T) {
 			}
 			bytes := 0
 			for _, p := range r.pages {
-				bytes += p.bytes
+				bytes += sizeOf(p.Entries)
 			}
 			if bytes != r.bytes || bytes > r.maxBytes || len(r.pages) > maxPages {
 				t.Fatalf("seed %d step %d: %d pages of %d bytes, counted %d", seed, step, len(r.pages), bytes, r.bytes)

@@ -8,21 +8,24 @@ import (
 )
 
 // View is the content of a Log at one moment. It is immutable, so any number of
-// cursors read it without a lock.
-//
-// Invariant: every entry of the stream in (floor, head] that existed when it
-// was read is in entries, once, in ascending order.
+// cursors read it without a lock. See the package documentation for its
+// invariant.
 type View struct {
 	known   redisstream.Known // known.Head is the head, inclusive
 	floor   redisstream.ID    // exclusive
 	epoch   uint32            // how often the stream was reset or vanished
 	entries []Entry
-	bytes   int            // of entries
-	garbage int            // of the evicted entries which their array still holds, in bytes
-	last    reset          // what began this epoch; meaningless in epoch 0
-	lowest  redisstream.ID // the lowest last.to of all epochs
+	bytes   int // of entries
+	garbage int // of the evicted entries which their array still holds, in bytes
+
+	// resetTo is up to where the stream agrees with that of the epoch before, or the
+	// head of that one if it vanished. lost tells that it had entries after resetTo.
+	// Both mean nothing in epoch 0.
+	resetTo redisstream.ID
+	lost    bool
+	lowest  redisstream.ID // the lowest resetTo of all epochs
 	// vanishedAt is the head of a stream that vanished, and after which this one
-	// began; 0-0 if there is none.
+	// began; 0-0 if there is none. A reset keeps it only if it lies before resetTo.
 	vanishedAt redisstream.ID
 	// final tells that the channel ends with the entry at the head. It outlives
 	// the entry: neither retention nor the end of the whole stream reopens the
@@ -30,12 +33,8 @@ type View struct {
 	final bool
 }
 
-// reset is the event that ended one epoch of a log and began the next.
-type reset struct {
-	to   redisstream.ID // up to here the old and the new stream agree; if gone, the head
-	lost bool           // the old stream had entries after to
-	gone bool           // the stream vanished: the new one, if any, begins after to
-}
+// Known returns what is known of the stream at the head.
+func (v *View) Known() redisstream.Known { return v.known }
 
 // Head returns the newest position of the log.
 func (v *View) Head() redisstream.ID { return v.known.Head }
@@ -51,6 +50,10 @@ func (v *View) Gone() bool { return v.known.Gone }
 
 // Len returns the number of entries.
 func (v *View) Len() int { return len(v.entries) }
+
+// Bytes returns the memory that the view holds, evicted entries that are not free
+// yet included.
+func (v *View) Bytes() int { return v.bytes + v.garbage }
 
 // Has reports whether the log has an entry with the id, or has its floor there.
 func (v *View) Has(id redisstream.ID) bool {
@@ -90,8 +93,10 @@ func (v *View) Covers(pos redisstream.ID) bool {
 }
 
 // upTo returns the number of entries up to and including pos.
-func (v *View) upTo(pos redisstream.ID) int {
-	return sort.Search(len(v.entries), func(i int) bool { return pos.Less(v.entries[i].ID) })
+func (v *View) upTo(pos redisstream.ID) int { return upTo(v.entries, pos) }
+
+func upTo(entries []Entry, pos redisstream.ID) int {
+	return sort.Search(len(entries), func(i int) bool { return pos.Less(entries[i].ID) })
 }
 
 // after returns the entries after pos, which must not be before the floor.
@@ -106,22 +111,12 @@ func (v *View) after(pos redisstream.ID) []Entry {
 	return es[v.upTo(pos):]
 }
 
-// hasAfter reports whether the stream had entries after pos. What was before
-// the floor is not known any more; the floor itself counts as an entry, which it
-// mostly is.
-func (v *View) hasAfter(pos redisstream.ID) bool {
-	n := len(v.entries)
-	return pos.Less(v.floor) || n > 0 && pos.Less(v.entries[n-1].ID)
-}
-
 // isVanishedAt reports whether pos is the end of a stream that vanished before this
-// one began: who stands there has all of it, and misses nothing by going on with
-// this one.
+// one began: a client there has all of it.
 func (v *View) isVanishedAt(pos redisstream.ID) bool { return !pos.IsZero() && pos == v.vanishedAt }
 
 // resumed returns where a cursor at pos goes on that was last in the given
-// epoch, and whether it may have missed something. The package documentation
-// has the rule.
+// epoch, and whether it may have missed something.
 func (v *View) resumed(pos redisstream.ID, epoch uint32) (to redisstream.ID, missed bool) {
 	switch {
 	case epoch == v.epoch:
@@ -131,24 +126,24 @@ func (v *View) resumed(pos redisstream.ID, epoch uint32) (to redisstream.ID, mis
 			to = v.vanishedAt // the stream has nothing up to there
 		}
 		return to, true
-	case v.last.gone:
-		return v.last.to, pos != v.last.to
+	case v.isVanishedAt(v.resetTo):
+		return v.resetTo, pos != v.resetTo
 	}
-	return redisstream.Min(pos, v.last.to), v.last.lost || v.last.to.Less(pos)
+	return redisstream.Min(pos, v.resetTo), v.lost || v.resetTo.Less(pos)
 }
 
 // epochAt returns the epoch that a client's position belongs to: the previous
 // one if the stream of the current epoch cannot have had an entry there.
 func (v *View) epochAt(pos redisstream.ID) uint32 {
-	switch to := v.last.to; {
+	switch {
 	case v.epoch == 0 || !pos.NamesEntry():
 		return v.epoch
-	case v.last.gone && pos.Less(to):
+	case v.isVanishedAt(v.resetTo) && pos.Less(v.resetTo):
 		return v.epoch - 1
-	case to.Less(v.floor) || !to.Less(pos):
-		return v.epoch // the first entry after to is not known, or pos is in both streams
+	case v.resetTo.Less(v.floor) || !v.resetTo.Less(pos):
+		return v.epoch // the first entry after it is not known, or pos is in both streams
 	}
-	if next := v.after(v.last.to); len(next) == 0 || next[0].mayFollow(pos) {
+	if next := v.after(v.resetTo); len(next) == 0 || next[0].mayFollow(pos) {
 		return v.epoch
 	}
 	return v.epoch - 1
@@ -177,15 +172,16 @@ func (v *View) replaced(to redisstream.ID, known redisstream.Known) *View {
 	n := v.upTo(to)
 	next := &View{
 		known: known, floor: redisstream.Min(v.floor, to), epoch: v.epoch + 1,
-		entries: slices.Clone(v.entries[:n]),
-		final:   n > 0 && v.entries[n-1].End && v.entries[n-1].ID == to,
-		last:    reset{to: to, lost: v.hasAfter(to)},
-		lowest:  redisstream.Min(v.lowest, to),
+		entries: slices.Clone(v.entries[:n]), bytes: sizeOf(v.entries[:n]),
+		final: n > 0 && v.entries[n-1].End && v.entries[n-1].ID == to,
+		// What was before the floor is not known any more. The floor itself counts
+		// as an entry, which it mostly is.
+		resetTo: to, lost: to.Less(v.floor) || n < len(v.entries),
+		lowest: redisstream.Min(v.lowest, to),
 	}
 	if v.vanishedAt.Less(to) {
 		next.vanishedAt = v.vanishedAt
 	}
-	next.bytes = sizeOf(next.entries)
 	return next
 }
 
@@ -198,7 +194,7 @@ func (v *View) vanished() *View {
 	return &View{
 		known: redisstream.Known{Head: v.Head(), Gone: true, Counts: v.known.Counts},
 		epoch: v.epoch + 1, final: v.final,
-		last: reset{to: v.Head(), gone: true}, lowest: redisstream.Min(v.lowest, v.Head()), vanishedAt: v.Head(),
+		resetTo: v.Head(), lowest: redisstream.Min(v.lowest, v.Head()), vanishedAt: v.Head(),
 	}
 }
 
@@ -209,7 +205,7 @@ func (v *View) prepended(p *Page, maxEvents, maxBytes int) *View {
 	if p.UpTo.Less(v.floor) || !p.Resumed.Less(v.floor) {
 		return v
 	}
-	end := sort.Search(len(p.Entries), func(i int) bool { return v.floor.Less(p.Entries[i].ID) })
+	end := upTo(p.Entries, v.floor)
 	if end < len(p.Entries) {
 		id := p.Entries[end].ID
 		if len(v.entries) == 0 && !v.Head().Less(id) || len(v.entries) > 0 && id != v.entries[0].ID {
@@ -222,14 +218,15 @@ func (v *View) prepended(p *Page, maxEvents, maxBytes int) *View {
 			break
 		}
 	}
-	next := *v
-	if next.floor = p.Resumed; start > 0 {
-		next.floor = p.Entries[start-1].ID
+	floor := p.Resumed
+	if start > 0 {
+		floor = p.Entries[start-1].ID
 	}
-	if start == end && next.floor == v.floor {
+	if start == end && floor == v.floor {
 		return v
 	}
-	next.entries = slices.Concat(p.Entries[start:end], v.entries)
+	next := *v
+	next.floor, next.entries = floor, slices.Concat(p.Entries[start:end], v.entries)
 	next.bytes, next.garbage = sizeOf(next.entries), 0
 	return &next
 }
@@ -240,11 +237,8 @@ const maxGarbage = 32 << 10
 
 // evict drops the n oldest entries of a view that is not stored yet, and raises
 // its floor. It copies the array, which frees them, if compact is set or they have
-// become many. It returns how many it dropped: none if n is negative.
-func (v *View) evict(n int, compact bool) int {
-	if n <= 0 {
-		return 0
-	}
+// become many.
+func (v *View) evict(n int, compact bool) {
 	v.floor = v.entries[n-1].ID
 	size := sizeOf(v.entries[:n])
 	v.bytes, v.garbage = v.bytes-size, v.garbage+size
@@ -252,22 +246,4 @@ func (v *View) evict(n int, compact bool) int {
 	if compact || v.garbage > maxGarbage && v.garbage > v.bytes/2 {
 		v.entries, v.garbage = slices.Clone(v.entries), 0
 	}
-	return n
-}
-
-// memory returns what the view's entries use, in bytes.
-func (v *View) memory() int { return v.bytes + v.garbage }
-
-// sizeOf returns the memory of entries, in bytes.
-func sizeOf(entries []Entry) (bytes int) {
-	for i := range entries {
-		bytes += entries[i].size()
-	}
-	return bytes
-}
-
-// newView returns the view of a stream that is read from its newest entry on.
-// final tells that the channel ends with that entry.
-func newView(known redisstream.Known, final bool) *View {
-	return &View{known: known, floor: known.Head, lowest: redisstream.MaxID, final: final}
 }

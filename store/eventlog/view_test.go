@@ -55,7 +55,7 @@ func TestPrependKeepsTheInvariant(t *testing.T) {
 	shrunk := func() *Log { // (10, 15] without entries
 		l := newLog(at(5))
 		add(l, 9, entries(10, 20)...)
-		l.Reset(l.Mark(), at(15), redisstream.Known{})
+		l.Reset(l.View(), at(15), redisstream.Known{})
 		l.Shrink()
 		return l
 	}
@@ -79,7 +79,7 @@ func TestPrependKeepsTheInvariant(t *testing.T) {
 		"it has an entry that the log lacks": {shrunk(), Page{Resumed: at(5), UpTo: at(15), Entries: entries(10, 12)}, 10, 0},
 		"it agrees with the empty log":       {shrunk(), Page{Resumed: at(5), UpTo: at(20), Entries: entries(10, 20)}, 5, 1},
 	} {
-		c.log.Prepend(c.log.View().Epoch(), &c.page, 9, 1<<20)
+		prepend(c.log, c.log.View().Epoch(), &c.page, 9, 1<<20)
 		if v := c.log.View(); v.Floor() != at(c.floor) || v.Len() != c.len {
 			t.Errorf("%s: floor %s with %d entries, want %d with %d", name, v.Floor(), v.Len(), c.floor, c.len)
 		}

@@ -26,7 +26,7 @@ const patience = 20 * time.Second
 func testConfig(t testing.TB) *Config {
 	m := &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store
 	return &Config{
-		KeyPrefix: "sse:", WindowEvents: 256, MaxEventBytes: 1 << 20,
+		KeyPrefix: "sse:", MaxEventBytes: 1 << 20,
 		PollInterval: 20 * time.Millisecond, SweepInterval: time.Hour,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			var d net.Dialer
@@ -38,7 +38,6 @@ func testConfig(t testing.TB) *Config {
 		},
 		EncodeGap:  func(g eventlog.Gap) []byte { return []byte("gap " + g.Reason) },
 		OnBatchEnd: func() {},
-		Budget:     eventlog.NewBudget(64<<20, m),
 		Metrics:    m,
 		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
@@ -87,7 +86,13 @@ func awaitAlive(t testing.TB, n *Node) {
 // newSource returns a source of an empty stream.
 func newSource(channel string) *Source {
 	key := "sse:" + channel
-	return &Source{Channel: channel, Key: key, Log: eventlog.New(channel, redisstream.Start(redisstream.Info{}), false)}
+	return &Source{Channel: channel, Key: key, Log: newLog(channel)}
+}
+
+// newLog returns the log of an empty stream.
+func newLog(channel string) *eventlog.Log {
+	m := &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store
+	return eventlog.New(eventlog.NewBudget(64<<20, 256, m), channel, redisstream.Start(redisstream.Info{}), false)
 }
 
 // countingWaker counts its calls.

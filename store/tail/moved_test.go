@@ -36,7 +36,7 @@ func TestMovedSource(t *testing.T) {
 	n.commit(&r, entries, false, nil, true)
 	n.invalidate([]byte(s.Key))
 	n.enqueue(s, readSwept)
-	if !s.Log.Known().Head.IsZero() {
+	if !s.Log.View().Known().Head.IsZero() {
 		t.Error("a read of another node is in the log")
 	}
 	n.retryFailing()

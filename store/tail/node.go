@@ -21,7 +21,6 @@ import (
 // Config is what all nodes of a store share. All of it is needed but DB.
 type Config struct {
 	KeyPrefix     string
-	WindowEvents  int           // entries that a log keeps
 	MaxEventBytes int           // names and values of an entry; a larger one is a gap
 	PollInterval  time.Duration // between reads of a server without CLIENT TRACKING
 	ExpectPolling bool          // that a server has none is no reason to warn
@@ -42,7 +41,6 @@ type Config struct {
 	// or a subscription needs. The tail waits for it.
 	OnBatchEnd func()
 
-	Budget  *eventlog.Budget
 	Metrics *metrics.Store
 	Log     *slog.Logger
 }

@@ -18,7 +18,8 @@ import (
 // would pass over both in silence.
 type read struct {
 	task
-	mark  eventlog.Mark // of the log when the command was made
+	seen  *eventlog.View    // of the log when the command was made
+	known redisstream.Known // of the view
 	from  redisstream.ID
 	count int
 
@@ -32,8 +33,9 @@ type read struct {
 }
 
 func newRead(t task) read {
-	r := read{task: t, mark: t.Log.Mark(), count: redisstream.PageEntries(t.Size.Bytes())}
-	if r.from = r.mark.Known.Head.Next(); r.mark.Known.HeadExists {
+	seen := t.Log.View()
+	r := read{task: t, seen: seen, known: seen.Known(), count: redisstream.PageEntries(t.Size.Bytes())}
+	if r.from = r.known.Head.Next(); r.known.HeadExists {
 		r.includeHead()
 	}
 	return r
@@ -42,7 +44,7 @@ func newRead(t task) read {
 // includeHead makes the entry at the head, if there can be one, part of the
 // read.
 func (r *read) includeHead() {
-	if head := r.mark.Known.Head; r.from != head && !head.IsZero() {
+	if head := r.known.Head; r.from != head && !head.IsZero() {
 		r.from = head
 		r.count++
 	}
@@ -55,7 +57,7 @@ func (r *read) args() []string {
 // readEntries reads the reply with the entries of r, which are appended to a slice.
 func (s *session) readEntries(rd *resp.Reader, r *read, to []eventlog.Entry) error {
 	s.current, r.entries, s.entries.Anchor = r, to, redisstream.ID{}
-	if r.from == r.mark.Known.Head {
+	if r.from == r.known.Head {
 		s.entries.Anchor = r.from // it is known already
 	}
 	return s.entries.Read(rd)
@@ -67,7 +69,7 @@ func (s *session) readBatch(tasks []task) error {
 	s.reads, s.checks = s.reads[:0], s.checks[:0]
 	for _, t := range tasks {
 		r := newRead(t)
-		if t.why&readChecked != 0 || t.why&readInvalidated != 0 && !r.mark.Known.HeadExists {
+		if t.why&readChecked != 0 || t.why&readInvalidated != 0 && !r.known.HeadExists {
 			// What a plain read finds would have to be reconciled anyway.
 			s.checks = append(s.checks, r)
 			continue
@@ -102,7 +104,7 @@ func (s *session) finishRead(r *read, err error) bool {
 	}
 	reply := s.entries
 	r.Size.Observe(reply.Seen, reply.Bytes)
-	more, known := reply.Cut || reply.Seen >= r.count, r.mark.Known
+	more, known := reply.Cut || reply.Seen >= r.count, r.known
 	switch {
 	case more && len(r.entries) == 0:
 		s.n.enqueue(r.Source, r.why) // the others have taken all the room
@@ -151,24 +153,22 @@ func (n *Node) commit(r *read, entries []eventlog.Entry, more bool, snapshot *re
 	if r.node.Load() != n {
 		return
 	}
-	head, events := r.mark.Known.Head, len(entries)
+	head, events := r.known.Head, len(entries)
 	if events > 0 {
 		head = entries[events-1].ID
 		if entries[0].Kind == eventlog.KindTrimmed {
 			events--
 		}
 	}
-	known := r.mark.Known.After(head, events, snapshot)
+	known := r.known.After(head, events, snapshot)
 	if len(entries) > 0 {
 		known.HeadExists = events > 0
 	}
-	change, ok := r.Log.Append(r.mark, entries, known, n.cfg.WindowEvents)
-	if !ok { // somebody else was first, who may have seen less
+	if !r.Log.Append(r.seen, entries, known) { // somebody else was first, who may have seen less
 		n.enqueue(r.Source, readChecked)
 		return
 	}
 	CountEvents(n.cfg.Metrics, metrics.SourceTail, entries)
-	n.cfg.Budget.Account(r.Log, change)
 	if len(entries) > 0 {
 		r.wake(true)
 	}

@@ -89,7 +89,7 @@ func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read)
 		n.enqueue(r.Source, r.why|readChecked) // the others have taken all the room
 		return nil
 	}
-	outcome, resumed := r.mark.Known.Classify(snapshot)
+	outcome, resumed := r.known.Classify(snapshot)
 	if outcome != redisstream.Continues && s.target.Replica {
 		n.askMaster(r.Source) // the replica may only be late
 		return nil
@@ -98,23 +98,21 @@ func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read)
 	case redisstream.Continues:
 		n.commit(r, r.entries, snapshot.More, &snapshot, s.can.why == nil)
 	case redisstream.Trimmed:
-		gap := eventlog.Gap{Channel: r.Channel, After: r.mark.Known.Head, Resumed: resumed, Reason: metrics.GapTrimmed}
+		gap := eventlog.Gap{Channel: r.Channel, After: r.known.Head, Resumed: resumed, Reason: metrics.GapTrimmed}
 		e := eventlog.Entry{ID: resumed, Frame: n.cfg.EncodeGap(gap), Kind: eventlog.KindTrimmed}
 		n.commit(r, append([]eventlog.Entry{e}, r.entries...), snapshot.More, &snapshot, s.can.why == nil)
 	case redisstream.Vanished:
-		change, ok := r.Log.Vanish(r.mark)
-		n.changed(r, change, ok)
+		n.changed(r, r.Log.Vanish(r.seen))
 	case redisstream.Replaced:
 		return s.reset(ctx, q, r)
 	}
 	return nil
 }
 
-// changed books what a reset has done to a log, and wakes the subscribers. ok is
-// false if somebody else was first.
-func (n *Node) changed(r *read, change eventlog.Change, ok bool) {
+// changed wakes the subscribers after a reset. ok is false if somebody else was
+// first.
+func (n *Node) changed(r *read, ok bool) {
 	if ok {
-		n.cfg.Budget.Account(r.Log, change)
 		r.wake(true)
 		// The gaps are counted; a flushed database would be a line per channel.
 		n.log.Debug("a stream was deleted, replaced, or failed over to an older copy")
@@ -128,12 +126,11 @@ func (s *session) reset(ctx context.Context, q redisstream.Querier, r *read) err
 	if err != nil || r.node.Load() != s.n {
 		return err
 	}
-	known := redisstream.Known{Head: to, HeadExists: exists, First: r.snapshot.Info.First, Added: -1, Removed: -1, Counts: r.mark.Known.Counts}
+	known := redisstream.Known{Head: to, HeadExists: exists, First: r.snapshot.Info.First, Added: -1, Removed: -1, Counts: r.known.Counts}
 	if to.IsZero() {
 		known.Added = 0
 	}
-	change, ok := r.Log.Reset(r.mark, to, known)
-	s.n.changed(r, change, ok)
+	s.n.changed(r, r.Log.Reset(r.seen, to, known))
 	return nil
 }
 
@@ -141,13 +138,13 @@ func (s *session) reset(ctx context.Context, q redisstream.Querier, r *read) err
 // exists tells that the stream has an entry there. If the stream is another one
 // altogether that is 0-0, so that all of it is delivered.
 func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redisstream.ID, exists bool, err error) {
-	if r.mark.Known.Gone {
+	if r.known.Gone {
 		return redisstream.ID{}, false, nil // of the stream before this one nothing is left
 	}
 	view, info := r.Log.View(), r.snapshot.Info
 	// The two agree up to some entry and differ after it, so the newest entry
 	// that both have is the one.
-	last := redisstream.Min(info.Last, r.mark.Known.Head)
+	last := redisstream.Min(info.Last, r.known.Head)
 	count := redisstream.PageEntries(r.Size.Bytes())
 	for before := last; !before.Less(view.Floor()); {
 		reply := &redisstream.EntryReader{Each: func(e redisstream.Entry) {
@@ -169,7 +166,7 @@ func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redis
 	// It is not in the log. A copy of the stream still has the entry that was
 	// the first when it was last looked at; a new stream under the old name has
 	// not, and nothing of it was ever delivered.
-	first := r.mark.Known.First
+	first := r.known.First
 	if first.IsZero() || info.Last.Less(first) {
 		return redisstream.ID{}, false, nil
 	}

@@ -24,7 +24,7 @@ func awaitHead(t testing.TB, s *Source, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, patience, "the entry "+id, func() bool { return !s.Log.Known().Head.Less(want) })
+	redistest.Eventually(t, patience, "the entry "+id, func() bool { return !s.Log.View().Known().Head.Less(want) })
 }
 
 // emptyServer answers as a server without streams does, and to the commands of
@@ -224,7 +224,7 @@ func TestBackBeforeTheEntry(t *testing.T) {
 			t.Fatal(err)
 		}
 		redistest.Eventually(t, patience, "the entry", func() bool {
-			arrived := !s.Log.Known().Head.Less(id)
+			arrived := !s.Log.View().Known().Head.Less(id)
 			if _, stalled := s.Stalled(); arrived && stalled {
 				t.Fatal("the entry came while the channel was stalled")
 			}

@@ -41,11 +41,11 @@ func TestSettledWaitsForAnnouncements(t *testing.T) {
 		answer := make(chan bool, 1)
 		go func() { answer <- settled(t, s) }()
 		proxy.Clear()
-		if settled := <-answer; settled && s.Log.Known().Head.String() != id {
-			t.Errorf("a log is settled at %s, and the stream has %s", s.Log.Known().Head, id)
+		if settled := <-answer; settled && s.Log.View().Known().Head.String() != id {
+			t.Errorf("a log is settled at %s, and the stream has %s", s.Log.View().Known().Head, id)
 		}
 		redistest.Eventually(t, patience, "the log to be settled", func() bool { return settled(t, s) })
-		if head := s.Log.Known().Head.String(); head != id {
+		if head := s.Log.View().Known().Head.String(); head != id {
 			t.Fatalf("a log is settled at %s, and the stream has %s", head, id)
 		}
 	}
@@ -69,7 +69,7 @@ func TestPolledLogIsNotSettled(t *testing.T) {
 	runNode(t, n)
 	awaitAlive(t, n)
 	srv.XAdd("sse:a", "data", "x")
-	redistest.Eventually(t, patience, "the entry", func() bool { return !s.Log.Known().Head.IsZero() })
+	redistest.Eventually(t, patience, "the entry", func() bool { return !s.Log.View().Known().Head.IsZero() })
 	if settled(t, s) {
 		t.Error("a log is settled that is polled")
 	}

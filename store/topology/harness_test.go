@@ -33,7 +33,7 @@ func testOptions(t testing.TB, url string) Options {
 	}
 	m := &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store
 	return Options{Address: addr, HistoryReads: 8, Tail: &tail.Config{
-		KeyPrefix: "sse:", WindowEvents: 256, MaxEventBytes: 1 << 20,
+		KeyPrefix: "sse:", MaxEventBytes: 1 << 20,
 		PollInterval: 20 * time.Millisecond, SweepInterval: time.Hour,
 		Dial: func(ctx context.Context, server string) (net.Conn, error) {
 			o := addr.Options(server)
@@ -48,7 +48,6 @@ func testOptions(t testing.TB, url string) Options {
 		},
 		EncodeGap:  func(g eventlog.Gap) []byte { return []byte("gap " + g.Reason) },
 		OnBatchEnd: func() {},
-		Budget:     eventlog.NewBudget(64<<20, m),
 		Metrics:    m,
 		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}}
@@ -77,8 +76,9 @@ func run(t testing.TB, topo Topology) {
 
 // newSource returns a source of an empty stream.
 func newSource(channel string) *tail.Source {
-	known := redisstream.Start(redisstream.Info{})
-	return &tail.Source{Channel: channel, Key: "sse:" + channel, Log: eventlog.New(channel, known, false)}
+	budget := eventlog.NewBudget(64<<20, 256, &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store)
+	log := eventlog.New(budget, channel, redisstream.Start(redisstream.Info{}), false)
+	return &tail.Source{Channel: channel, Key: "sse:" + channel, Log: log}
 }
 
 // follow has a topology follow a new source, once that is possible.
@@ -96,7 +96,7 @@ func awaitHead(t testing.TB, s *tail.Source, id string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, patience, "the entry "+id, func() bool { return !s.Log.Known().Head.Less(want) })
+	redistest.Eventually(t, patience, "the entry "+id, func() bool { return !s.Log.View().Known().Head.Less(want) })
 }
 
 // commands records the commands that fake servers are sent.
