@@ -225,7 +225,7 @@ func TestEndIsConfirmed(t *testing.T) {
 	}
 	// Who cannot be asked confirms nothing.
 	run(t, srv, "a", xend(40))
-	r.sub.ch.source.Reread()
+	r.sub.ch.source.Recheck()
 	redistest.Eventually(t, patience, "the tail to see the second end", func() bool { c := r.sub.Now(); return c.Ended() })
 	at = r.sub.Now()
 	srv.Kill()

@@ -243,6 +243,15 @@ func (r *Reader) Text(h Header) ([]byte, error) {
 	return b[:h.Len:h.Len], r.lineEnd()
 }
 
+// NextText returns the Text of the next value.
+func (r *Reader) NextText() ([]byte, error) {
+	h, err := r.Next()
+	if err != nil {
+		return nil, err
+	}
+	return r.Text(h)
+}
+
 // Skip skips what is left of the value that the header is of.
 func (r *Reader) Skip(h Header) error {
 	switch {

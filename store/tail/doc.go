@@ -12,7 +12,7 @@
 // # Invariants
 //
 //   - A source whose stream may hold more than its log is in a queue of its
-//     node, or in the read that is under way.
+//     node, or in the read that is under way, or is to be retried.
 //   - A source is followed by one node at most. What another one has read
 //     meanwhile is thrown away or, where both read at once, is an append to the
 //     same head, of which the log takes one.
@@ -28,8 +28,20 @@
 // # Continuity
 //
 // A read begins with the entry at the head of the log. Finding it again proves
-// that nothing is missing; see package redisstream. Without it the stream and XINFO
-// are read in one transaction, and the log is brought up to date: by the entries,
-// by a gap where retention was faster, or by a reset where the stream is another
-// one. Of a replica the last two count only if its master says so too; see unsure.go.
+// that nothing is missing; see package redisstream. An XREAD after the head would
+// pass in silence over what was trimmed, and over a stream that is another one.
+// Without the entry the stream and XINFO are read at one moment, and the log is
+// brought up to date: by the entries, by a gap where retention was faster, or by a
+// reset where the stream is another one.
+//
+// # Retries
+//
+// A session's server cannot always speak for a stream. It answers the read with an
+// error: ASK or MOVED, for one, if the slot is on its way to another node of a
+// cluster. Or it is a replica on which the stream seems to have lost entries, and
+// may only be late. Such a source is retried, every retryInterval: it is read from
+// the master, by way of a client of its own, and then from the session's server
+// again, until that one can speak for it. No gap of a replica is reported before
+// the master has it too. A read by way of the master arms no tracking, so it cannot
+// end the retries.
 package tail

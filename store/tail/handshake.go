@@ -15,75 +15,63 @@ type abilities struct {
 	why         error // why it is polled, in its own words; nil if it tracks keys
 }
 
+// ask is Asker.Do with an error that names the command, but not its arguments.
+func ask(c Asker, args ...string) (any, error) {
+	reply, err := c.Do(args...)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", args[0], err)
+	}
+	return reply, err
+}
+
 // handshake authenticates, and switches to RESP3, the database and CLIENT
 // TRACKING. An error reply about credentials, rights or loading is an error; any
 // other means that the server cannot do what it was asked for, and has to be
 // polled.
 func handshake(ctx context.Context, c Asker, cfg *Config, readOnly bool) (abilities, error) {
 	username, password, err := cfg.Credentials(ctx)
-	if err != nil {
-		return abilities{}, err
+	if err == nil && password != "" { // without one there is nobody to authenticate as
+		err = authenticate(c, username, password)
 	}
-	if err := authenticate(c, username, password); err != nil {
+	if err != nil {
 		return abilities{}, err
 	}
 	a, err := hello(c)
-	if err != nil {
+	if err == nil && cfg.DB != 0 {
+		_, err = ask(c, "SELECT", strconv.Itoa(cfg.DB))
+	}
+	if err == nil && readOnly {
+		_, err = ask(c, "READONLY")
+	}
+	if err != nil || a.why != nil {
 		return a, err
 	}
-	if cfg.DB != 0 {
-		if _, err := c.Do("SELECT", strconv.Itoa(cfg.DB)); err != nil {
-			return a, fmt.Errorf("SELECT: %w", err)
-		}
-	}
-	if readOnly {
-		if _, err := c.Do("READONLY"); err != nil {
-			return a, fmt.Errorf("READONLY: %w", err)
-		}
-	}
-	if a.why != nil {
-		return a, nil
-	}
-	if _, err = c.Do("CLIENT", "TRACKING", "ON"); err != nil {
-		err = fmt.Errorf("CLIENT TRACKING: %w", err)
-	}
-	if resp.IsUnsupported(err) {
+	if _, err = ask(c, "CLIENT", "TRACKING", "ON"); resp.IsUnsupported(err) {
 		a.why, err = err, nil
 	}
 	return a, err
 }
 
 // authenticate is a command of its own and not a part of HELLO: a server that
-// does not know HELLO repeats the arguments in its error, which is logged. No
-// password means that there is nobody to authenticate as.
+// does not know HELLO repeats the arguments in its error, which is logged.
 func authenticate(c Asker, username, password string) error {
-	if password == "" {
-		return nil
-	}
 	args := []string{"AUTH", username, password}
 	if username == "" {
 		args = []string{"AUTH", password}
 	}
-	_, err := c.Do(args...)
+	_, err := ask(c, args...)
 	if resp.IsUnsupported(err) {
 		err = resp.Error(strings.ReplaceAll(err.Error(), password, "***"))
 	}
-	if err != nil {
-		return fmt.Errorf("AUTH: %w", err)
-	}
-	return nil
+	return err
 }
 
 // hello switches to RESP3. Some servers accept HELLO 3, stay with RESP2, and
 // announce no changes. The reply tells.
 func hello(c Asker) (a abilities, err error) {
-	reply, err := c.Do("HELLO", "3")
-	if err != nil {
-		err = fmt.Errorf("HELLO: %w", err)
-		if resp.IsUnsupported(err) {
-			return abilities{why: err}, nil
-		}
-		return abilities{}, err
+	reply, err := ask(c, "HELLO", "3")
+	if resp.IsUnsupported(err) {
+		return abilities{why: err}, nil
 	}
 	fields := make(map[any]any)
 	list, _ := reply.([]any)
@@ -102,5 +90,5 @@ func hello(c Asker) (a abilities, err error) {
 	if proto := fields["proto"]; proto != int64(3) {
 		a.why = fmt.Errorf("HELLO 3: the server goes on in protocol %v", proto)
 	}
-	return a, nil
+	return a, err
 }

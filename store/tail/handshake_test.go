@@ -181,7 +181,7 @@ var handshakeCases = []handshakeCase{
 		replies: but(tracks("redis", "6.0.16"), "CLIENT", refusal("NOPERM this user has no permissions to run the 'client' command or its subcommand")),
 	},
 	{
-		product: "Redis 7.0, no right", fails: denied, words: "CLIENT TRACKING: NOPERM",
+		product: "Redis 7.0, no right", fails: denied, words: "CLIENT: NOPERM",
 		replies: but(tracks("redis", "7.0.15"), "CLIENT", refusal("NOPERM this user has no permissions to run the 'client|tracking' command")),
 	},
 	{

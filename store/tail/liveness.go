@@ -3,7 +3,6 @@ package tail
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,87 +13,71 @@ import (
 // count as stalled.
 const StalledAfter = 5 * time.Second
 
-// processStart is what times are kept relative to, by the monotonic clock, which
-// nobody sets.
-var processStart = time.Now()
-
-// liveness is when a server was last known to be alive, and why it is not.
+// liveness is when a server was last known to be alive, and why it is not. The
+// mutex of the node guards it.
 type liveness struct {
-	aliveAt atomic.Int64 // nanoseconds since processStart; at first, the time of construction
-	proven  atomic.Bool  // aliveAt was a sign of life, not construction
-	stalled atomic.Bool  // the subscribers have been told so
-	failure atomic.Pointer[error]
-
-	// mu makes a change of stalled and what follows from it one step.
-	mu sync.Mutex
-}
-
-// silence is how long there has been no sign of life.
-func (l *liveness) silence(now time.Time) time.Duration {
-	return now.Sub(processStart) - time.Duration(l.aliveAt.Load())
-}
-
-// lastError is why the last session ended, or could not begin; nil while there
-// is one.
-func (l *liveness) lastError() error {
-	if err := l.failure.Load(); err != nil {
-		return *err
-	}
-	return nil
+	aliveAt time.Time   // at first, when the node was made; compared by the monotonic clock
+	proven  bool        // aliveAt was a sign of life
+	failure error       // why the last session ended, or could not begin; nil while there are signs of life
+	stalled atomic.Bool // the subscribers have been told so
 }
 
 // signOfLife notes that the server was alive at a time.
 func (n *Node) signOfLife(at time.Time) {
-	n.live.aliveAt.Store(int64(at.Sub(processStart)))
-	if !n.live.proven.Load() {
-		n.live.proven.Store(true)
-	}
-	if n.live.stalled.Load() {
+	n.mu.Lock()
+	n.aliveAt, n.proven, n.failure = at, true, nil
+	n.mu.Unlock()
+	if n.Stalled() {
 		n.updateStalled(time.Now())
 	}
 }
 
-// Alive reports whether the server has shown a sign of life within
-// StalledAfter.
+// life returns how long there has been no sign of life, whether there ever was one,
+// and why the last session ended.
+func (n *Node) life(now time.Time) (silence time.Duration, started bool, failure error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return now.Sub(n.aliveAt), n.proven, n.failure
+}
+
+// Alive reports whether the server has shown a sign of life within StalledAfter.
 func (n *Node) Alive(now time.Time) bool {
-	return n.live.proven.Load() && n.live.silence(now) < StalledAfter
+	silence, started, _ := n.life(now)
+	return started && silence < StalledAfter
 }
 
 // Started reports whether the server has ever been alive.
-func (n *Node) Started() bool { return n.live.proven.Load() }
+func (n *Node) Started() bool {
+	_, started, _ := n.life(time.Now())
+	return started
+}
 
 // Stalled reports whether the server has shown no sign of life for StalledAfter,
 // also if it never has.
-func (n *Node) Stalled() bool { return n.live.stalled.Load() }
+func (n *Node) Stalled() bool { return n.stalled.Load() }
 
 // watchStalled tells the subscribers when the server has gone, until ctx ends.
 func (n *Node) watchStalled(ctx context.Context) {
-	tick := time.NewTicker(StalledAfter / 20)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			n.updateStalled(now)
-		}
+	for sleep(ctx, StalledAfter/20) {
+		n.updateStalled(time.Now())
 	}
 }
 
 // updateStalled tells the subscribers if the server has gone or come back.
 func (n *Node) updateStalled(now time.Time) {
-	n.live.mu.Lock()
-	defer n.live.mu.Unlock()
-	stalled := n.live.silence(now) >= StalledAfter
-	if n.live.stalled.Swap(stalled) == stalled {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	silence := now.Sub(n.aliveAt)
+	stalled := silence >= StalledAfter
+	if n.stalled.Swap(stalled) == stalled {
 		return
 	}
 	if stalled {
-		n.log.Warn("redis has been unreachable", "since", now.Add(-n.live.silence(now)), "error", n.live.lastError())
+		n.log.Warn("redis has been unreachable", "since", now.Add(-silence), "error", n.failure)
 	} else {
 		n.log.Info("redis is back")
 	}
-	for _, s := range n.Sources() {
+	for _, s := range n.sources {
 		s.wake(false)
 	}
 }
@@ -102,18 +85,18 @@ func (n *Node) updateStalled(now time.Time) {
 // Status describes a node for an operator: name, state, and the last error of a
 // node that is not alive.
 func (n *Node) Status(now time.Time) string {
-	if n.Alive(now) {
-		return fmt.Sprintf("redis %s is alive", n.name)
-	}
-	err, state := n.live.lastError(), "has not been reached yet"
+	silence, started, failure := n.life(now)
+	state := "has not been reached yet"
 	switch {
-	case resp.IsDenied(err):
+	case started && silence < StalledAfter:
+		return fmt.Sprintf("redis %s is alive", n.name)
+	case resp.IsDenied(failure):
 		state = "refuses the gateway's user"
-	case n.Started():
-		state = "has been unreachable since " + now.Add(-n.live.silence(now)).UTC().Format(time.RFC3339)
+	case started:
+		state = "has been unreachable since " + now.Add(-silence).UTC().Format(time.RFC3339)
 	}
-	if err != nil {
-		state += ": " + err.Error()
+	if failure != nil {
+		state += ": " + failure.Error()
 	}
 	return fmt.Sprintf("redis %s %s", n.name, state)
 }

@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"errors"
 	"sync"
 	"testing"
 
@@ -33,16 +32,15 @@ func TestMovedSource(t *testing.T) {
 	n.failed(&r, resp.Error("ERR no"))
 	n.failed(&r, resp.Error("ASK 1 127.0.0.1:1"))
 	entries := []eventlog.Entry{{ID: redisstream.ID{Ms: 1}}}
-	n.commit(&r, entries, false, nil, true)
+	n.newReader(abilities{}, &Target{}).commit(&r, entries, false)
 	n.invalidate([]byte(s.Key))
 	n.enqueue(s, readSwept)
 	if !s.Log.View().Known().Head.IsZero() {
 		t.Error("a read of another node is in the log")
 	}
-	n.retryFailing()
-	unsure := n.takeUnsure()
-	if tasks := n.take(nil, 1); len(tasks)+len(unsure)+len(n.sources) != 0 || n.failing || n.unsure {
-		t.Errorf("something is left: %d tasks, %d unsure, failing %v, %d sources", len(tasks), len(unsure), n.failing, len(n.sources))
+	retries := n.retries()
+	if tasks := n.take(nil, 1); len(tasks)+len(retries)+len(n.sources) != 0 || n.retry {
+		t.Errorf("something is left: %d tasks, %d retries, %d sources", len(tasks), len(retries), len(n.sources))
 	}
 
 	// The new node compares first, and what it notes is not for the old one to
@@ -51,10 +49,10 @@ func TestMovedSource(t *testing.T) {
 	if len(tasks) != 1 || tasks[0].why != readChecked {
 		t.Fatalf("the new node's tasks: %+v", tasks)
 	}
-	other.askMaster(s)
-	n.takeUnsure()
-	if unsure := other.takeUnsure(); len(unsure) != 1 || unsure[0] != s {
-		t.Errorf("the new node has %v read from the master", unsure)
+	other.retryLater(s)
+	n.retries()
+	if retries := other.retries(); len(retries) != 1 || retries[0] != s {
+		t.Errorf("the new node retries %v", retries)
 	}
 }
 
@@ -113,56 +111,53 @@ func TestRemoveWhileMoving(t *testing.T) {
 	}
 }
 
-// Errors of one key do not keep the others from being read, and are retried with
-// each probe until a read has worked.
-func TestFailingSourceIsReadAgain(t *testing.T) {
+// Errors of one key do not keep the others from being read. The key is retried, and
+// told of once, until its server has read it; what the master has does not count.
+func TestFailingSourceIsRetried(t *testing.T) {
 	t.Parallel()
-	n := newTestNode(t)
-	s := newSource("a")
-	n.Add(s)
-	r := newRead(n.take(nil, 1)[0])
-	for range 3 {
-		if !n.failed(&r, resp.Error("ERR no")) {
-			t.Fatal("the stream is to be reconciled")
+	for text, told := range map[string]int{"ERR no": 0, "MOVED 1 127.0.0.1:1": 1, "ASK 1 127.0.0.1:1": 1} {
+		srv, lines, cfg := &redirectedServer{}, &logLines{}, testConfig(t)
+		cfg.Log = lines.logger()
+		n := NewNode(cfg, "n", srv)
+		s := newSource("a")
+		n.Add(s)
+		r := newRead(n.take(nil, 1)[0])
+		for range 3 {
+			if !n.failed(&r, resp.Error(text)) {
+				t.Fatalf("%s: the stream is to be reconciled", text)
+			}
+			n.newReader(abilities{}, nil).commit(&r, nil, false)
+			if retries := n.retries(); len(retries) != 1 || retries[0] != s || len(n.take(nil, 1)) != 0 {
+				t.Fatalf("%s: retried are %v", text, retries)
+			}
 		}
-		if len(n.take(nil, 1)) != 0 {
-			t.Fatal("it is read again at once")
+		if len(srv.told) != told || len(lines.with("cannot be read")) != 1-told {
+			t.Errorf("%s: the server was told %v, the log has %v", text, srv.told, lines.with("cannot be read"))
 		}
-		n.retryFailing()
-		tasks := n.take(nil, 9)
-		if len(tasks) != 1 || tasks[0].why != readChecked {
-			t.Fatalf("with the next probe: %+v", tasks)
+		n.newReader(abilities{}, &Target{}).commit(&r, nil, false)
+		if retries := n.retries(); len(retries) != 0 || n.retry {
+			t.Errorf("%s: retried are %v although a read has worked", text, retries)
 		}
-	}
-	n.commit(&r, nil, false, nil, true)
-	if n.retryFailing(); len(n.take(nil, 1)) != 0 || n.failing {
-		t.Error("it is read again although a read has worked")
-	}
-	if n.failed(&r, resp.Error("WRONGTYPE Operation against a key holding the wrong kind of value")) {
-		t.Error("a key of another type is not reconciled")
+		if n.failed(&r, resp.Error("WRONGTYPE Operation against a key holding the wrong kind of value")) {
+			t.Error("a key of another type is not reconciled")
+		}
 	}
 }
 
-// MOVED and ASK have the master read, once each time, and the server is told.
-func TestRedirected(t *testing.T) {
+// A key that no server can be asked for but the one that refuses it is read again,
+// and again, and followed when the server relents.
+func TestRefusedKeyIsFollowedLater(t *testing.T) {
 	t.Parallel()
-	srv := &redirectedServer{}
-	n := NewNode(testConfig(t), "n", srv)
-	s := newSource("a")
-	n.Add(s)
-	r := newRead(n.take(nil, 1)[0])
-	for _, text := range []string{"MOVED 1 127.0.0.1:1", "ASK 1 127.0.0.1:1"} {
-		n.failed(&r, resp.Error(text))
-		if unsure := n.takeUnsure(); len(unsure) != 1 || unsure[0] != s || n.failing {
-			t.Errorf("%s: unsure %v, failing %v", text, unsure, n.failing)
-		}
-		if unsure := n.takeUnsure(); len(unsure) != 0 {
-			t.Errorf("%s: unsure again %v", text, unsure)
-		}
-	}
-	if len(srv.told) != 2 || !resp.IsAsk(errors.Join(srv.told[1])) {
-		t.Errorf("the server was told %v", srv.told)
-	}
+	srv := redistest.Start(t)
+	srv.Do("ACL", "SETUSER", "default", "resetkeys", "~sse:gateway.probe", "~sse:b")
+	n := newNodeAt(t, srv.Addr(), testConfig(t))
+	a, b := newSource("a"), newSource("b")
+	n.Add(a)
+	n.Add(b)
+	runNode(t, n)
+	awaitHead(t, b, srv.XAdd("sse:b", "data", "x"))
+	srv.Do("ACL", "SETUSER", "default", "allkeys")
+	awaitHead(t, a, srv.XAdd("sse:a", "data", "x"))
 }
 
 type redirectedServer struct {

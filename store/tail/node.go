@@ -52,8 +52,8 @@ type Target struct {
 	ReadOnly bool // it is a cluster's replica, which answers only after READONLY
 }
 
-// Server tells a Node where its server is. The node's goroutines call Watch
-// beside the other methods, and those one at a time.
+// Server tells a Node where its server is. The node's goroutines call Watch and
+// Master beside the other methods, and those one at a time.
 type Server interface {
 	// Locate returns what a new session connects to.
 	Locate(ctx context.Context) (Target, error)
@@ -66,13 +66,11 @@ type Server interface {
 	// Changed is told why another server may be the one to follow: a session
 	// ended, or the server has answered MOVED or ASK for a key.
 	Changed(because error)
-	// Master asks the master, which is read from where the session's server
-	// cannot tell; see askMaster. It is nil if nobody can.
+	// Master asks the master; nil if the session's server is the only one to ask.
 	Master(ctx context.Context) (redisstream.Querier, error)
 }
 
-// ErrSwitchServer ends a session because another server is to be followed. It
-// is no error of Redis.
+// ErrSwitchServer ends a session because another server is to be followed.
 var ErrSwitchServer = errors.New("another server is to be followed")
 
 // Asker runs one command with a small reply; see resp.Conn.Do.
@@ -91,32 +89,26 @@ type Node struct {
 	log    *slog.Logger
 
 	batchLimit int // streams that one batch reads, readBatch at most; owned by the goroutine of Run
-	live       liveness
 	session    atomic.Pointer[session]
 
 	// mu guards the fields below, and those of the sources. Lock order: mu
 	// before Source.mu. Invariant: sources are those whose node this is, by key;
 	// see doc.go for the queues.
-	mu         sync.Mutex
+	mu sync.Mutex
+	liveness
 	sources    map[string]*Source
 	queues     [priorities][]*Source
-	settling   []settleRequest // answered by the session; none is added while there is none
-	dirtySince time.Time       // when the first source of more than low priority was queued; zero if caught up
-	// Whether there may be a source with the field of that name set.
-	failing, unsure bool
-
-	unsureFound chan struct{} // capacity 1: unsure was set
+	retry      bool                // there may be a source with retry set
+	settling   []func(proven bool) // those who wait in Source.Settled; none while there is no session. Called under mu
+	dirtySince time.Time           // when the first source of more than low priority was queued; zero if caught up
 }
 
 // NewNode returns a node without sources. Run follows them.
 func NewNode(cfg *Config, name string, server Server) *Node {
-	n := &Node{
+	return &Node{
 		cfg: cfg, name: name, server: server, log: cfg.Log.With("redis", name),
-		batchLimit: readBatch,
-		sources:    make(map[string]*Source), unsureFound: make(chan struct{}, 1),
+		batchLimit: readBatch, liveness: liveness{aliveAt: time.Now()}, sources: make(map[string]*Source),
 	}
-	n.live.aliveAt.Store(int64(time.Since(processStart)))
-	return n
 }
 
 // Name returns the name of the node, for logs.
@@ -135,18 +127,19 @@ func (n *Node) Add(s *Source) {
 func (n *Node) Remove(s *Source) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.dropLocked(s, nil)
+}
+
+// dropLocked gives a source to another node, or none, and reports whether this one
+// followed it. The caller holds mu.
+func (n *Node) dropLocked(s *Source, to *Node) bool {
 	if s.node.Load() != n {
 		return false
 	}
-	n.dropLocked(s)
-	s.node.Store(nil)
-	return true
-}
-
-// dropLocked forgets a source. The caller holds mu, and sets the source's node.
-func (n *Node) dropLocked(s *Source) {
 	delete(n.sources, s.Key)
 	s.noted = noted{}
+	s.node.Store(to)
+	return true
 }
 
 // Sources returns the sources that the node follows.
@@ -158,18 +151,16 @@ func (n *Node) Sources() []*Source {
 
 // Move has another node follow a source that this one follows, and compare its
 // log with the stream first. It reports whether this one followed it. Calls of
-// all nodes come one after the other: Move holds the mutexes of both. Without
-// both, a Remove could find no node in between, and the source would stay.
+// all nodes come one after the other: Move holds the mutexes of both, because a
+// Remove that found no node in between would leave the source.
 func (n *Node) Move(s *Source, to *Node) bool {
 	n.mu.Lock()
-	followed := s.node.Load() == n
+	to.mu.Lock()
+	followed := n.dropLocked(s, to)
 	if followed {
-		n.dropLocked(s)
-		to.mu.Lock()
 		to.sources[s.Key] = s
-		s.node.Store(to)
-		to.mu.Unlock()
 	}
+	to.mu.Unlock()
 	n.mu.Unlock()
 	if followed {
 		to.enqueue(s, readChecked)
@@ -179,9 +170,8 @@ func (n *Node) Move(s *Source, to *Node) bool {
 }
 
 const (
-	// The wait before a new session: short at first, because a connection that
-	// was cut is mostly good again at once; then doubled up to the longest. It is
-	// short again after a session that worked.
+	// The wait before a new session: short at first, and after a session that worked,
+	// because a connection that was cut is mostly good again at once; then doubled.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
@@ -202,28 +192,34 @@ func (n *Node) Run(ctx context.Context) {
 			continue // which is there
 		}
 		n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
-		n.live.failure.Store(&err)
+		n.mu.Lock()
+		n.failure = err
+		if n.dirtySince.IsZero() {
+			n.dirtySince = time.Now() // from now on changes go unseen
+		}
+		n.mu.Unlock()
 		n.server.Changed(err)
 		if worked {
-			backoff = minBackoff // this is a fault of its own
+			backoff = minBackoff
 		}
-		// That the node is stalled or back is logged when it changes. The
-		// attempts in between are of interest to debugging only.
+		// The attempts while the node is away are of interest to debugging only.
 		level := slog.LevelDebug
 		if backoff == minBackoff {
 			level = slog.LevelWarn
 		}
 		n.log.Log(ctx, level, "the session with Redis ended", "error", err, "retry", backoff)
-		n.mu.Lock()
-		if n.dirtySince.IsZero() {
-			n.dirtySince = time.Now() // from now on changes go unseen
-		}
-		n.mu.Unlock()
-		select {
-		case <-ctx.Done():
-		case <-time.After(backoff/2 + rand.N(backoff)):
-		}
+		sleep(ctx, backoff/2+rand.N(backoff))
 		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// sleep waits, and reports whether ctx has not ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

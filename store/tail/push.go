@@ -20,28 +20,17 @@ func (n *Node) readPush(r *resp.Reader, elements int) error {
 			n.log.Info("a database was flushed")
 			n.enqueueAll(high, high, readInvalidated)
 		case ours && h.IsAggregate():
-			err = n.readKeys(r, h.Len)
+			for i := 0; i < h.Len && err == nil; i++ {
+				var key []byte
+				key, err = r.NextText()
+				n.invalidate(key) // nil is no source's
+			}
 		default:
 			err = r.Skip(h)
 		}
 		if err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (n *Node) readKeys(r *resp.Reader, keys int) error {
-	for range keys {
-		h, err := r.Next()
-		if err != nil {
-			return err
-		}
-		key, err := r.Text(h)
-		if err != nil {
-			return err
-		}
-		n.invalidate(key) // nil is no source's
 	}
 	return nil
 }

@@ -20,9 +20,10 @@ const (
 type priority uint8
 
 const (
-	high   priority = iota // it is new, or was changed: subscribers wait for what it has
-	normal                 // it may have been changed, and has subscribers
-	low                    // only a sweep came by, or nobody is subscribed
+	none   priority = iota
+	high            // it is new, or was changed: subscribers wait for what it has
+	normal          // it may have been changed, and has subscribers
+	low             // only a sweep came by, or nobody is subscribed
 	priorities
 )
 
@@ -44,37 +45,30 @@ func (n *Node) enqueue(s *Source, why cause) {
 		n.enqueueLocked(p, s, why)
 	}
 	n.mu.Unlock()
-	n.wake()
-}
-
-// wake has the session look at the queues.
-func (n *Node) wake() {
-	if s := n.session.Load(); s != nil {
-		s.conn.Wake()
+	if session := n.session.Load(); session != nil {
+		session.conn.Wake()
 	}
 }
 
-// enqueueLocked queues a source with a priority, or the one that it has if that
-// is higher. The caller holds mu, and its session looks at the queues afterwards.
+// enqueueLocked is enqueue with a priority, unless it has a higher one. The caller
+// holds mu, and its session looks at the queues afterwards.
 func (n *Node) enqueueLocked(p priority, s *Source, why cause) {
 	s.causes |= why
-	for higher := range p + 1 {
-		if s.in[higher] {
-			return
-		}
+	if s.queued != none && s.queued <= p {
+		return
 	}
-	s.in[p] = true
+	s.queued = p
 	n.queues[p] = append(n.queues[p], s)
 	if p != low && n.dirtySince.IsZero() {
 		n.dirtySince = time.Now()
 	}
 }
 
-// promote moves a source that has a new subscriber up, if it is to be read.
+// promote moves a source that has a new subscriber up.
 func (n *Node) promote(s *Source) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if s.node.Load() == n && s.in[low] {
+	if s.node.Load() == n && s.queued == low {
 		n.enqueueLocked(normal, s, 0)
 	}
 }
@@ -93,7 +87,7 @@ func (n *Node) enqueueAll(subscribed, unused priority, why cause) {
 	}
 }
 
-// invalidate queues the source of a key that Redis says has changed.
+// invalidate has the source of a key read that Redis says has changed.
 func (n *Node) invalidate(key []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -103,8 +97,8 @@ func (n *Node) invalidate(key []byte) {
 }
 
 const (
-	// readBatch is how many streams one pipeline reads: enough to make round
-	// trips cheap, few enough to see a new invalidation soon.
+	// readBatch is how many streams one pipeline reads: few enough to see a new
+	// invalidation soon.
 	readBatch = 128
 	// batchBytes is how much is kept of the replies of one batch: what a full
 	// one is expected to have, so that nothing is read twice.
@@ -129,22 +123,20 @@ func (n *Node) take(dst []task, limit int) []task {
 	return dst
 }
 
-// takeFrom fills dst up to limit from one queue.
 func (n *Node) takeFrom(p priority, dst []task, limit int) []task {
 	queue, i := n.queues[p], 0
 	for ; i < len(queue) && len(dst) < limit; i++ {
 		s := queue[i]
 		queue[i] = nil
-		if s.node.Load() != n || !s.in[p] {
+		if s.node.Load() != n || s.queued != p {
 			continue // it moved, or was taken from another queue
 		}
 		dst = append(dst, task{s, s.causes})
-		s.causes, s.in = 0, [priorities]bool{}
+		s.causes, s.queued = 0, none
 	}
-	if queue = queue[i:]; len(queue) == 0 {
-		queue = nil
+	if n.queues[p] = queue[i:]; i == len(queue) {
+		n.queues[p] = nil // the array is of no more use
 	}
-	n.queues[p] = queue
 	return dst
 }
 

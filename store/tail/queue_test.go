@@ -165,7 +165,6 @@ func TestRemovedSourceIsNotRead(t *testing.T) {
 		t.Errorf("%d sources were read; the removed one in batch %d, the new one in batch %d", len(at), at[gone], at[again])
 	}
 	gone.Recheck()
-	gone.Reread()
 	n.invalidate([]byte("sse:nobody"))
 	if at := takeAll(t, n, readBatch); len(at) != 0 {
 		t.Errorf("%d sources were read that nobody follows", len(at))

@@ -10,62 +10,73 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-// read is the read of one source that is under way.
-//
-// It begins with the entry at the head of the log, if the stream had that.
-// Finding it again proves, in the same atomic read, that the stream is the one
-// it was and that nothing after the head was trimmed. An XREAD after the head
-// would pass over both in silence.
+// reader reads streams and brings their logs up to date: over the connection of a
+// session, which has one, or by way of the master. One goroutine owns it.
+type reader struct {
+	n      *Node
+	can    abilities
+	target *Target // of the session; nil if the master is read
+
+	// entries takes all replies with entries, one after the other; those of
+	// current now.
+	entries *redisstream.EntryReader
+	current *read
+	room    int // bytes that the replies of a batch may still take
+}
+
+func (n *Node) newReader(can abilities, target *Target) *reader {
+	rd := &reader{n: n, can: can, target: target}
+	limits := redisstream.ReplyLimits(n.cfg.MaxEventBytes)
+	limits.Room = &rd.room
+	rd.entries = &redisstream.EntryReader{Limits: limits, Each: func(e redisstream.Entry) {
+		rd.current.entries = append(rd.current.entries, n.cfg.Encode(rd.current.Channel, e))
+	}}
+	return rd
+}
+
+// read is the read of one source that is under way. It begins with the entry at
+// the head of the log; see doc.go.
 type read struct {
 	task
 	seen  *eventlog.View    // of the log when the command was made
-	known redisstream.Known // of the view
-	from  redisstream.ID
+	known redisstream.Known // of seen
 	count int
 
 	entries []eventlog.Entry // of the reply, without the one at the head
 
-	// Of a read by reconcile.
+	// Of a read with a snapshot.
 	reader   redisstream.SnapshotReader
 	cmds     []redisstream.Command
-	snapshot redisstream.Snapshot
+	snapshot *redisstream.Snapshot
 	err      error // an error reply to one of the commands, or ErrConcurrentChange
 }
 
 func newRead(t task) read {
 	seen := t.Log.View()
-	r := read{task: t, seen: seen, known: seen.Known(), count: redisstream.PageEntries(t.Size.Bytes())}
-	if r.from = r.known.Head.Next(); r.known.HeadExists {
-		r.includeHead()
-	}
-	return r
-}
-
-// includeHead makes the entry at the head, if there can be one, part of the
-// read.
-func (r *read) includeHead() {
-	if head := r.known.Head; r.from != head && !head.IsZero() {
-		r.from = head
-		r.count++
-	}
+	return read{task: t, seen: seen, known: seen.Known(), count: redisstream.PageEntries(t.Size.Bytes()) + 1}
 }
 
 func (r *read) args() []string {
-	return []string{"XRANGE", r.Key, r.from.String(), "+", "COUNT", strconv.Itoa(r.count)}
+	return []string{"XRANGE", r.Key, r.known.Head.String(), "+", "COUNT", strconv.Itoa(r.count)}
 }
 
-// readEntries reads the reply with the entries of r, which are appended to a slice.
-func (s *session) readEntries(rd *resp.Reader, r *read, to []eventlog.Entry) error {
-	s.current, r.entries, s.entries.Anchor = r, to, redisstream.ID{}
-	if r.from == r.known.Head {
-		s.entries.Anchor = r.from // it is known already
-	}
-	return s.entries.Read(rd)
+// readEntries reads the reply with the entries of r, and appends them to a slice.
+func (rd *reader) readEntries(from *resp.Reader, r *read, to []eventlog.Entry) error {
+	rd.current, r.entries, rd.entries.Anchor = r, to, r.known.Head
+	return rd.entries.Read(from)
 }
+
+// more reports whether the stream may have more than the reply to r, which was
+// read last.
+func (rd *reader) more(r *read) bool { return rd.entries.Cut || rd.entries.Seen >= r.count }
 
 // readBatch reads the tails of all tasks in one go.
 func (s *session) readBatch(tasks []task) error {
 	defer s.n.cfg.OnBatchEnd()
+	defer func() { // the views must not outlive the batch: their entries may be evicted
+		clear(s.reads)
+		clear(s.checks)
+	}()
 	s.reads, s.checks = s.reads[:0], s.checks[:0]
 	for _, t := range tasks {
 		r := newRead(t)
@@ -98,58 +109,49 @@ func (s *session) readBatch(tasks []task) error {
 
 // finishRead appends what was read, unless err is the reply. It returns false if
 // the stream has to be reconciled first.
-func (s *session) finishRead(r *read, err error) bool {
+func (rd *reader) finishRead(r *read, err error) bool {
 	if err != nil {
-		return s.n.failed(r, err)
+		return rd.n.failed(r, err)
 	}
-	reply := s.entries
+	reply, more := rd.entries, rd.more(r)
 	r.Size.Observe(reply.Seen, reply.Bytes)
-	more, known := reply.Cut || reply.Seen >= r.count, r.known
 	switch {
 	case more && len(r.entries) == 0:
-		s.n.enqueue(r.Source, r.why) // the others have taken all the room
+		rd.n.enqueue(r.Source, r.why) // the others have taken all the room
 		return true
-	case known.HeadExists && !reply.Found:
+	case r.known.HeadExists && !reply.Found:
 		return false // the entry at the head is gone
 	case len(r.entries) == 0 && r.why&readInvalidated != 0:
 		return false // it was changed, and not by XADD
-	case !known.HeadExists && (len(r.entries) > 0 || !known.Head.IsZero()):
+	case !r.known.HeadExists && (len(r.entries) > 0 || !r.known.Head.IsZero()):
 		return false // nothing proves that these follow the head
 	}
-	s.n.commit(r, r.entries, more, nil, s.can.why == nil)
+	rd.commit(r, r.entries, more)
 	return true
 }
 
 // failed handles an error reply to the read of one stream. It returns false if
-// the stream has to be reconciled. The error is the trouble of this key, and
-// must not keep the others from being read: whether the whole server has it
-// too, the probe tells.
+// the stream has to be reconciled. The error must not keep the other streams from
+// being read: whether the whole server has it, the probe tells.
 func (n *Node) failed(r *read, err error) bool {
 	if resp.IsWrongType(err) {
 		return false
 	}
 	n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
-	if resp.IsMoved(err) || resp.IsAsk(err) {
-		n.askMaster(r.Source)
+	switch first := n.retryLater(r.Source); {
+	case !first:
+	case resp.IsMoved(err) || resp.IsAsk(err):
 		n.server.Changed(err)
-		return true
-	}
-	n.mu.Lock()
-	first := r.node.Load() == n && !r.failing
-	if first {
-		r.failing, n.failing = true, true
-	}
-	n.mu.Unlock()
-	if first {
+	default:
 		n.log.Warn("a stream cannot be read", "error", err)
 	}
 	return true
 }
 
 // commit appends entries that follow the head of the read, and keeps the source
-// in the queue if there may be more. snapshot is where the entries come from;
-// nil for a plain read. A source that has moved away is left alone.
-func (n *Node) commit(r *read, entries []eventlog.Entry, more bool, snapshot *redisstream.Snapshot, tracking bool) {
+// in the queue if there may be more. A source that has moved away is left alone.
+func (rd *reader) commit(r *read, entries []eventlog.Entry, more bool) {
+	n := rd.n
 	if r.node.Load() != n {
 		return
 	}
@@ -160,10 +162,7 @@ func (n *Node) commit(r *read, entries []eventlog.Entry, more bool, snapshot *re
 			events--
 		}
 	}
-	known := r.known.After(head, events, snapshot)
-	if len(entries) > 0 {
-		known.HeadExists = events > 0
-	}
+	known := r.known.After(head, events, r.snapshot)
 	if !r.Log.Append(r.seen, entries, known) { // somebody else was first, who may have seen less
 		n.enqueue(r.Source, readChecked)
 		return
@@ -175,9 +174,9 @@ func (n *Node) commit(r *read, entries []eventlog.Entry, more bool, snapshot *re
 	unannounced := false
 	n.mu.Lock()
 	if r.node.Load() == n {
-		r.failing = false
+		r.retry = r.retry && rd.target == nil
 		// Any push about it came before the reply; see doc.go.
-		unannounced = r.why == readSwept && tracking && events > 0 && r.causes&readInvalidated == 0
+		unannounced = r.why == readSwept && rd.can.why == nil && events > 0 && r.causes&readInvalidated == 0
 	}
 	n.mu.Unlock()
 	if unannounced {
@@ -187,7 +186,7 @@ func (n *Node) commit(r *read, entries []eventlog.Entry, more bool, snapshot *re
 	switch {
 	case more:
 		n.enqueue(r.Source, readPlain)
-	case known.Counts && known.Added < 0 && snapshot == nil:
+	case known.Counts && known.Added < 0 && r.snapshot == nil:
 		n.enqueue(r.Source, readChecked) // which finds out
 	}
 }
@@ -206,20 +205,4 @@ func CountEvents(m *metrics.Store, source string, entries []eventlog.Entry) {
 	}
 	m.EventsRead.WithLabelValues(source).Add(float64(events))
 	m.EventNamesDropped.Add(float64(dropped))
-}
-
-// retryFailing has the sources read again that Redis answered with an error.
-func (n *Node) retryFailing() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !n.failing {
-		return
-	}
-	n.failing = false
-	for _, s := range n.sources {
-		if s.failing {
-			n.failing = true
-			n.enqueueLocked(high, s, readChecked)
-		}
-	}
 }

@@ -13,8 +13,7 @@ import (
 )
 
 // reconcileAll compares logs with their streams, each with a snapshot of one
-// moment, and brings them up to date: by entries, by a gap where retention was
-// faster than the tail, or by a reset where the stream is not the one it was.
+// moment, and brings them up to date.
 func (s *session) reconcileAll(reads []read) error {
 	for i := range reads {
 		s.append(s.commands(&reads[i]))
@@ -23,7 +22,6 @@ func (s *session) reconcileAll(reads []read) error {
 		return err
 	}
 	// All replies first: the connection has to be free for what may follow.
-	s.room = batchBytes
 	for i := range reads {
 		r := &reads[i]
 		if err := s.takeSnapshot(r, s.replies(r.cmds)); err != nil {
@@ -38,19 +36,17 @@ func (s *session) reconcileAll(reads []read) error {
 	return nil
 }
 
-// commands returns the commands for a snapshot of a stream, from the entry at the
-// head of its log on.
-func (s *session) commands(r *read) []redisstream.Command {
-	r.includeHead()
-	r.cmds = r.reader.Commands(r.Key, r.args(), func(rd *resp.Reader) error { return s.readEntries(rd, r, nil) })
+func (rd *reader) commands(r *read) []redisstream.Command {
+	r.cmds = r.reader.Commands(r.Key, r.args(), func(from *resp.Reader) error { return rd.readEntries(from, r, nil) })
 	return r.cmds
 }
 
 // takeSnapshot notes what the commands have read. It returns err if that is one of
 // the connection.
-func (s *session) takeSnapshot(r *read, err error) error {
+func (rd *reader) takeSnapshot(r *read, err error) error {
 	info, steady := r.reader.Info()
-	switch reply := s.entries; {
+	r.snapshot = &redisstream.Snapshot{}
+	switch reply := rd.entries; {
 	case resp.IsReply(err):
 		r.err = err
 	case err != nil:
@@ -59,9 +55,8 @@ func (s *session) takeSnapshot(r *read, err error) error {
 		r.err = redisstream.ErrConcurrentChange
 	default:
 		r.Size.Observe(reply.Seen, reply.Bytes)
-		r.snapshot = redisstream.Snapshot{
-			Info: info, HeadFound: reply.Found, Entries: len(r.entries),
-			More: reply.Cut || reply.Seen >= r.count, TrimsInside: s.can.trimsInside,
+		*r.snapshot = redisstream.Snapshot{
+			Info: info, HeadFound: reply.Found, Entries: len(r.entries), More: rd.more(r), TrimsInside: rd.can.trimsInside,
 		}
 		if len(r.entries) > 0 {
 			r.snapshot.Next = r.entries[0].ID
@@ -71,10 +66,10 @@ func (s *session) takeSnapshot(r *read, err error) error {
 }
 
 // reconcile brings one log up to date by the snapshot of its stream.
-func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read) error {
-	n, err, snapshot := s.n, r.err, r.snapshot
-	if err == redisstream.ErrConcurrentChange {
-		n.enqueue(r.Source, r.why|readChecked)
+func (rd *reader) reconcile(ctx context.Context, q redisstream.Querier, r *read) error {
+	n, err, snapshot := rd.n, r.err, r.snapshot
+	if err == redisstream.ErrConcurrentChange || err == nil && snapshot.More && len(r.entries) == 0 {
+		n.enqueue(r.Source, r.why|readChecked) // in the latter case the others have taken all the room
 		return nil
 	}
 	if err != nil && n.failed(r, err) {
@@ -85,26 +80,22 @@ func (s *session) reconcile(ctx context.Context, q redisstream.Querier, r *read)
 	if was := r.wrongType.Swap(err != nil); err != nil && !was {
 		n.cfg.Metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
 	}
-	if snapshot.More && len(r.entries) == 0 {
-		n.enqueue(r.Source, r.why|readChecked) // the others have taken all the room
-		return nil
-	}
-	outcome, resumed := r.known.Classify(snapshot)
-	if outcome != redisstream.Continues && s.target.Replica {
-		n.askMaster(r.Source) // the replica may only be late
+	outcome, resumed := r.known.Classify(*snapshot)
+	if outcome != redisstream.Continues && rd.target != nil && rd.target.Replica {
+		n.retryLater(r.Source) // the replica may only be late
 		return nil
 	}
 	switch outcome {
 	case redisstream.Continues:
-		n.commit(r, r.entries, snapshot.More, &snapshot, s.can.why == nil)
+		rd.commit(r, r.entries, snapshot.More)
 	case redisstream.Trimmed:
 		gap := eventlog.Gap{Channel: r.Channel, After: r.known.Head, Resumed: resumed, Reason: metrics.GapTrimmed}
 		e := eventlog.Entry{ID: resumed, Frame: n.cfg.EncodeGap(gap), Kind: eventlog.KindTrimmed}
-		n.commit(r, append([]eventlog.Entry{e}, r.entries...), snapshot.More, &snapshot, s.can.why == nil)
+		rd.commit(r, append([]eventlog.Entry{e}, r.entries...), snapshot.More)
 	case redisstream.Vanished:
 		n.changed(r, r.Log.Vanish(r.seen))
 	case redisstream.Replaced:
-		return s.reset(ctx, q, r)
+		return rd.reset(ctx, q, r)
 	}
 	return nil
 }
@@ -120,17 +111,17 @@ func (n *Node) changed(r *read, ok bool) {
 	n.enqueue(r.Source, readChecked)
 }
 
-// reset takes the log back to where it and the stream agree.
-func (s *session) reset(ctx context.Context, q redisstream.Querier, r *read) error {
+// reset takes the log back to where the stream and it agree.
+func (rd *reader) reset(ctx context.Context, q redisstream.Querier, r *read) error {
 	to, exists, err := lastCommonID(ctx, q, r)
-	if err != nil || r.node.Load() != s.n {
+	if err != nil || r.node.Load() != rd.n {
 		return err
 	}
 	known := redisstream.Known{Head: to, HeadExists: exists, First: r.snapshot.Info.First, Added: -1, Removed: -1, Counts: r.known.Counts}
 	if to.IsZero() {
 		known.Added = 0
 	}
-	s.n.changed(r, r.Log.Reset(r.seen, to, known))
+	rd.n.changed(r, r.Log.Reset(r.seen, to, known))
 	return nil
 }
 
@@ -178,7 +169,7 @@ func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redis
 	return redisstream.Min(last, view.Floor()), false, nil
 }
 
-// Pipeline is of redisstream.Querier.
+// Pipeline is of redisstream.Querier, for the session's server.
 func (s *session) Pipeline(_ context.Context, cmds ...redisstream.Command) error {
 	s.append(cmds)
 	if err := s.conn.Flush(); err != nil {

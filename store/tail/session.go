@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
-	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
@@ -20,32 +19,23 @@ const (
 	probeInterval = time.Second
 )
 
-// session is one connection to a server. It is owned by the goroutine that runs
-// it, but for conn.Wake and conn.Close.
+// session is one connection to a server. It is owned by the goroutine of Run, but
+// for conn.Wake and conn.Close.
 type session struct {
-	n      *Node
-	target Target
-	conn   *resp.Conn
-	can    abilities
+	*reader
+	conn *resp.Conn
 
 	// The batch under way; kept for the memory.
 	tasks   []task
 	reads   []read
 	checks  []read
 	scratch []eventlog.Entry
-	room    int // bytes that its replies may still take
 
 	settleAt time.Time // requests for Source.Settled are not answered before
-
-	// entries takes all replies with entries, one after the other; those of
-	// current now.
-	entries *redisstream.EntryReader
-	current *read
 }
 
 // runSession connects to the node's server and follows its sources until the
-// session ends. It returns why, and whether the session worked: it had
-// answered.
+// session ends. It returns why, and whether the server had answered.
 func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -57,13 +47,15 @@ func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	s := n.newSession(target, resp.NewConn(conn, replyTimeout, n.readPush))
-	stop := context.AfterFunc(ctx, func() { _ = s.conn.Close() })
+	c := resp.NewConn(conn, replyTimeout, n.readPush)
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
-	defer s.conn.Close()
-	if s.can, err = handshake(ctx, s.conn, n.cfg, target.ReadOnly); err != nil {
+	defer c.Close()
+	can, err := handshake(ctx, c, n.cfg, target.ReadOnly)
+	if err != nil {
 		return false, err
 	}
+	s := &session{reader: n.newReader(can, &target), conn: c}
 	if err := s.probe(); err != nil {
 		return false, err
 	}
@@ -72,15 +64,15 @@ func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 		n.session.Store(nil)
 		n.answer(n.takeSettling(), false)
 	}()
-	var watch sync.WaitGroup
-	defer watch.Wait()
+	var others sync.WaitGroup
+	defer others.Wait()
 	defer cancel(nil)
-	watch.Go(func() {
+	others.Go(func() {
 		if err := n.server.Watch(ctx, target); err != nil {
 			cancel(err)
 		}
 	})
-	watch.Go(func() { n.reconcileUnsure(ctx, s.can) })
+	others.Go(func() { n.retryAll(ctx, can) })
 	err = s.run(ctx)
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause // the connection was closed because of it
@@ -88,35 +80,19 @@ func (n *Node) runSession(ctx context.Context) (worked bool, err error) {
 	return true, err
 }
 
-func (n *Node) newSession(target Target, conn *resp.Conn) *session {
-	s := &session{n: n, target: target, conn: conn}
-	limits := redisstream.ReplyLimits(n.cfg.MaxEventBytes)
-	limits.Room = &s.room
-	s.entries = &redisstream.EntryReader{Limits: limits, Each: func(e redisstream.Entry) {
-		s.current.entries = append(s.current.entries, n.cfg.Encode(s.current.Channel, e))
-	}}
-	return s
-}
-
-// opened notes that a session has begun.
 func (n *Node) opened(s *session) {
 	n.session.Store(s)
 	n.cfg.Metrics.TailSessions.Inc()
-	if s.can.why == nil {
-		n.log.Debug("following", "addr", s.target.Addr)
-	} else {
-		level := slog.LevelWarn
-		if n.cfg.ExpectPolling {
-			level = slog.LevelDebug
+	level, text, args := slog.LevelDebug, "following", []any{"addr", s.target.Addr}
+	if s.can.why != nil {
+		text, args = "the server does not announce changes: polling", append(args, "interval", n.cfg.PollInterval, "reason", s.can.why)
+		if !n.cfg.ExpectPolling {
+			level = slog.LevelWarn
 		}
-		n.log.Log(context.Background(), level, "the server does not announce changes: polling", "addr", s.target.Addr,
-			"interval", n.cfg.PollInterval, "reason", s.can.why)
 	}
-	n.signOfLife(s.conn.LastArrival())
-	n.live.failure.Store(nil)
+	n.log.Log(context.Background(), level, text, args...)
 	// What happened before tracking was on is unknown. To compare thousands of
-	// sources takes seconds, so those without subscribers come last, and what
-	// changes meanwhile comes first.
+	// sources takes seconds.
 	n.enqueueAll(normal, low, readChecked)
 }
 
@@ -140,14 +116,19 @@ func (s *session) run(ctx context.Context) error {
 				return err
 			}
 			probeAt = now.Add(Jitter(probeInterval))
-			n.retryFailing()
 		}
 		if !now.Before(sweepAt) {
 			n.enqueueAll(low, low, readSwept)
 			sweepAt = now.Add(Jitter(sweepEvery))
 		}
 		if s.tasks = n.take(s.tasks[:0], n.batchLimit); len(s.tasks) == 0 {
-			if err := s.conn.Wait(s.settleBy(earlier(probeAt, sweepAt))); err != nil {
+			wait := probeAt
+			for _, t := range []time.Time{sweepAt, s.settleAt} {
+				if t.Before(wait) && now.Before(t) {
+					wait = t
+				}
+			}
+			if err := s.conn.Wait(wait); err != nil {
 				return err
 			}
 		} else {
@@ -164,13 +145,6 @@ func (s *session) run(ctx context.Context) error {
 		n.signOfLife(s.conn.LastArrival())
 	}
 	return ctx.Err()
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // probe asks for a sign of life by a read under the gateway's prefix, so that a
@@ -190,8 +164,7 @@ func (s *session) probe() error {
 }
 
 // shrinkBatch makes the next reads smaller, after a session that ended while one
-// was under way. The server, or a proxy before it, may have a limit of its own
-// for what it sends, and what did not pass would not pass the next time.
+// was under way: the server, or a proxy, may have a limit for what it sends.
 func (n *Node) shrinkBatch(tasks []task) {
 	n.batchLimit = max(n.batchLimit/4, 1)
 	for _, t := range tasks {

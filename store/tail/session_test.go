@@ -11,6 +11,13 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
+// age has a node look as if so much time had passed since it was alive.
+func age(n *Node, d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.aliveAt = n.aliveAt.Add(-d)
+}
+
 // newNodeAt returns a node of the server at an address.
 func newNodeAt(t testing.TB, addr string, cfg *Config) *Node {
 	t.Helper()
@@ -122,7 +129,7 @@ func TestLastErrorStands(t *testing.T) {
 			redistest.Eventually(t, patience, "the words of the server in the status", func() bool {
 				return strings.Contains(n.Status(time.Now()), c.status)
 			})
-			n.live.aliveAt.Add(-int64(StalledAfter)) // as if so much time had passed
+			age(n, StalledAfter)
 			redistest.Eventually(t, patience, "the line of the log", func() bool { return len(lines.with("has been unreachable")) > 0 })
 			// Each attempt is a line for debugging, but the first, and the wait is doubled.
 			redistest.Eventually(t, patience, "three attempts", func() bool { return len(lines.with("the session with Redis ended")) >= 3 })
@@ -173,7 +180,11 @@ func TestLostRightIsNoticed(t *testing.T) {
 	runNode(t, n)
 	awaitAlive(t, n)
 	lost.Store(true)
-	redistest.Eventually(t, patience, "the error", func() bool { return resp.IsDenied(n.live.lastError()) })
+	redistest.Eventually(t, patience, "the error", func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return resp.IsDenied(n.failure)
+	})
 }
 
 // A session that worked is followed at once by the next, however many there
@@ -217,7 +228,7 @@ func TestBackBeforeTheEntry(t *testing.T) {
 	runNode(t, n)
 	awaitAlive(t, n)
 	for range 3 {
-		n.live.aliveAt.Store(int64(time.Since(processStart) - 2*StalledAfter))
+		age(n, 2*StalledAfter)
 		n.updateStalled(time.Now())
 		id, err := redisstream.ParseID(srv.XAdd("sse:a", "d", "x"))
 		if err != nil {

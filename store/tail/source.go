@@ -34,10 +34,9 @@ type Source struct {
 // noted is what a node has noted about a source, and forgets when the source
 // leaves it.
 type noted struct {
-	causes  cause
-	in      [priorities]bool // the queues; after a promotion two, of which the lower one is skipped
-	failing bool             // Redis answered its read with an error; read again with every probe
-	unsure  bool             // the master has to be asked; see askMaster
+	causes cause
+	queued priority // what it may have left in other queues is skipped
+	retry  bool     // the server could not speak for it when it was last read; see doc.go
 }
 
 // Waker is told that a channel may have something new, or that its Redis went
@@ -81,14 +80,13 @@ func (s *Source) Unsubscribe(sub *Subscriber) bool {
 	return true
 }
 
-// Subscribers returns how many there are.
+// Subscribers returns the number of subscribers.
 func (s *Source) Subscribers() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.subscribers)
 }
 
-// wake tells the subscribers that there may be something new; see Waker.
 func (s *Source) wake(batched bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,14 +103,9 @@ func (s *Source) Node() *Node { return s.node.Load() }
 func (s *Source) WrongType() bool { return s.wrongType.Load() }
 
 // Recheck has the tail compare the log with the stream.
-func (s *Source) Recheck() { s.read(readChecked) }
-
-// Reread has the tail read the stream again.
-func (s *Source) Reread() { s.read(readPlain) }
-
-func (s *Source) read(why cause) {
+func (s *Source) Recheck() {
 	if n := s.node.Load(); n != nil {
-		n.enqueue(s, why)
+		n.enqueue(s, readChecked)
 	}
 }
 
@@ -124,5 +117,6 @@ func (s *Source) Stalled() (since time.Time, stalled bool) {
 		return time.Time{}, false
 	}
 	now := time.Now()
-	return now.Add(-n.live.silence(now)), true
+	silence, _, _ := n.life(now)
+	return now.Add(-silence), true
 }

@@ -209,7 +209,7 @@ func (n *shard) verify(c tail.Asker) error {
 	}
 	for _, s := range n.Sources() {
 		if self.migrating[slotOf(s.Key)] {
-			s.Reread()
+			s.Recheck()
 		}
 	}
 	return nil
