@@ -80,11 +80,9 @@ var runnable = map[string]func(*testing.T, *shell, shown){
 // Every command that a page shows works: it is run against a gateway in mode dev
 // and a real Redis, or is in the list of those that are checked in another way.
 func TestCommandsInPages(t *testing.T) {
-	t.Parallel()
 	sh := startShell(t)
-	ran, listed := 0, map[string]bool{}
+	byPage, listed, ran := map[string][]shown{}, map[string]bool{}, 0
 	for _, c := range commands(t) {
-		run := runnable[c.program()]
 		i := slices.IndexFunc(elsewhere, c.matches)
 		switch {
 		case i >= 0:
@@ -92,11 +90,11 @@ func TestCommandsInPages(t *testing.T) {
 			if f := elsewhere[i].check; f != nil {
 				f(t, c)
 			}
-		case run == nil:
+		case runnable[c.program()] == nil:
 			t.Errorf("%s: nothing checks the command\n%s", c.page, c.text)
 		default:
 			ran++
-			run(t, sh, c)
+			byPage[c.page] = append(byPage[c.page], c)
 		}
 	}
 	for _, e := range elsewhere {
@@ -106,6 +104,14 @@ func TestCommandsInPages(t *testing.T) {
 	}
 	if ran < 20 {
 		t.Errorf("only %d commands were run: the test looks in the wrong place", ran)
+	}
+	for page, cs := range byPage {
+		t.Run(strings.ReplaceAll(strings.TrimPrefix(page, "../"), "/", "."), func(t *testing.T) {
+			t.Parallel()
+			for _, c := range cs { // in the page's order: one may need what another published
+				runnable[c.program()](t, sh, c)
+			}
+		})
 	}
 }
 
