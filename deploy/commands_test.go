@@ -151,7 +151,7 @@ func startShell(t *testing.T) *shell {
 		t.Fatal(err)
 	}
 	return &shell{
-		env: append(env, "NO_PROXY=*", "no_proxy=*", "PATH="+bin+":"+os.Getenv("PATH"), "REDIS_URL=redis://"+server.Addr()),
+		env: append(env, "PATH="+bin+":"+os.Getenv("PATH"), "REDIS_URL=redis://"+server.Addr()),
 		addresses: strings.NewReplacer("127.0.0.1:8080", public, "127.0.0.1:9090", admin,
 			"127.0.0.1:6379", server.Addr(), "redis:6379", server.Addr(), "bin/sse-gateway", gateway),
 		dir: t.TempDir(),
@@ -168,7 +168,7 @@ func (s *shell) until(t *testing.T, c shown, command, text string) string {
 	cmd.Dir, cmd.Env = "..", s.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stop := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.Cancel, cmd.WaitDelay = stop, 10*time.Second
+	cmd.Cancel = stop
 	var out redistest.Output
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

@@ -9,14 +9,17 @@ import "math"
 const (
 	gatewayBase     = 40e6      // a process without connections
 	windowBytes     = 256 << 20 // recent events: SSE_WINDOW_MEMORY, counted in full
-	connectionBytes = 1200.0    // an idle connection, HTTP/1.1 without TLS
-	channelBytes    = 1500.0    // a channel with a subscriber, without its events
-	kernelBytes     = 4000.0    // a TCP connection in the kernel: in no process's resident size
-	connectCPU      = 55.0      // an accepted connection up to its first event
-	deliveryCPU     = 7.0       // an event written to one connection
-	heartbeatCPU    = 7.0       // a comment is a write as well
+	connectionBytes = 770.0     // an idle connection, HTTP/1.1 without TLS
+	channelBytes    = 1080.0    // a channel with a subscriber, without its events
+	kernelBytes     = 4500.0    // a TCP connection in the kernel: in no process's resident size
+	connectCPU      = 75.0      // an accepted connection up to its first event
+	deliveryCPU     = 8.0       // an event written to one of many connections
+	heartbeatCPU    = 8.0       // a comment is a write as well
+	gatewayIdle     = 8200.0    // µs/s of a gateway beside its events: timers, cold caches
 	heartbeatEvery  = 15.0      // seconds: SSE_HEARTBEAT
-	balancerBytes   = 25e3      // a stream in HAProxy
+	balancerBytes   = 23e3      // a stream in HAProxy
+	balancerConnect = 412.0     // a connection through HAProxy, to a gateway's first event
+	balancerTLS     = 863.0     // the same with TLS 1.3 and a key of ECDSA P-256
 )
 
 // What a Redis uses. It takes memory for entries in blocks, so a stream with one
@@ -28,25 +31,29 @@ const (
 )
 
 // collected is a cost of handling one event that falls as the rate rises, since
-// whoever is busy takes several events at once: alone at up to 1,000 per second,
-// together falls to each.
-type collected struct{ alone, each float64 }
+// whoever is busy takes several events at once: alone for each time that it wakes up,
+// and each for every event.
+type collected struct{ alone, each, wakes float64 }
 
-// at returns the cost of one event at a rate.
-func (c collected) at(rate float64) float64 {
-	return c.each + c.alone*min(1, 1000/max(rate, 1))
-}
+// at returns the cost of one event at a rate. It wakes up at most wakes times a second.
+func (c collected) at(rate float64) float64 { return c.of(min(1, c.wakes/max(rate, 1))) }
+
+// of returns the cost of one event when it wakes up so many times for each.
+func (c collected) of(wakes float64) float64 { return c.each + c.alone*wakes }
 
 // hot is for events of few channels, spread for events each of another channel,
 // which are read by a command each.
 var (
-	tailHot    = collected{98, 2}   // gateway: an event read from Redis
-	tailSpread = collected{98, 8}   //
-	readHot    = collected{40, 0.4} // Redis: one replica told of an event and given it
-	readSpread = collected{20, 3.5} //
-	append1    = collected{27, 7.5} // Redis: an XADD by itself, from many publishers
-	appendMany = collected{27, 1}   // Redis: an XADD in a pipeline of 30
+	tailHot    = collected{100, 3, 1000}   // gateway: an event read from Redis, and written once
+	tailSpread = collected{105, 5, 2000}   //
+	readHot    = collected{40, 0.05, 1000} // Redis: one replica told of an event and given it
+	readSpread = collected{50, 0.5, 2000}  //
+	append1    = collected{62, 7, 1000}    // Redis: an XADD by itself, from many publishers
+	appendMany = collected{62, 2.4, 1000}  // Redis: an XADD in a pipeline of 30
 )
+
+// redisIdle is what a Redis takes beside its commands, in µs/s.
+const redisIdle = 12000.0
 
 // workload is what there is to serve.
 type workload struct {
@@ -85,7 +92,7 @@ type plan struct {
 // gatewayCPU is what n replicas need, in cores.
 func (w workload) gatewayCPU(n float64) float64 {
 	own := w.connections * w.own
-	tail := n*w.shared*tailHot.at(w.shared) + own*tailSpread.at(own/n)
+	tail := n*(gatewayIdle+w.shared*tailHot.at(w.shared)) + own*tailSpread.at(own/n)
 	deliver := (own + w.connections*w.shared) * deliveryCPU
 	connect := w.connections / w.lifetime * connectCPU
 	// A connection that has had an event is not idle.
@@ -113,7 +120,7 @@ func (w workload) broadcast(n, cores float64) float64 {
 // shared channel is on one of them.
 func (w workload) redisCPU(n, m float64) float64 {
 	own := w.connections * w.own / m
-	use := own * (append1.at(own) + readSpread.at(own/n))
+	use := redisIdle + own*(append1.at(own)+readSpread.at(own/n))
 	use += w.shared * (append1.at(own+w.shared) + n*readHot.at(w.shared))
 	return use / 1e6
 }

@@ -20,44 +20,66 @@ type point struct {
 	unit               string
 }
 
-// measuredPoints were measured on two cores of a machine that did other work as
-// well, with client, gateway and Redis 7.0.15 side by side. They are not from
-// one run, and the formulae were fitted to them by eye; the test below keeps
-// the two together, and the one in scaling_measure_test.go measures anew.
+// measuredPoints were measured on two cores of a machine that did other work as well,
+// with client, gateways and Redis 7.0.15 side by side: those of fanout.sh in one run,
+// those of memory in the runs of BENCHMARKS.md.
 func measuredPoints() []point {
-	return []point{
-		{"gateway: an event read, 1,000/s over 10 channels", 91, tailHot.at(1000), "µs"},
-		{"gateway: an event read, 1,000/s over 50,000 channels", 108, tailHot.at(1000), "µs"},
-		{"gateway: an event read, 30,000/s over 10 channels", 4, tailHot.at(30000), "µs"},
-		{"gateway: an event read and delivered, 1,000/s, each of another channel", 145, tailSpread.at(1000) + deliveryCPU, "µs"},
-		{"gateway: the same at 3,000/s", 48, tailSpread.at(3000) + deliveryCPU, "µs"},
-		{"gateway: the same at 20,000/s", 20, tailSpread.at(20000) + deliveryCPU, "µs"},
-		{"gateway: a delivery, 9,000 subscribers of one channel", 7, deliveryCPU, "µs"},
-		{"gateway: a delivery, 5,000 subscribers of one channel", 7.4, deliveryCPU, "µs"},
-		{"gateway: a connect", 55, connectCPU, "µs"},
-		{"gateway: an idle connection, all on one channel", 1200, connectionBytes, "B"},
-		{"gateway: an idle connection with a channel of its own", 2500, connectionBytes + channelBytes, "B"},
-		{"Redis: an XADD, 1,000/s, nobody subscribed", 27, append1.at(1000), "µs"},
-		{"Redis: an XADD, 40,000/s from 50 clients", 7.5, append1.at(40000), "µs"},
-		{"Redis: an XADD, 30,000/s in a pipeline", 1.9, appendMany.at(30000), "µs"},
-		{"Redis: XADD and one replica, 1,000/s", 67, append1.at(1000) + readSpread.at(1000), "µs"},
-		{"Redis: XADD and two replicas, 1,000/s", 66, append1.at(1000) + 2*readSpread.at(1000), "µs"},
-		{"Redis: XADD and four replicas, 1,000/s", 110, append1.at(1000) + 4*readHot.at(1000), "µs"},
-		{"Redis: XADD and ten replicas, 100/s of one channel", 660, append1.at(100) + 10*readHot.at(100), "µs"},
-		{"Redis: XADD and 56 replicas, 100/s of one channel", 2820, append1.at(100) + 56*readHot.at(100), "µs"},
-		{"Redis: XADD in a pipeline and four replicas, 30,000/s", 4.6, appendMany.at(30000) + 4*readHot.at(30000), "µs"},
-		{"Redis: XADD in a pipeline and one replica, 20,000/s, each of another channel", 6.2, appendMany.at(20000) + readSpread.at(20000), "µs"},
-		{"Redis: a stream of 1 entry of 100 bytes", 4349, streamMemory(1), "B"},
-		{"Redis: a stream of 50 entries of 100 bytes", 8550, streamMemory(50), "B"},
+	var points []point
+	add := func(unit, what string, measured, computed float64) {
+		points = append(points, point{what, measured, computed, unit})
 	}
+	for _, m := range fanoutPoints {
+		what := fmt.Sprintf("%s gateways on one channel, %s/s, %.3g reads per event of each", number(m.gateways), number(m.rate), m.reads)
+		add("µs", "Redis: XADD and "+what, m.redis, redisIdle/m.rate+append1.at(m.rate)+m.gateways*readHot.of(m.reads))
+		add("µs", "gateway: an event read and written once, "+what, m.gateway, gatewayIdle/m.rate+tailHot.of(m.reads))
+	}
+	add("µs", "Redis: XADD in a pipeline of 30, 121,000/s", 2.9, redisIdle/121e3+appendMany.at(121e3))
+	add("µs", "Redis: XADD from 50 clients, 15,000/s", 15, redisIdle/15e3+append1.at(15e3))
+	add("µs", "Redis: XADD and one gateway, 1,000/s over 300 channels", 138, redisIdle/1000+append1.at(1000)+readSpread.at(1000))
+	add("µs", "Redis: the same at 3,000/s", 62, redisIdle/3000+append1.at(3000)+readSpread.at(3000))
+	add("µs", "Redis: the same at 18,000/s, XADD in pipelines", 10.6, redisIdle/18e3+appendMany.at(18e3)+readSpread.at(18e3))
+	add("µs", "Redis: a copy that five gateways read from, 100/s", 474, redisIdle/100+append1.at(100)+5*readHot.of(0.94))
+	add("µs", "Redis: the same at 1,000/s", 208, redisIdle/1000+append1.at(1000)+5*readHot.of(0.6))
+	add("µs", "Redis: the master of these copies, 100/s", 185, redisIdle/100+append1.at(100))
+	add("µs", "Redis: the same at 1,000/s", 91, redisIdle/1000+append1.at(1000))
+	add("µs", "gateway: an event read and written once, 1,000/s over 300 channels", 129, gatewayIdle/1000+tailSpread.at(1000))
+	add("µs", "gateway: the same at 3,000/s", 74, gatewayIdle/3000+tailSpread.at(3000))
+	add("µs", "gateway: the same at 18,000/s", 16, gatewayIdle/18e3+tailSpread.at(18e3))
+	add("µs", "gateway: a delivery, 9,000 subscribers of one channel, busy machine", 9.4, deliveryCPU)
+	add("µs", "gateway: the same, quiet machine", 7.2, deliveryCPU)
+	add("µs", "gateway: a connect", 76, connectCPU)
+	add("µs", "HAProxy: a connect, without TLS, while its memory grows", 412, balancerConnect)
+	add("µs", "HAProxy: a connect with TLS", 863, balancerTLS)
+	add("B", "gateway: an idle connection, 9,000 on one channel", 950, connectionBytes)
+	add("B", "gateway: an idle connection, 18,000 on one channel", 640, connectionBytes)
+	add("B", "gateway: an idle connection, 1,000,000 on one channel and 56 gateways", 652, connectionBytes)
+	add("B", "gateway: an idle connection, 9,000 with a channel each", 2200, connectionBytes+channelBytes)
+	add("B", "gateway: an idle connection, 18,000 with a channel each", 1610, connectionBytes+channelBytes)
+	add("B", "kernel: an end of 1,000,000 connections", 5140, kernelBytes)
+	add("B", "HAProxy: a stream, 4,000 of them", 22600, balancerBytes)
+	add("B", "Redis: a stream of 1 entry of 100 bytes", 4349, streamMemory(1))
+	add("B", "Redis: a stream of 50 entries of 100 bytes", 8550, streamMemory(50))
+	return points
 }
 
-// The formulae are within a factor of two of what was measured. A plan needs no
-// more: what a user does in the evening changes by more than that.
+// fanoutPoints are what fanout.sh has printed: the rate that was reached, µs of Redis
+// for each event, XADD included, µs of each gateway, and how often each has read.
+var fanoutPoints = []struct{ gateways, rate, redis, reads, gateway float64 }{
+	{1, 100, 212, 0.997, 232}, {1, 1000, 121, 0.935, 124}, {1, 10000, 22.7, 0.13, 17.6},
+	{2, 100, 233, 1.015, 189}, {2, 1000, 200, 0.978, 127}, {2, 10000, 30.8, 0.194, 20.4},
+	{4, 100, 357, 0.988, 186}, {4, 1000, 236, 0.903, 106}, {4, 10000, 44, 0.183, 18.8},
+	{10, 100, 640, 1.014, 175}, {10, 1000, 409, 0.816, 86.3}, {10, 10000, 34.2, 0.069, 9.1},
+	{56, 100, 2776, 0.972, 167}, {56, 1000, 301, 0.12, 24.1}, {56, 4700, 54.1, 0.007, 4.9},
+}
+
+// The formulae are within a quarter of what was measured. This test compares numbers
+// that are written down: on a machine that others use as well, the same measurement
+// differs by a factor of two from one minute to the next, so those that measure anew
+// (scaling_measure_test.go) allow more.
 func TestScalingFormulae(t *testing.T) {
 	for _, p := range measuredPoints() {
-		if ratio := p.computed / p.measured; ratio < 0.5 || ratio > 2 {
-			t.Errorf("%s: measured %g %s, computed %g", p.what, p.measured, p.unit, p.computed)
+		if ratio := p.computed / p.measured; ratio < 0.75 || ratio > 1.25 {
+			t.Errorf("%s: measured %g %s, computed %.4g", p.what, p.measured, p.unit, p.computed)
 		}
 	}
 }
@@ -153,6 +175,20 @@ func hundreds(v float64) string {
 // and port: Linux's default ip_local_port_range, 32768 to 60999.
 const portsPerAddress = 28_232
 
+// spreadTable is how long SSE_RETRY has to spread 100,000 clients of a balancer that
+// died: so long that those that are left have useCPU of their cores for them.
+func spreadTable() string {
+	var out strings.Builder
+	out.WriteString("| cores of the balancers that are left | without TLS | with TLS |\n|---|---|---|\n")
+	for _, cores := range []float64{2, 4, 8, 16, 32} {
+		seconds := func(each float64) string {
+			return fmt.Sprintf("%.0f s", math.Ceil(100_000*each/1e6/cores/replica.useCPU))
+		}
+		fmt.Fprintf(&out, "| %s | %s | %s |\n", number(cores), seconds(balancerConnect), seconds(balancerTLS))
+	}
+	return out.String()
+}
+
 func pointTable() string {
 	var out strings.Builder
 	out.WriteString("| what | measured | formula |\n|---|---|---|\n")
@@ -193,7 +229,7 @@ func bytesOf(v float64) string {
 //	go test ./deploy -run TestScalingTables -update
 func TestScalingTables(t *testing.T) {
 	text := read(t, scalingPath)
-	for name, table := range map[string]string{"plan": planTable(), "limits": limitTable(), "points": pointTable()} {
+	for name, table := range map[string]string{"plan": planTable(), "limits": limitTable(), "points": pointTable(), "spread": spreadTable()} {
 		t.Logf("%s\n%s", name, table)
 		begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
 		before, rest, ok := strings.Cut(text, begin)

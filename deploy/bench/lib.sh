@@ -98,11 +98,11 @@ build() {
 	(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$dir/" ./cmd/sse-gateway ./cmd/sse-bench)
 }
 
-# processor prints the seconds of processor time that processes have used.
+# processor prints the seconds of processor time that the threads of processes have
+# used, to the microsecond: the ticks of /proc/PID/stat are too coarse for some seconds.
 processor() {
 	local pid
-	for pid; do cat "/proc/$pid/stat"; done 2>/dev/null |
-		awk '{ sub(/.*\) /, ""); t += $12 + $13 } END { printf "%.2f\n", t / 100 }'
+	for pid; do cat /proc/"$pid"/task/*/schedstat; done 2>/dev/null | awk '{ t += $1 } END { printf "%.6f\n", t / 1e9 }'
 }
 
 # resident prints the resident memory of processes, in MB. What they share, such as
@@ -114,3 +114,36 @@ resident() {
 
 # compute prints a number: compute '%.1f' '1 / 3'.
 compute() { awk "BEGIN { printf \"$1\", $2 }"; }
+
+# now prints the time in seconds.
+now() { date +%s.%N; }
+
+# start_steps starts a load client that step drives, with the arguments that are given.
+start_steps() {
+	coproc BENCH { exec "$bin/sse-bench" steps --quiet -o json "$@" 2>"$dir/bench.err"; }
+	# Of descriptors of our own: bash closes the others when the process ends.
+	bench=$BENCH_PID
+	exec {to}>&"${BENCH[1]}" {from}<&"${BENCH[0]}" {BENCH[1]}>&-
+	started+=("$bench")
+}
+
+# step has the load client do something and sets line to its answer. It fails if the
+# step has failed.
+step() {
+	echo "$*" >&"$to" || die "sse-bench ended: $(tail -3 "$dir/bench.err")"
+	answer
+}
+answer() {
+	read -r line <&"$from" || die "sse-bench ended: $(tail -3 "$dir/bench.err")"
+	[[ $line != *'"error"'* ]]
+}
+value() { sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p" <<<"$line"; }
+
+# end_steps ends the load client and has its report in $dir/report.json. Its status is
+# that of the client.
+end_steps() {
+	exec {to}>&-
+	cat <&"$from" >"$dir/report.json"
+	exec {from}<&-
+	wait "$bench"
+}

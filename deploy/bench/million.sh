@@ -8,8 +8,7 @@
 #   REPLICAS    gateways, and as many load processes (default: from ulimit -n)
 #   RETURN      streams that resume while the others stay (default 1 %)
 #   STAY        how long heartbeats alone are measured (default 30s)
-#   HEARTBEAT   SSE_HEARTBEAT of the replicas (default 60s: a million streams cost a
-#               core of a machine of two with 15s, client included)
+#   HEARTBEAT   SSE_HEARTBEAT of the replicas, in seconds (default 60s)
 #   LIMIT       how long connecting may take (default 600s)
 #   CALM        how long the replicas have before, to give memory back (default 12s)
 #   BIN         take sse-gateway and sse-bench from this directory
@@ -40,13 +39,30 @@ row() {
 	say "$1: $2"
 }
 
-# memory prints what the machine has in use, in MB: all of it, slab, sockets.
+# memory prints what the machine has in use beside the cache of files, in MB, and how
+# much of that is slab. MemAvailable would not do: it takes half of what inodes and
+# directory entries have for free, and each socket has one of both.
 memory() {
-	awk '/^MemTotal/ { t = $2 } /^MemAvailable/ { a = $2 } /^Slab/ { s = $2 }
-		END { printf "%.0f %.0f\n", (t - a) * 1024 / 1e6, s * 1024 / 1e6 }' /proc/meminfo
+	awk '{ v[$1] = $2 } END {
+		printf "%.0f %.0f\n", (v["MemTotal:"] - v["MemFree:"] - v["Buffers:"] - v["Cached:"]) * 1024 / 1e6, v["Slab:"] * 1024 / 1e6 }' /proc/meminfo
 }
 
+# counter prints a counter of the network: counter TCPAbortOnTimeout.
+counter() { awk -v name="$1" '{ if ($1 == last) { for (i = 2; i <= NF; i++) if (head[i] == name) n = $i } else { last = $1; split($0, head) } } END { print n + 0 }' /proc/net/netstat; }
+
+# dropped prints how many packets the queues of the processors had no room for
+# (net.core.netdev_max_backlog).
+dropped() {
+	local n=0 cpu _
+	while read -r _ cpu _; do n=$((n + 16#$cpu)); done </proc/net/softnet_stat
+	echo "$n"
+}
+
+# busy prints the time that the processors were busy and in all, in ticks.
+busy() { awk '$1 == "cpu" { all = 0; for (i = 2; i <= 9; i++) all += $i; print all - $5 - $6, all }' /proc/stat; }
+
 read -r used_before slab_before < <(memory)
+aborted=$(counter TCPAbortOnTimeout) drops=$(dropped)
 start_redis
 gateways=() ports=() admins=() urls=''
 # The limit of connections is by default nine tenths of that of files.
@@ -67,36 +83,50 @@ before=$(processor "$redis_pid")
 row "Redis, 100 events/s of one channel that all replicas follow" \
 	"$(compute %.0f "($(processor "$redis_pid") - $before) / 300 * 1e6") µs of processor per event"
 
-coproc BENCH { exec "$bin/sse-bench" steps --gateway "$urls" --redis "redis://127.0.0.1:$redis_port" --no-gaps --quiet \
-	--subscribers "$streams" --processes "$replicas" --ready-timeout "${LIMIT:-600s}" -o json 2>"$dir/bench.err"; }
-# Of descriptors of our own: bash closes the others when the process ends.
-bench=$BENCH_PID
-exec {to}>&"${BENCH[1]}" {from}<&"${BENCH[0]}" {BENCH[1]}>&-
-started+=("$bench")
-
-# step has the load client do something and sets line to its answer.
-step() {
-	echo "$*" >&"$to" || die "sse-bench ended: $(tail -3 "$dir/bench.err")"
-	answer
-}
-answer() {
-	read -r line <&"$from" || die "sse-bench ended: $(tail -3 "$dir/bench.err")"
-	[[ $line == *'"error"'* ]] && die "$line"
-	return 0
-}
-value() { sed -n "s/.*\"$1\":\([-0-9.e+]*\).*/\1/p" <<<"$line"; }
+start_steps --gateway "$urls" --redis "redis://127.0.0.1:$redis_port" --no-gaps \
+	--subscribers "$streams" --processes "$replicas" --ready-timeout "${LIMIT:-600s}"
 seconds() { compute %.1f "$(value "$1") / 1000"; }
 
-step connect
+# finish ends the load client, prints the table and what limited the run, and exits.
+finish() {
+	local status=0 tracked
+	end_steps || status=$?
+	number() { sed -n "s/^ *\"$1\": \([0-9.]*\),*$/\1/p" "$dir/report.json" | head -1; }
+	row "lost, late, repeated, out of order" "$(number lost), $(number late), $(number repeated), $(number out_of_order)"
+	aborted=$(($(counter TCPAbortOnTimeout) - aborted)) drops=$(($(dropped) - drops))
+	((aborted + drops == 0)) || row "connections that the kernel ended because no packet came back; packets that a full queue dropped (net.core.netdev_max_backlog)" "$aborted; $drops"
+	# Connections are tracked if a firewall does so for loopback too.
+	tracked=$(cat /proc/sys/net/netfilter/nf_conntrack_count 2>/dev/null || echo 0)
+	((tracked == 0)) || row "connections in the firewall's table (nf_conntrack)" "$tracked of $(cat /proc/sys/net/netfilter/nf_conntrack_max)"
+	echo "| $streams streams | |"
+	echo "|---|---|"
+	printf '%s\n' "${rows[@]}"
+	printf '\n%s\n' "$(sed -n 's/^ *"outcome": "\(.*\)"$/\1/p' "$dir/report.json")"
+	grep -h 'level":"error' "$dir/gateway.log" | head -3 >&2 || true
+	exit "$status"
+}
+
+# must does a step, and ends the run if it fails.
+must() {
+	step "$@" && return
+	row "$1 failed" "$(sed -n 's/.*"error":"\([^"]*\)".*/\1/p' <<<"$line"); $(value ready) streams are there, $(value reconnects) have come back"
+	finish
+}
+
+must connect
 row "streams" "$(value ready)"
 row "connects" "$(compute %.0f "$(value ready) / $(value seconds)")/s, all after $(compute %.1f "$(value seconds)") s"
 reached=$(value ready)
 [ "$reached" = "$streams" ] || row "missing at the end of the time for connecting (LIMIT)" "$((streams - reached)) of $streams"
 
-step stay "${CALM:-12s}"
-before=$(processor "${gateways[@]}")
-step stay "$stay"
-row "heartbeats alone, every ${HEARTBEAT:-60s}" "$(compute %.2f "($(processor "${gateways[@]}") - $before) / $(value seconds)") cores of all replicas"
+must stay "${CALM:-12s}"
+beats=$(value heartbeats) before=$(processor "${gateways[@]}") begun=$(now)
+read -r busy_before all_before < <(busy)
+must stay "$stay"
+took=$(compute %.3f "$(now) - $begun")
+read -r busy_after all_after < <(busy)
+row "$(compute %.0f "$took") s of heartbeats alone, every ${HEARTBEAT:-60s}" \
+	"$(compute %.0f "($(value heartbeats) - $beats) / $took")/s came, of at most $(compute %.0f "$reached / ($(sed 's/s$//' <<<"${HEARTBEAT:-60s}"))"); all replicas $(compute %.2f "($(processor "${gateways[@]}") - $before) / $took") cores, the machine $(compute %.0f "100 * ($busy_after - $busy_before) / ($all_after - $all_before)") % busy"
 mem=$(resident "${gateways[@]}")
 row "resident memory of all replicas" "$mem MB, $(compute %.0f "($mem - $empty) * 1e6 / $reached") bytes per stream beyond the empty replicas"
 read -r used slab < <(memory)
@@ -105,12 +135,12 @@ row "memory of the machine, with kernel and load clients" \
 row "sockets" "$(awk '/^TCP:/ { print $3 " in use, " $11 * 4096 / 1e6 " MB of buffers" }' /proc/net/sockstat)"
 
 before=$(processor "${gateways[@]}") redis_before=$(processor "$redis_pid")
-step publish 1 1
+must publish 1 1
 row "an announcement to all: half, 99 %, all have it after" "$(seconds half_ms), $(seconds p99_ms), $(seconds all_ms) s"
 row "… processor of the replicas per delivery" "$(compute %.1f "($(processor "${gateways[@]}") - $before) / $(value deliveries) * 1e6") µs"
 row "… processor of the load client per delivery" "$(compute %.1f "$(value client_cpu) / $(value deliveries) * 1e6") µs"
 
-step return "$come_back"
+must return "$come_back"
 row "$come_back streams resume while the rest stay" "all are back after $(compute %.2f "$(value seconds)") s"
 
 # One replica is rolled, with an event while its streams are away.
@@ -125,21 +155,10 @@ env SSE_REDIS_URL="redis://127.0.0.1:$redis_port" SSE_PUBLIC_CHANNELS='**' SSE_L
 gateways[0]=$!
 started+=("${gateways[0]}")
 await_port "${gateways[0]}" "${ports[0]}" || die "the replica did not start again"
-answer
-step wait
+answer || row "publish while a replica is rolled failed" "$line"
+must wait
 row "one replica rolled: its streams are on the others" "$(value reconnects) reconnects so far, at most $((SECONDS - began)) s"
-step publish 1 1
+must publish 1 1
 row "… an announcement after it: all have it after" "$(seconds all_ms) s"
 
-exec {to}>&- # the end of the steps: the report follows
-cat <&"$from" >"$dir/report.json"
-status=0
-wait "$bench" || status=$?
-number() { sed -n "s/^ *\"$1\": \([0-9.]*\),*$/\1/p" "$dir/report.json" | head -1; }
-row "lost, late, repeated, out of order" "$(number lost), $(number late), $(number repeated), $(number out_of_order)"
-echo "| $streams streams | |"
-echo "|---|---|"
-printf '%s\n' "${rows[@]}"
-printf '\n%s\n' "$(sed -n 's/^ *"outcome": "\(.*\)"$/\1/p' "$dir/report.json")"
-grep -h 'level":"error' "$dir/gateway.log" | head -3 >&2 || true
-exit "$status"
+finish

@@ -98,10 +98,10 @@ func NewReader(src io.Reader, pushes PushFunc) *Reader {
 func (r *Reader) Next() (Header, error) {
 	for {
 		h, err := r.header()
-		if err != nil || !h.Kind.isAside() {
+		if err != nil {
 			return h, err
 		}
-		if err := r.readAside(h); err != nil {
+		if aside, err := r.readAside(h); !aside || err != nil {
 			return h, err
 		}
 	}
@@ -120,88 +120,85 @@ func (r *Reader) Reply() (Header, error) {
 func (r *Reader) Pushes() error {
 	for r.buf.Buffered() > 0 {
 		h, err := r.header()
-		if err == nil && !h.Kind.isAside() {
-			err = fmt.Errorf("%w: a reply of kind %q to no command", ErrProtocol, h.Kind)
-		}
-		if err == nil {
-			err = r.readAside(h)
-		}
 		if err != nil {
 			return err
+		}
+		if aside, err := r.readAside(h); err != nil {
+			return err
+		} else if !aside {
+			return fmt.Errorf("%w: a reply of kind %q to no command", ErrProtocol, h.Kind)
 		}
 	}
 	return nil
 }
 
-// isAside reports whether a value is none of a reply, but stands beside one.
-func (k Kind) isAside() bool { return k == Push || k == Attribute }
-
-func (r *Reader) readAside(h Header) (err error) {
+// readAside reads a push or an attribute, and reports whether h is of one.
+func (r *Reader) readAside(h Header) (aside bool, err error) {
 	switch {
 	case h.Kind == Attribute:
-		return r.nested(h.Len, r.skipNext)
+		return true, r.nested(h.Len, r.skipNext)
+	case h.Kind != Push:
+		return false, nil
 	case r.pushes == nil || r.inPush:
-		return fmt.Errorf("%w: a push that was not expected", ErrProtocol)
+		return true, fmt.Errorf("%w: a push that was not expected", ErrProtocol)
 	}
 	r.inPush = true
 	err = r.pushes(r, h.Len)
 	r.inPush = false
-	return err
+	return true, err
 }
 
 // header reads the line that a value begins with.
-func (r *Reader) header() (Header, error) {
+func (r *Reader) header() (h Header, err error) {
 	line, err := r.buf.ReadSlice('\n')
-	n := len(line)
-	switch {
+	switch n := len(line); {
 	case err == bufio.ErrBufferFull:
-		return Header{}, fmt.Errorf("%w: a line of over %d bytes", ErrProtocol, bufferSize)
+		return h, fmt.Errorf("%w: a line of over %d bytes", ErrProtocol, bufferSize)
 	case err != nil:
-		return Header{}, err
+		return h, err
 	case n < 3 || line[n-2] != '\r':
-		return Header{}, fmt.Errorf("%w: a line of %d bytes that begins with %.20q", ErrProtocol, n, line)
+		return h, fmt.Errorf("%w: a line of %d bytes that begins with %.20q", ErrProtocol, n, line)
+	default:
+		h = Header{Kind: Kind(line[0]), Len: n - 3, text: line[1 : n-2]}
 	}
-	kind, text, most := Kind(line[0]), line[1:n-2], -1
-	switch kind {
+	switch h.Kind {
 	case Simple, SimpleErr, Integer, Double, BigNumber:
-		return Header{kind, len(text), text}, nil
-	case Null, Boolean:
-		if kind == Null && len(text) == 0 || kind == Boolean && (string(text) == "t" || string(text) == "f") {
-			return Header{kind, len(text), text}, nil
+		return h, nil
+	case Null:
+		if h.Len == 0 {
+			return h, nil
+		}
+	case Boolean:
+		if text := string(h.text); text == "t" || text == "f" {
+			return h, nil
 		}
 	case Bulk, Verbatim, BulkErr:
-		most = maxBulk
-	case Array, Set, Map, Push, Attribute:
-		most = maxElements
+		if err := h.count(maxBulk); err != nil || h.Kind != BulkErr {
+			return h, err
+		}
+		return r.bulkError(h.Len)
+	case Array, Set, Push:
+		return h, h.count(maxElements)
+	case Map, Attribute:
+		err := h.count(maxElements)
+		h.Len *= 2
+		return h, err
 	}
-	size, err := atoi(text)
-	switch {
-	case most < 0:
-		return Header{}, fmt.Errorf("%w: a value that begins with %.20q", ErrProtocol, line)
-	case err != nil || size < -1 || size > most || size < 0 && kind.isAside():
-		return Header{}, fmt.Errorf("%w: a length of %.20q", ErrProtocol, text)
-	case size < 0: // of RESP2
-		return Header{Kind: Null}, nil
-	case kind == BulkErr:
-		return r.bulkError(size)
-	case kind == Map || kind == Attribute:
-		size *= 2
-	}
-	return Header{Kind: kind, Len: size}, nil
+	return h, fmt.Errorf("%w: a value that begins with %.20q", ErrProtocol, line)
 }
 
-// atoi is strconv.Atoi, faster: there is a length before each string and list.
-func atoi(text []byte) (n int, err error) {
-	if len(text) == 0 || len(text) > 9 {
-		return strconv.Atoi(string(text))
+// count reads the length of a string or an aggregate. Null has -1.
+func (h *Header) count(most int) error {
+	n, err := strconv.Atoi(string(h.text))
+	switch {
+	case err != nil || n < -1 || n > most, n < 0 && (h.Kind == Push || h.Kind == Attribute):
+		return fmt.Errorf("%w: a length of %.20q", ErrProtocol, h.text)
+	case n < 0:
+		*h = Header{Kind: Null}
+	default:
+		h.Len, h.text = n, nil
 	}
-	for _, c := range text {
-		if c < '0' || c > '9' {
-			return strconv.Atoi(string(text))
-		}
-		n = 10*n + int(c-'0')
-	}
-	return n, nil
+	return nil
 }
 
 // bulkError reads the n bytes of an error. No caller needs to know of two kinds
@@ -220,17 +217,12 @@ func (r *Reader) Append(dst []byte, h Header) ([]byte, error) {
 	if h.Kind != Bulk && h.Kind != Verbatim {
 		return append(dst, h.text...), nil
 	}
-	if h.Len+len("\r\n") <= r.buf.Buffered() {
-		b, err := r.line(h.Len)
-		return append(dst, b...), err
-	}
 	n := len(dst)
 	dst = slices.Grow(dst, h.Len)[:n+h.Len]
 	if _, err := io.ReadFull(r.buf, dst[n:]); err != nil {
 		return dst, err
 	}
-	_, err := r.line(0)
-	return dst, err
+	return dst, r.lineEnd()
 }
 
 // Text returns the string that the header is of, which is valid until the next
@@ -243,7 +235,12 @@ func (r *Reader) Text(h Header) ([]byte, error) {
 	case h.Kind != Bulk:
 		return h.text, nil
 	}
-	return r.line(h.Len)
+	b, err := r.buf.Peek(h.Len + len("\r\n"))
+	if err != nil {
+		return nil, err
+	}
+	_, _ = r.buf.Discard(h.Len)
+	return b[:h.Len:h.Len], r.lineEnd()
 }
 
 // NextText returns the Text of the next value.
@@ -266,8 +263,7 @@ func (r *Reader) Skip(h Header) error {
 	if _, err := r.buf.Discard(h.Len); err != nil {
 		return err
 	}
-	_, err := r.line(0)
-	return err
+	return r.lineEnd()
 }
 
 func (r *Reader) skipNext() error {
@@ -290,16 +286,15 @@ func (r *Reader) nested(n int, f func() error) (err error) {
 	return err
 }
 
-// line reads n bytes, at most maxText, and the end of the line after them. They are
-// valid until the next read.
-func (r *Reader) line(n int) ([]byte, error) {
-	b, err := r.buf.Peek(n + len("\r\n"))
+// lineEnd reads the end of the line after a string.
+func (r *Reader) lineEnd() error {
+	b, err := r.buf.Peek(2)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if b[n] != '\r' || b[n+1] != '\n' {
-		return nil, fmt.Errorf("%w: a string that does not end after its length", ErrProtocol)
+	if b[0] != '\r' || b[1] != '\n' {
+		return fmt.Errorf("%w: a string that does not end after its length", ErrProtocol)
 	}
-	_, err = r.buf.Discard(len(b))
-	return b[:n:n], err
+	_, err = r.buf.Discard(2)
+	return err
 }
