@@ -2,18 +2,16 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
@@ -22,48 +20,23 @@ const checkTimeout = 10 * time.Second
 
 // check prints the effective configuration and looks at Redis once. An error is
 // one for the user to mend.
-func check(ctx context.Context, cfg *config, p program) error {
-	printConfig(p.out, cfg)
-	for _, w := range cfg.warnings() {
+func check(ctx context.Context, cfg *config.Config, p program) error {
+	cfg.Print(p.out)
+	for _, w := range cfg.Warnings() {
 		fmt.Fprintln(p.err, "sse-gateway: warning:", w)
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	if err := checkRedis(ctx, cfg, p.out); err != nil {
-		return usageError{fmt.Errorf("%s=%q: %w", redisVariable(), redisurl.Redact(string(cfg.RedisURL)), err)}
+		return usageError{fmt.Errorf("%s=%q: %w", config.RedisVariable(), redisurl.Redact(string(cfg.RedisURL)), err)}
 	}
 	fmt.Fprintln(p.out, "\nthe configuration is good")
 	return nil
 }
 
-// printConfig prints each variable that has a value, as it counts.
-func printConfig(w io.Writer, cfg *config) {
-	fields := reflect.ValueOf(cfg).Elem()
-	for _, v := range variables() {
-		text := fmt.Sprint(fields.Field(v.field).Interface())
-		switch value := fields.Field(v.field).Interface().(type) {
-		case list:
-			text = strings.Join(value, ",")
-		case logLevel:
-			text = map[logLevel]string{-4: "debug", 0: "info", 4: "warn", 8: "error"}[value]
-		}
-		switch v.name {
-		case "SSE_REDIS_URL":
-			text = redisurl.Redact(string(cfg.RedisURL))
-		case "SSE_KEY_PREFIX":
-			text = cmp.Or(text, noPrefix)
-		case "SSE_AUTH_URL", "SSE_JWKS_URL":
-			text = outbound.MaskURL(text)
-		}
-		if text != "" {
-			fmt.Fprintf(w, "%s=%s\n", v.name, text)
-		}
-	}
-}
-
 // checkRedis asks the server, or each master of a cluster, for what the gateway
 // needs of it.
-func checkRedis(ctx context.Context, cfg *config, w io.Writer) error {
+func checkRedis(ctx context.Context, cfg *config.Config, w io.Writer) error {
 	addr, err := redisurl.Parse(string(cfg.RedisURL))
 	if err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 )
 
 // command is a first argument of the program.
@@ -39,7 +41,7 @@ channels public, the console page, from which one can publish, and a demo channe
 masked), and look at Redis once: product and version, CLIENT TRACKING, rights. Exit 0 if all is good, else 2
 with a line for each mistake. Nothing is listened on.`,
 			run: func(ctx, force context.Context, p program) error {
-				return runServing(ctx, force, p, func(ctx, _ context.Context, cfg *config, p program) error { return check(ctx, cfg, p) }, false)
+				return runServing(ctx, force, p, func(ctx, _ context.Context, cfg *config.Config, p program) error { return check(ctx, cfg, p) }, false)
 			},
 		},
 		{
@@ -62,8 +64,8 @@ healthy, 1 if it is not or does not answer within 2 s. For containers that have 
 	}
 }
 
-func runServing(ctx, force context.Context, p program, serve func(ctx, force context.Context, cfg *config, p program) error, dev bool) error {
-	cfg, err := loadConfig(dev)
+func runServing(ctx, force context.Context, p program, serve func(ctx, force context.Context, cfg *config.Config, p program) error, dev bool) error {
+	cfg, err := config.Load(dev)
 	if err != nil {
 		return usageError{err}
 	}

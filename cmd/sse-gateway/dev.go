@@ -16,6 +16,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
 )
@@ -33,7 +34,7 @@ const (
 
 // dev serves with nothing else installed: with a Redis in memory, unless the
 // configuration names one, and with something to see on the channel demo.
-func dev(ctx, force context.Context, cfg *config, p program) error {
+func dev(ctx, force context.Context, cfg *config.Config, p program) error {
 	w := welcome{cfg: cfg, cli: "redis-cli"}
 	if cfg.RedisURL == "" {
 		embedded := miniredis.NewMiniRedis()

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -76,7 +77,7 @@ var isoTimePattern = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z
 
 func TestDev(t *testing.T) {
 	leaveNothing(t)
-	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s")
+	gatewaytest.SetEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s")
 	p := startRun(t, "dev")
 	tr := transport(t, 1, nil)
 
@@ -148,7 +149,7 @@ func testDemo(t *testing.T, c *client) {
 func TestDevWithRedis(t *testing.T) {
 	leaveNothing(t)
 	r := redistest.Start(t)
-	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "REDIS_URL="+r.URL(), "SSE_KEY_PREFIX=my:")
+	gatewaytest.SetEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "REDIS_URL="+r.URL(), "SSE_KEY_PREFIX=my:")
 	p := startRun(t, "dev")
 	if want := "XADD my:orders"; p.redis != "" || !strings.Contains(p.out.String(), want) || strings.Contains(p.out.String(), "forgets") {
 		t.Errorf("embedded Redis %q, welcome:\n%s", p.redis, &p.out)
@@ -176,7 +177,7 @@ func TestDevTrimsNothing(t *testing.T) {
 	if _, err := pipe.Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_REDIS_URL="+r.URL())
+	gatewaytest.SetEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_REDIS_URL="+r.URL())
 	p := startRun(t, "dev")
 	res, err := http.Post("http://"+p.public+"/console/publish", "application/json", strings.NewReader(`{"channel":"orders","event":"","data":"y"}`))
 	if err != nil {
@@ -196,7 +197,7 @@ func TestDevTrimsNothing(t *testing.T) {
 // A cluster cannot be published to, but it is served.
 func TestDevWithoutPublisher(t *testing.T) {
 	leaveNothing(t)
-	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_REDIS_URL=redis+cluster://127.0.0.1:1")
+	gatewaytest.SetEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_REDIS_URL=redis+cluster://127.0.0.1:1")
 	p := startRun(t, "dev")
 	if !strings.Contains(p.err.String(), "no demo") {
 		t.Errorf("the log does not say that there is no demo:\n%s", &p.err)
@@ -211,7 +212,7 @@ func TestDevWithoutPublisher(t *testing.T) {
 // the gateway's; that it has to be asked is nothing to warn of.
 func TestDevPollsOften(t *testing.T) {
 	leaveNothing(t)
-	setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_LOG_LEVEL=debug")
+	gatewaytest.SetEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_LOG_LEVEL=debug")
 	p := startRun(t, "dev")
 	redistest.Eventually(t, patience, "the tail says how often it polls", func() bool { return strings.Contains(p.err.String(), "interval=5ms") })
 	p.stop(t)

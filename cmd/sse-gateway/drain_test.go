@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -223,7 +224,7 @@ func TestDrainWithFrozenRedis(t *testing.T) {
 func TestRunDrainsAndEnds(t *testing.T) {
 	leaveNothing(t)
 	r := redistest.Start(t)
-	setEnv(t, append(runEnv(r.URL()), "SSE_DRAIN_DELAY=1m", "SSE_DRAIN_WINDOW=1m")...)
+	gatewaytest.SetEnv(t, append(runEnv(r.URL()), "SSE_DRAIN_DELAY=1m", "SSE_DRAIN_WINDOW=1m")...)
 	p := startRun(t)
 	c := subscribe(t, transport(t, 1, nil), "http://"+p.public+"/events?channel=a").ready(t)
 	p.drain()

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -25,7 +26,7 @@ func runEnv(redisURL string, env ...string) []string {
 func TestEndToEnd(t *testing.T) {
 	leaveNothing(t)
 	r := redistest.Start(t)
-	setEnv(t, runEnv(r.URL())...)
+	gatewaytest.SetEnv(t, runEnv(r.URL())...)
 	first := startRun(t)
 	requireServing(t, r, first)
 
@@ -119,7 +120,7 @@ func TestRedisURLs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaveNothing(t)
-			setEnv(t, runEnv(tt.url)...)
+			gatewaytest.SetEnv(t, runEnv(tt.url)...)
 			p := startRun(t)
 			c := subscribe(t, transport(t, 1, nil), "http://"+p.public+"/events?channel=a").ready(t)
 			tt.server.XAdd("sse:a", "data", name)
@@ -153,7 +154,7 @@ func TestTLS(t *testing.T) {
 	cert, key := filepath.Join(t.TempDir(), "tls.crt"), filepath.Join(t.TempDir(), "tls.key")
 	copyFile(t, first.ServerCertFile, cert)
 	copyFile(t, first.ServerKeyFile, key)
-	setEnv(t, runEnv(r.URL(), "SSE_TLS_CERT_FILE="+cert, "SSE_TLS_KEY_FILE="+key)...)
+	gatewaytest.SetEnv(t, runEnv(r.URL(), "SSE_TLS_CERT_FILE="+cert, "SSE_TLS_KEY_FILE="+key)...)
 	p := startRun(t)
 
 	open := streamsOverTLS(t, r, p, first.ClientConfig())

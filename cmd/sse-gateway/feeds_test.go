@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -18,11 +19,11 @@ import (
 // without its store would keep its clients and send them nothing.
 func TestFailingFeedEndsTheProcess(t *testing.T) {
 	t.Parallel()
-	log := newLogger(&config{}, t.Output())
+	log := newLogger(&config.Config{}, t.Output())
 	m := metrics.New(prometheus.NewRegistry(), build())
 	g := gateway.New(gateway.Config{Metrics: &m.Gateway, Log: log})
 	failed := errors.New("the store has failed")
-	r := &running{cfg: &config{}, log: log, gateway: g, public: &http.Server{}, admin: &http.Server{}}
+	r := &running{cfg: &config.Config{}, log: log, gateway: g, public: &http.Server{}, admin: &http.Server{}}
 	began := make(chan struct{})
 	r.feeds = append(r.feeds, endless(func(ctx context.Context) { close(began); <-ctx.Done() }))
 	r.feeds = append(r.feeds, func(context.Context) error { <-began; return failed })

@@ -1,24 +1,24 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 )
 
 // healthcheck asks the gateway on this machine whether it is healthy, for
 // containers that have no other program to ask with.
 func healthcheck(ctx context.Context) error {
-	addr := cmp.Or(os.Getenv("SSE_ADMIN_ADDR"), ":9090")
-	if _, ok := portOf(addr); !ok {
-		return usageError{&valueError{"SSE_ADMIN_ADDR", addr, acceptedAddress}}
+	addr, err := config.AdminAddr()
+	if err != nil {
+		return usageError{err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(addr)+"/healthz", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/healthz", nil)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 )
 
 // helpColumns is how wide the help is, in characters.
@@ -46,12 +48,12 @@ Signals
 func printVariables(w io.Writer) {
 	fmt.Fprint(w, "\nConfiguration is by environment variables. One that is empty counts as unset.\n")
 	group := ""
-	for _, v := range variables() {
-		if v.group != group {
-			group = v.group
+	for _, v := range config.Variables() {
+		if v.Group != group {
+			group = v.Group
 			fmt.Fprintf(w, "\n%s\n\n", group)
 		}
-		fmt.Fprintf(w, "%s  %s, default %s\n%s", v.name, v.kind, v.defaultText(), wrap(v.meaning, "    ", helpColumns))
+		fmt.Fprintf(w, "%s  %s, default %s\n%s", v.Name, v.Kind, v.Default(), wrap(v.Meaning, "    ", helpColumns))
 	}
 }
 

@@ -8,12 +8,15 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 )
 
 // runHelp returns what a call prints that is to succeed.
 func runHelp(t *testing.T, args ...string) string {
 	t.Helper()
-	setEnv(t, "SSE_HEARTBEAT=wrong") // help is there for whoever has a wrong configuration
+	gatewaytest.SetEnv(t, "SSE_HEARTBEAT=wrong") // help is there for whoever has a wrong configuration
 	var out bytes.Buffer
 	if code := exitCode(run(t.Context(), t.Context(), args, program{out: &out, err: &out}), &out); code != 0 {
 		t.Errorf("%q: exit code %d, %s", args, code, &out)
@@ -30,10 +33,10 @@ func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{"help"}, {"-h"}, {"-help"}, {"--help"}, {"help", "-h"}, {"help", "help"}} {
 		text := runHelp(t, args...)
 		group := ""
-		for _, v := range variables() {
-			entry := v.name + " " + v.kind + ", default " + v.defaultText() + " " + v.meaning
-			if v.group != group {
-				group, entry = v.group, v.group+" "+entry
+		for _, v := range config.Variables() {
+			entry := v.Name + " " + v.Kind + ", default " + v.Default() + " " + v.Meaning
+			if v.Group != group {
+				group, entry = v.Group, v.Group+" "+entry
 			}
 			if !strings.Contains(text, entry) {
 				t.Errorf("%q: there is no %q", args, entry)
@@ -112,7 +115,7 @@ func TestHealthcheck(t *testing.T) {
 	addr := s.Listener.Addr().String()
 	_, port, _ := strings.Cut(addr, ":")
 	for _, set := range []string{addr, ":" + port, "0.0.0.0:" + port, "[::]:" + port, "localhost:" + port} {
-		setEnv(t, "SSE_ADMIN_ADDR="+set)
+		gatewaytest.SetEnv(t, "SSE_ADMIN_ADDR="+set)
 		if err := run(t.Context(), t.Context(), []string{"healthcheck"}, program{}); err != nil {
 			t.Errorf("%s: %v", set, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
 )
@@ -40,7 +41,7 @@ func otherPort(addr string) string {
 
 // guard puts package listener between the public port and its server. handler is
 // what both have requests answered by: g, or something around it.
-func guard(cfg *config, gc gateway.Config, g *gateway.Gateway, handler http.Handler, public net.Listener, server *http.Server) *listener.Listener {
+func guard(cfg *config.Config, gc gateway.Config, g *gateway.Gateway, handler http.Handler, public net.Listener, server *http.Server) *listener.Listener {
 	l := listener.New(public, listener.Config{
 		TrustedProxies: gc.TrustedProxies, ProxyProtocol: cfg.ProxyProtocol,
 		MaxFDs: listener.MaxFDs(), MaxPerIP: cfg.MaxConnectionsPerIP, Hijacked: g.Hijacked,

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
@@ -87,8 +88,8 @@ func tableRows(text, prefix string) map[string][]string {
 // CONFIG.md's table of variables is what the program reads.
 func TestReadmeVariables(t *testing.T) {
 	var want [][]string
-	for _, v := range variables() {
-		want = append(want, []string{v.name, v.kind, v.defaultText(), v.meaning})
+	for _, v := range config.Variables() {
+		want = append(want, []string{v.Name, v.Kind, v.Default(), v.Meaning})
 	}
 	if *update {
 		rewrite(t, configPage, "variables", markdownTable([]string{"variable", "type", "default", "meaning"}, want))

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/access/cors"
@@ -46,26 +47,26 @@ const (
 
 // serve runs the gateway until ctx ends and its streams are drained, or force
 // ends.
-func serve(ctx, force context.Context, cfg *config, p program) error {
+func serve(ctx, force context.Context, cfg *config.Config, p program) error {
 	return serveWith(ctx, force, cfg, p, newLogger(cfg, p.err), console.Options{KeyPrefix: cfg.KeyPrefix})
 }
 
-func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Logger, page console.Options) (err error) {
-	for _, w := range cfg.warnings() {
+func serveWith(ctx, force context.Context, cfg *config.Config, p program, log *slog.Logger, page console.Options) (err error) {
+	for _, w := range cfg.Warnings() {
 		log.Warn("a setting that is hardly meant", "setting", w)
 	}
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, build(), cfg.MetricNamespaces...)
-	window, _ := cfg.memory()
+	window, _ := cfg.Memory()
 	st, err := store.Open(store.Config{
 		RedisURL: string(cfg.RedisURL), RedisUsername: cfg.RedisUsername, RedisPasswordFile: cfg.RedisPasswordFile,
-		ReadReplicas: cfg.RedisRead == readReplica, Ready: readinesses[cfg.Ready], KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
+		ReadReplicas: cfg.RedisRead == "replica", Ready: readiness[cfg.Ready], KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
 		WindowEvents: cfg.WindowEvents, WindowMemory: window, WindowLinger: cfg.WindowLinger,
 		PollInterval: cfg.PollInterval, ExpectPolling: p.polled, SweepInterval: cfg.SweepInterval,
 		Encoder: feed.Encoder{Encoder: sse.Encoder{}}, Metrics: &m.Store, Log: log,
 	})
 	if err != nil {
-		return usageError{fmt.Errorf("%s: %w", redisVariable(), err)}
+		return usageError{fmt.Errorf("%s: %w", config.RedisVariable(), err)}
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	var revocations *feed.Follower // nil: off
@@ -120,7 +121,7 @@ func serveWith(ctx, force context.Context, cfg *config, p program, log *slog.Log
 
 // running are the parts of a gateway that serves.
 type running struct {
-	cfg           *config
+	cfg           *config.Config
 	log           *slog.Logger
 	gateway       *gateway.Gateway
 	authorizer    *access.Authorizer
@@ -213,8 +214,8 @@ func (r *running) drain(force context.Context) {
 
 // gatewayConfig is all that the gateway needs but its console, and who decides
 // about access.
-func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *metrics.Metrics, log *slog.Logger) (gc gateway.Config, authorizer *access.Authorizer, err error) {
-	accessConfig, err := cfg.access()
+func gatewayConfig(cfg *config.Config, st *store.Store, revocations *feed.Follower, m *metrics.Metrics, log *slog.Logger) (gc gateway.Config, authorizer *access.Authorizer, err error) {
+	accessConfig, err := cfg.Access()
 	if err != nil {
 		return gc, nil, err
 	}
@@ -232,7 +233,7 @@ func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *
 	if limit == 0 {
 		limit = listener.ConnectionLimit()
 	}
-	_, compressed := cfg.memory()
+	_, compressed := cfg.Memory()
 	return gateway.Config{
 		Path: cfg.Path, Heartbeat: cfg.Heartbeat, Retry: cfg.Retry, WriteTimeout: cfg.WriteTimeout, FlushInterval: cfg.FlushInterval,
 		MaxChannels: cfg.MaxChannels, MaxConnections: limit, MaxConnectionsPerIP: cfg.MaxConnectionsPerIP,
@@ -243,7 +244,7 @@ func gatewayConfig(cfg *config, st *store.Store, revocations *feed.Follower, m *
 }
 
 // newGateway makes the gateway, with the console if it is on.
-func newGateway(cfg *config, gc gateway.Config, m *metrics.Metrics, page console.Options) (*gateway.Gateway, error) {
+func newGateway(cfg *config.Config, gc gateway.Config, m *metrics.Metrics, page console.Options) (*gateway.Gateway, error) {
 	// Whoever may open the page may subscribe to the public channels, and needs
 	// to know of no other.
 	public, err := pattern.Parse(cfg.PublicChannels)
@@ -261,8 +262,13 @@ func newGateway(cfg *config, gc gateway.Config, m *metrics.Metrics, page console
 	return stats.gateway, nil
 }
 
-func newLogger(cfg *config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: slog.Level(cfg.LogLevel)}
+// readiness is what the words of SSE_READY mean.
+var readiness = map[string]store.Readiness{"any": store.ReadyAny, "all": store.ReadyAll, "started": store.ReadyStarted}
+
+func newLogger(cfg *config.Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // its words are those of SSE_LOG_LEVEL
+	opts := &slog.HandlerOptions{Level: level}
 	if cfg.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
 )
 
@@ -33,7 +34,7 @@ func (l *oneConn) Close() error { l.closed(); return nil }
 // returns its other end.
 func serveOne(t *testing.T, handler http.HandlerFunc) net.Conn {
 	t.Helper()
-	s := newPublicServer(&config{WriteTimeout: 30 * time.Second}, nil, slog.New(slog.DiscardHandler))
+	s := newPublicServer(&config.Config{WriteTimeout: 30 * time.Second}, nil, slog.New(slog.DiscardHandler))
 	s.Handler = handler
 	client, server := net.Pipe()
 	conns := make(chan net.Conn, 1)

@@ -6,11 +6,13 @@ import (
 	"net"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 )
 
 // welcome is what dev says when it has started.
 type welcome struct {
-	cfg      *config
+	cfg      *config.Config
 	embedded string // address of the Redis in memory, "" without
 	cli      string // how to call redis-cli
 }
@@ -25,7 +27,7 @@ func (w welcome) print(out io.Writer, a addrs) {
 	if w.embedded != "" {
 		forgets = ", and the Redis in memory forgets all at the end"
 	}
-	public, admin := reachable(a.public), reachable(a.admin)
+	public, admin := config.Reachable(a.public), config.Reachable(a.admin)
 	fmt.Fprintf(out, `
 sse-gateway dev: not for production (the console can publish%s)
 
@@ -35,14 +37,6 @@ sse-gateway dev: not for production (the console can publish%s)
   metrics  http://%s/metrics
 
 `, forgets, scheme, public, w.cli, w.cfg.KeyPrefix, curl, scheme, public, w.cfg.Path, admin)
-}
-
-// reachable is an address to connect to for one that is listened on.
-func reachable(addr string) string {
-	if host, port, err := net.SplitHostPort(addr); err == nil && isEveryHost(host) {
-		return net.JoinHostPort("localhost", port)
-	}
-	return addr
 }
 
 // redisCLI is how to call redis-cli for a Redis, without a password.

@@ -1,17 +1,36 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // serving is what a configuration needs that is otherwise good.
 var serving = []string{"SSE_REDIS_URL=redis://127.0.0.1:1", "SSE_PUBLIC_CHANNELS=**", "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0"}
+
+// runFailing does what main does with a configuration that is expected not to
+// start, and returns the exit code and what was printed.
+func runFailing(t *testing.T, args []string, env ...string) (code int, printed string) {
+	t.Helper()
+	gatewaytest.SetEnv(t, env...)
+	var out, stderr bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	code = exitCode(run(ctx, ctx, args, program{out: &out, err: &stderr}), &stderr)
+	if out.Len() > 0 {
+		t.Errorf("printed on standard output: %s", &out)
+	}
+	return code, stderr.String()
+}
 
 // requireUsageError checks that a configuration does not start, says why in one
 // line that has all of want, and exits with 2.
@@ -249,7 +268,7 @@ func TestPortTaken(t *testing.T) {
 		})
 	}
 	t.Run("embedded Redis", func(t *testing.T) {
-		setEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0")
+		gatewaytest.SetEnv(t, "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0")
 		var stderr strings.Builder
 		code := exitCode(run(t.Context(), t.Context(), []string{"dev"}, program{out: &stderr, err: &stderr, embeddedRedis: l.Addr().String()}), &stderr)
 		want := "the port of the embedded Redis, " + l.Addr().String() + ", is taken"

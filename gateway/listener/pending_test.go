@@ -114,3 +114,9 @@ func TestPendingConcurrently(t *testing.T) {
 		requireAdmit(t, l, from, perIP)
 	}
 }
+
+func TestConnectionLimit(t *testing.T) {
+	if n := ConnectionLimit(); n < 1 || n > unknownConnectionLimit {
+		t.Errorf("%d connections", n)
+	}
+}

@@ -1,5 +1,5 @@
 package listener
 
-// UnknownConnectionLimit is the ConnectionLimit of a system without a limit of
+// unknownConnectionLimit is the ConnectionLimit of a system without a limit of
 // open files.
-const UnknownConnectionLimit = 1 << 20
+const unknownConnectionLimit = 1 << 20

@@ -14,7 +14,7 @@ const minReserve = 64
 func ConnectionLimit() int {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
-		return UnknownConnectionLimit
+		return unknownConnectionLimit
 	}
 	files := int(limit.Cur)
 	return max(files-max(files/10, minReserve), 1)

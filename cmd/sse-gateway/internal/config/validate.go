@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -25,7 +25,7 @@ import (
 // console's.
 var validPath = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+/?$`)
 
-func (c *config) validatePath() (mistakes []error) {
+func (c *Config) validatePath() (mistakes []error) {
 	if !validPath.MatchString(c.Path) || strings.HasPrefix(c.Path+"/", "/console/") || path.Clean(c.Path) != strings.TrimSuffix(c.Path, "/") {
 		mistakes = append(mistakes, &valueError{"SSE_PATH", c.Path, "a path such as /events or /api/events, of A-Z a-z 0-9 . _ ~ - and /, outside /console/"})
 	}
@@ -33,7 +33,7 @@ func (c *config) validatePath() (mistakes []error) {
 }
 
 // validate returns the mistakes that the types of the fields do not rule out.
-func (c *config) validate(dev bool) (mistakes []error) {
+func (c *Config) validate(dev bool) (mistakes []error) {
 	for _, check := range []func() []error{
 		c.validateDurations, c.validateNumbers, c.validateAddresses, c.validatePath,
 		func() []error { return c.validateRedis(dev) }, c.validateTLS, c.validateAccess, c.validateNamespaces,
@@ -51,7 +51,7 @@ const (
 	maxDuration = 365 * 24 * time.Hour
 )
 
-func (c *config) validateDurations() (mistakes []error) {
+func (c *Config) validateDurations() (mistakes []error) {
 	for _, d := range []struct {
 		name            string
 		value, min, max time.Duration
@@ -75,7 +75,7 @@ func (c *config) validateDurations() (mistakes []error) {
 	return mistakes
 }
 
-func (c *config) validateNumbers() (mistakes []error) {
+func (c *Config) validateNumbers() (mistakes []error) {
 	for _, n := range []struct {
 		name       string
 		value, min int
@@ -101,8 +101,8 @@ func (c *config) validateNumbers() (mistakes []error) {
 	return mistakes
 }
 
-func (c *config) validateRedis(dev bool) (mistakes []error) {
-	name, topology := redisVariable(), redisurl.Single
+func (c *Config) validateRedis(dev bool) (mistakes []error) {
+	name, topology := RedisVariable(), redisurl.Single
 	switch {
 	case c.RedisURL != "":
 		addr, err := redisurl.Parse(string(c.RedisURL))
@@ -119,8 +119,8 @@ func (c *config) validateRedis(dev bool) (mistakes []error) {
 	case c.credentialVariables() != "":
 		mistakes = append(mistakes, fmt.Errorf("%s: the embedded Redis has no users: set SSE_REDIS_URL as well", c.credentialVariables()))
 	}
-	if c.RedisRead == readReplica && topology == redisurl.Single {
-		mistakes = append(mistakes, &valueError{"SSE_REDIS_READ", string(c.RedisRead), "master, unless " + name + " is redis+sentinel:// or redis+cluster://; " +
+	if c.RedisRead == "replica" && topology == redisurl.Single {
+		mistakes = append(mistakes, &valueError{"SSE_REDIS_READ", c.RedisRead, "master, unless " + name + " is redis+sentinel:// or redis+cluster://; " +
 			"to read from one certain replica, make it the server in " + name})
 	}
 	return mistakes
@@ -128,7 +128,7 @@ func (c *config) validateRedis(dev bool) (mistakes []error) {
 
 // credentialVariables returns the credentials that are set outside the URL, for
 // errors. None is secret: the password is in the file.
-func (c *config) credentialVariables() string {
+func (c *Config) credentialVariables() string {
 	var set []string
 	for _, v := range [][2]string{{"SSE_REDIS_USERNAME", c.RedisUsername}, {"SSE_REDIS_PASSWORD_FILE", c.RedisPasswordFile}} {
 		if v[1] != "" {
@@ -139,7 +139,7 @@ func (c *config) credentialVariables() string {
 }
 
 // validateTLS checks the public listener's certificate, and whom it believes.
-func (c *config) validateTLS() (mistakes []error) {
+func (c *Config) validateTLS() (mistakes []error) {
 	switch cert, key := c.TLSCertFile, c.TLSKeyFile; {
 	case cert != "" && key == "":
 		mistakes = append(mistakes, &valueError{"SSE_TLS_CERT_FILE", cert, "a certificate with its key, and SSE_TLS_KEY_FILE is not set: set both or none"})
@@ -157,11 +157,11 @@ func (c *config) validateTLS() (mistakes []error) {
 }
 
 // validateAccess checks who may subscribe.
-func (c *config) validateAccess() (mistakes []error) {
+func (c *Config) validateAccess() (mistakes []error) {
 	if _, err := cors.New(c.CORSOrigins); err != nil {
 		mistakes = append(mistakes, err)
 	}
-	cfg, err := c.access()
+	cfg, err := c.Access()
 	if err != nil {
 		mistakes = append(mistakes, err)
 	}
@@ -179,7 +179,7 @@ func (c *config) validateAccess() (mistakes []error) {
 // maxNamespaces bounds the series of a replica: each namespace has 23.
 const maxNamespaces = 50
 
-func (c *config) validateNamespaces() (mistakes []error) {
+func (c *Config) validateNamespaces() (mistakes []error) {
 	seen := map[string]bool{metrics.OtherNamespace: true}
 	for _, name := range c.MetricNamespaces {
 		if len(c.MetricNamespaces) > maxNamespaces || !pattern.ValidChannel(name) || strings.Contains(name, ":") || seen[name] {
@@ -191,28 +191,28 @@ func (c *config) validateNamespaces() (mistakes []error) {
 	return nil
 }
 
-// access returns the part that package access is for.
-func (c *config) access() (access.Config, error) {
+// Access returns the part that package access is for.
+func (c *Config) Access() (access.Config, error) {
 	proxies, err := address.ParsePrefixes(c.TrustedProxies)
 	return access.Config{
 		PublicChannels: c.PublicChannels,
-		JWTSecret:      c.JWTSecret, JWTSecretFile: c.JWTSecretFile, JWTPublicKeyFile: c.JWTPublicKeyFile, JWKSURL: c.JwksURL,
+		JWTSecret:      c.JWTSecret, JWTSecretFile: c.JWTSecretFile, JWTPublicKeyFile: c.JWTPublicKeyFile, JWKSURL: c.JWKSURL,
 		JWTIssuer: c.JWTIssuer, JWTAudience: c.JWTAudience, JWTClaim: c.JWTClaim, JWTCookie: c.JWTCookie, JWTQueryParam: c.JWTQueryParam,
 		AuthURL: c.AuthURL, AuthTimeout: c.AuthTimeout, AuthConcurrency: c.AuthConcurrency, AuthCacheTTL: c.AuthCacheTTL,
 		TrustedProxies: proxies,
 	}, err
 }
 
-// warnings are about settings that are valid but hardly meant.
-func (c *config) warnings() (list []error) {
+// Warnings are about settings that are valid but hardly meant.
+func (c *Config) Warnings() (list []error) {
 	for _, u := range unknownVariables() {
 		list = append(list, u)
 	}
 	if limit := listener.ConnectionLimit(); c.MaxConnections > limit {
 		list = append(list, fmt.Errorf("SSE_MAX_CONNECTIONS=%d is more than the limit of open files allows, %d", c.MaxConnections, limit))
 	}
-	if u, err := url.Parse(c.JwksURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		list = append(list, fmt.Errorf("SSE_JWKS_URL=%s is not https: who answers in its place on the way signs tokens for any channel", outbound.MaskURL(c.JwksURL)))
+	if u, err := url.Parse(c.JWKSURL); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		list = append(list, fmt.Errorf("SSE_JWKS_URL=%s is not https: who answers in its place on the way signs tokens for any channel", outbound.MaskURL(c.JWKSURL)))
 	}
 	return list
 }

@@ -1,52 +1,15 @@
-package main
+package config
 
 import (
-	"bytes"
-	"context"
 	"maps"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/gateway/listener"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 )
-
-// setEnv sets the process's environment to nothing that the gateway reads but
-// what is given. Tests that use it cannot be parallel.
-func setEnv(t *testing.T, env ...string) {
-	t.Helper()
-	for _, kv := range os.Environ() {
-		name, _, _ := strings.Cut(kv, "=")
-		if strings.HasPrefix(name, "SSE_") || name == "REDIS_URL" {
-			t.Setenv(name, "") // so that it is there again at the end
-			if err := os.Unsetenv(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	for _, kv := range env {
-		name, value, _ := strings.Cut(kv, "=")
-		t.Setenv(name, value)
-	}
-}
-
-// runFailing does what main does with a configuration that is expected not to
-// start, and returns the exit code and what was printed.
-func runFailing(t *testing.T, args []string, env ...string) (code int, printed string) {
-	t.Helper()
-	setEnv(t, env...)
-	var out, stderr bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	code = exitCode(run(ctx, ctx, args, program{out: &out, err: &stderr}), &stderr)
-	if out.Len() > 0 {
-		t.Errorf("printed on standard output: %s", &out)
-	}
-	return code, stderr.String()
-}
 
 // The contract's table, written out.
 var contractDefaults = map[string]string{
@@ -103,35 +66,35 @@ var contractDefaults = map[string]string{
 }
 
 func TestDefaultsAreTheContracts(t *testing.T) {
-	for _, v := range variables() {
-		want, ok := contractDefaults[v.name]
+	for _, v := range Variables() {
+		want, ok := contractDefaults[v.Name]
 		if !ok {
-			t.Errorf("%s is not in the contract", v.name)
-		} else if got := v.defaultText(); got != want {
-			t.Errorf("%s: default %q, the contract has %q", v.name, got, want)
+			t.Errorf("%s is not in the contract", v.Name)
+		} else if got := v.Default(); got != want {
+			t.Errorf("%s: default %q, the contract has %q", v.Name, got, want)
 		}
-		if v.meaning == "" || v.kind == "" {
-			t.Errorf("%s has type %q and meaning %q", v.name, v.kind, v.meaning)
+		if v.Meaning == "" || v.Kind == "" {
+			t.Errorf("%s has type %q and meaning %q", v.Name, v.Kind, v.Meaning)
 		}
 	}
-	if got, want := len(variables()), len(contractDefaults); got != want {
+	if got, want := len(Variables()), len(contractDefaults); got != want {
 		t.Errorf("%d variables, the contract has %d", got, want)
 	}
 }
 
 // What is read with nothing set but what has no default.
 func TestDefaultsAsRead(t *testing.T) {
-	setEnv(t, "SSE_REDIS_URL=redis://127.0.0.1:1", "SSE_PUBLIC_CHANNELS=a:*, b,,")
-	got, err := loadConfig(false)
+	gatewaytest.SetEnv(t, "SSE_REDIS_URL=redis://127.0.0.1:1", "SSE_PUBLIC_CHANNELS=a:*, b,,")
+	got, err := Load(false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &config{
-		Addr: ":8080", Path: "/events", AdminAddr: ":9090", RedisURL: "redis://127.0.0.1:1", RedisRead: "master", Ready: "any", KeyPrefix: "sse:", PublicChannels: list{"a:*", "b"},
+	want := &Config{
+		Addr: ":8080", Path: "/events", AdminAddr: ":9090", RedisURL: "redis://127.0.0.1:1", RedisRead: "master", Ready: "any", KeyPrefix: "sse:", PublicChannels: []string{"a:*", "b"},
 		Heartbeat: 15 * time.Second, Retry: 2 * time.Second, WriteTimeout: 30 * time.Second, MaxChannels: 32,
 		MaxEventBytes: 1 << 20, WindowEvents: 256, WindowMemory: 256 << 20, WindowLinger: time.Minute,
 		PollInterval: 50 * time.Millisecond, SweepInterval: 30 * time.Second, DrainDelay: 3 * time.Second, DrainWindow: 20 * time.Second,
-		JWTClaim: "channels", AuthTimeout: 5 * time.Second, AuthConcurrency: 64, LogFormat: "text", Compression: "off",
+		JWTClaim: "channels", AuthTimeout: 5 * time.Second, AuthConcurrency: 64, LogLevel: "info", LogFormat: "text", Compression: "off",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -140,20 +103,20 @@ func TestDefaultsAsRead(t *testing.T) {
 
 // What dev changes, and that a variable that is set wins over it.
 func TestDevDefaults(t *testing.T) {
-	setEnv(t)
-	c, err := loadConfig(true)
+	gatewaytest.SetEnv(t)
+	c, err := Load(true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Addr != "127.0.0.1:8080" || c.AdminAddr != "127.0.0.1:9090" || !reflect.DeepEqual(c.PublicChannels, list{"**"}) || !c.Console || c.RedisURL != "" ||
+	if c.Addr != "127.0.0.1:8080" || c.AdminAddr != "127.0.0.1:9090" || !reflect.DeepEqual(c.PublicChannels, []string{"**"}) || !c.Console || c.RedisURL != "" ||
 		c.DrainDelay != 0 || c.DrainWindow != time.Second {
 		t.Errorf("dev: %+v", c)
 	}
-	setEnv(t, "SSE_ADDR=:1", "SSE_PUBLIC_CHANNELS=a", "SSE_CONSOLE=false", "SSE_DRAIN_DELAY=3s", "SSE_DRAIN_WINDOW=20s")
-	if c, err = loadConfig(true); err != nil {
+	gatewaytest.SetEnv(t, "SSE_ADDR=:1", "SSE_PUBLIC_CHANNELS=a", "SSE_CONSOLE=false", "SSE_DRAIN_DELAY=3s", "SSE_DRAIN_WINDOW=20s")
+	if c, err = Load(true); err != nil {
 		t.Fatal(err)
 	}
-	if c.Addr != ":1" || !reflect.DeepEqual(c.PublicChannels, list{"a"}) || c.Console || c.DrainDelay != 3*time.Second || c.DrainWindow != 20*time.Second {
+	if c.Addr != ":1" || !reflect.DeepEqual(c.PublicChannels, []string{"a"}) || c.Console || c.DrainDelay != 3*time.Second || c.DrainWindow != 20*time.Second {
 		t.Errorf("dev with variables set: %+v", c)
 	}
 }
@@ -162,17 +125,17 @@ func TestDevDefaults(t *testing.T) {
 // the prefix that is: names like ADDR belong to everybody.
 func TestNamesWithoutPrefix(t *testing.T) {
 	names := map[string]string{}
-	for _, v := range variables() {
-		if v.name != "SSE_REDIS_URL" {
-			names[v.name] = strings.TrimPrefix(v.name, "SSE_")
+	for _, v := range Variables() {
+		if v.Name != "SSE_REDIS_URL" {
+			names[v.Name] = strings.TrimPrefix(v.Name, "SSE_")
 		}
 	}
 	env := []string{"REDIS_URL=redis://fallback:1", "SSE_PUBLIC_CHANNELS=**"}
 	for _, bare := range names {
 		env = append(env, bare+"=bad value")
 	}
-	setEnv(t, env...)
-	c, err := loadConfig(false)
+	gatewaytest.SetEnv(t, env...)
+	c, err := Load(false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,14 +143,14 @@ func TestNamesWithoutPrefix(t *testing.T) {
 		t.Errorf("Redis %q, address %q", string(c.RedisURL), c.Addr)
 	}
 	t.Setenv("SSE_REDIS_URL", "redis://own:1")
-	if c, err = loadConfig(false); err != nil {
+	if c, err = Load(false); err != nil {
 		t.Fatal(err)
 	}
 	if c.RedisURL != "redis://own:1" {
 		t.Errorf("with both set: %q", string(c.RedisURL))
 	}
 	t.Setenv("SSE_REDIS_URL", "")
-	if c, err = loadConfig(false); err != nil {
+	if c, err = Load(false); err != nil {
 		t.Fatal(err)
 	}
 	if c.RedisURL != "redis://fallback:1" {
@@ -208,7 +171,7 @@ func TestUnknownVariablesAreNamed(t *testing.T) {
 		"SSE_GATEWAY_PORT=tcp://10.0.0.1:80", "SSE_GATEWAY_PORT_80_TCP=tcp://10.0.0.1:80", "SSE_GATEWAY_PORT_80_TCP_PROTO=tcp",
 		"SSE_GATEWAY_PORT_80_TCP_PORT=80", "SSE_GATEWAY_PORT_80_TCP_ADDR=10.0.0.1",
 		"SSE_SERVICE_HOST=10.0.0.2", "SSE_SERVICE_PORT=53", "SSE_PORT_53_UDP=udp://10.0.0.2:53", "SSE_PORT_53_UDP_ADDR=10.0.0.2"}
-	setEnv(t, slices.Concat(slices.Collect(maps.Keys(mistakes)), services, []string{"SSE_ADDR=:1"})...)
+	gatewaytest.SetEnv(t, slices.Concat(slices.Collect(maps.Keys(mistakes)), services, []string{"SSE_ADDR=:1"})...)
 	want := make(map[string]string)
 	for kv, meant := range mistakes {
 		name, _, _ := strings.Cut(kv, "=")
@@ -237,18 +200,18 @@ func TestEditDistance(t *testing.T) {
 // A variable that is empty counts as unset, whatever its type and default.
 func TestEmptyIsUnset(t *testing.T) {
 	env := []string{}
-	for _, v := range variables() {
-		env = append(env, v.name+"=")
+	for _, v := range Variables() {
+		env = append(env, v.Name+"=")
 	}
 	for _, dev := range []bool{false, true} {
 		required := []string{"REDIS_URL=redis://h", "SSE_JWKS_URL=https://k.example/"}
-		setEnv(t, required...)
-		want, err := loadConfig(dev)
+		gatewaytest.SetEnv(t, required...)
+		want, err := Load(dev)
 		if err != nil {
 			t.Fatal(err)
 		}
-		setEnv(t, append(env, required...)...)
-		got, err := loadConfig(dev)
+		gatewaytest.SetEnv(t, append(env, required...)...)
+		got, err := Load(dev)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("dev %v: %v, got %+v\nwant %+v", dev, err, got, want)
 		}
@@ -260,8 +223,8 @@ func TestEmptyIsUnset(t *testing.T) {
 
 func TestNoPrefixIsSpelledOut(t *testing.T) {
 	for value, want := range map[string]string{"none": "", "none:": "none:", "my:": "my:"} {
-		setEnv(t, "SSE_REDIS_URL=redis://h", "SSE_PUBLIC_CHANNELS=**", "SSE_KEY_PREFIX="+value)
-		c, err := loadConfig(false)
+		gatewaytest.SetEnv(t, "SSE_REDIS_URL=redis://h", "SSE_PUBLIC_CHANNELS=**", "SSE_KEY_PREFIX="+value)
+		c, err := Load(false)
 		if err != nil || c.KeyPrefix != want {
 			t.Errorf("%q: %+v, %v", value, c, err)
 		}
@@ -273,29 +236,21 @@ func TestAddressesThatGoTogether(t *testing.T) {
 	for _, tt := range [][2]string{
 		{"127.0.0.1:80", "127.0.0.2:80"}, {":0", ":0"}, {"127.0.0.1:0", ":0"}, {":80", ":81"}, {"[::1]:80", "127.0.0.1:80"},
 	} {
-		c := config{Addr: tt[0], AdminAddr: tt[1]}
+		c := Config{Addr: tt[0], AdminAddr: tt[1]}
 		if err := c.validateAddresses(); len(err) > 0 {
 			t.Errorf("%q: %v", tt, err)
 		}
 	}
 }
 
-func TestConnectionLimit(t *testing.T) {
-	if n := listener.ConnectionLimit(); n < 1 || n > listener.UnknownConnectionLimit {
-		t.Errorf("%d connections", n)
-	}
-}
-
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]int{"1": 1, "65536": 65536, "64KiB": 64 << 10, "256 MiB": 256 << 20, "1GiB": 1 << 30, "4294967296": 1 << 32, "1024GiB": 1 << 40} {
-		var s size
-		if err := s.UnmarshalText([]byte(text)); err != nil || int(s) != want {
+		if s, err := parseSize(text); err != nil || int(s) != want {
 			t.Errorf("%q: %d, %v, want %d", text, s, err, want)
 		}
 	}
 	for _, text := range []string{"", "-1", "1.5MiB", "1MB", "1mib", "MiB", "1KiBMiB", "1025GiB", "18446744073709551616", "0x10", "1e6"} {
-		var s size
-		if err := s.UnmarshalText([]byte(text)); err == nil {
+		if s, err := parseSize(text); err == nil {
 			t.Errorf("%q is taken as %d", text, s)
 		}
 	}

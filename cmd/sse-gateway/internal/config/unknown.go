@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"os"
@@ -26,8 +26,8 @@ func (u unknownVariable) Error() string {
 // prefix and mean nothing, sorted by name.
 func unknownVariables() []unknownVariable {
 	var known []string
-	for _, v := range variables() {
-		known = append(known, v.name)
+	for _, v := range Variables() {
+		known = append(known, v.Name)
 	}
 	var unknown []unknownVariable
 	for _, kv := range os.Environ() {

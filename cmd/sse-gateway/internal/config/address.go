@@ -1,6 +1,10 @@
-package main
+package config
 
-import "net"
+import (
+	"cmp"
+	"net"
+	"os"
+)
 
 // acceptedAddress is what both addresses may be.
 const acceptedAddress = "host:port or :port"
@@ -8,7 +12,7 @@ const acceptedAddress = "host:port or :port"
 // validateAddresses checks what is listened on. A port has to be named: without
 // one the system would choose, and nobody would know where to look. Port 0 says
 // that it shall.
-func (c *config) validateAddresses() (mistakes []error) {
+func (c *Config) validateAddresses() (mistakes []error) {
 	public, publicOK := portOf(c.Addr)
 	if !publicOK {
 		mistakes = append(mistakes, &valueError{"SSE_ADDR", c.Addr, acceptedAddress})
@@ -46,4 +50,22 @@ func sameHost(a, b string) bool {
 func isEveryHost(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+// AdminAddr returns where the admin listener of a gateway with this environment can be
+// reached on this machine.
+func AdminAddr() (string, error) {
+	addr := cmp.Or(os.Getenv("SSE_ADMIN_ADDR"), ":9090")
+	if _, ok := portOf(addr); !ok {
+		return "", &valueError{"SSE_ADMIN_ADDR", addr, acceptedAddress}
+	}
+	return Reachable(addr), nil
+}
+
+// Reachable returns an address to connect to for one that is listened on.
+func Reachable(addr string) string {
+	if host, port, err := net.SplitHostPort(addr); err == nil && isEveryHost(host) {
+		return net.JoinHostPort("localhost", port)
+	}
+	return addr
 }
