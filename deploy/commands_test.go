@@ -134,7 +134,7 @@ func startShell(t *testing.T) *shell {
 	redistest.Eventually(t, 20*time.Second, "sse-gateway dev serves", func() bool {
 		for _, line := range p.out.Lines() {
 			var entry struct{ Msg, Addr, Admin string }
-			if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
+			if public == "" && json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
 				public, admin = entry.Addr, entry.Admin
 			}
 		}
