@@ -19,23 +19,19 @@ type Cursor struct {
 // Sub returns the subscription that the cursor belongs to.
 func (c *Cursor) Sub() *Subscription { return c.sub }
 
-// Ended reports whether the channel has ended and the cursor has passed its end:
-// the newest entry of the stream, as far as the replica knows, is one with
-// Entry.End set, and it is not after the position. A replica that has seen the
-// end knows of it for as long as it follows the channel, also when retention has
-// removed the entry or the stream has expired.
+// Ended reports whether the channel has ended, as far as the replica knows, and
+// the cursor has passed its end; see eventlog.Log.Ended.
 func (c *Cursor) Ended() bool { return c.sub.log.Ended(&c.Cursor) }
 
 // endRecheck is how often ConfirmEnd looks whether the tail has read what Redis has.
 const endRecheck = 5 * time.Millisecond
 
-// ConfirmEnd is Ended for a decision that cannot be taken back. The log alone does
-// not do for one: the tail may be behind a publisher who has reopened the channel and
-// then had the client come. If ConfirmEnd returns true, Redis had no entry after the
-// end at some time after the call began. That costs no read where Redis announces
-// changes; see tail.Source.Settled. Elsewhere, and while the tail has something to
-// read, it costs a small read, which all who ask at once share. If Redis has a later
-// entry, ConfirmEnd waits until the tail has read it. Errors are those of Subscribe.
+// ConfirmEnd is Ended for a decision that cannot be taken back: the tail may be
+// behind a publisher who has reopened the channel. If it returns true, Redis had no
+// entry after the end at some time after the call began. That costs no read where
+// Redis announces changes; see tail.Source.Settled. Otherwise it costs a small read,
+// which all who ask at once share. If Redis has a later entry, ConfirmEnd waits until
+// the tail has read it. Errors are those of Subscribe.
 func (c *Cursor) ConfirmEnd(ctx context.Context) (bool, error) {
 	if c.sub.ch.source.Settled(ctx) {
 		return c.Ended(), nil
@@ -73,18 +69,18 @@ func (c *Cursor) Idle() bool { return c.sub.log.Idle(&c.Cursor) }
 // may be called again: after an ErrStale soon, else after a while. An empty
 // batch without an error means: call Next.
 func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
-	log, h := c.sub.log, c.sub.store.history
+	log, s := c.sub.log, c.sub.store
 	if gap := log.Enter(&c.Cursor); gap != nil {
 		return Batch{Gap: gap}, nil
 	}
 	if c.WantsNewest() {
-		before, err := h.seekBack(ctx, c.sub.ch, 1)
+		before, err := s.seekBack(ctx, c.sub.ch, 1)
 		if err != nil {
 			return Batch{}, err
 		}
 		log.Skip(&c.Cursor, before)
 	}
-	p, err := h.page(ctx, c.sub.ch, &c.Cursor)
+	p, err := s.readPage(ctx, c.sub.ch, &c.Cursor)
 	if errors.Is(err, errNowCached) {
 		return Batch{}, nil
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,7 +25,7 @@ func TestFarReaders(t *testing.T) {
 	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4 })
 	r := s.subscribe(t, "a")
 	others, far := int64(2), pageMost+100
-	if err := s.history.longScans.Acquire(t.Context(), others); err != nil {
+	if err := s.longScans.Acquire(t.Context(), others); err != nil {
 		t.Fatal(err)
 	}
 	for n, want := range map[int]error{far: context.DeadlineExceeded, 100: nil} {
@@ -40,7 +39,7 @@ func TestFarReaders(t *testing.T) {
 			t.Errorf("the last %d: %v, want %v", n, err, want)
 		}
 	}
-	s.history.longScans.Release(others)
+	s.longScans.Release(others)
 	c, err := r.sub.Last(t.Context(), far)
 	if err != nil || c.Pos() != ids[len(ids)-far].Prev() {
 		t.Errorf("the last %d are after %s, %v", far, c.Pos(), err)
@@ -59,10 +58,9 @@ func TestReadsAtATime(t *testing.T) {
 	goOn := make(chan struct{})
 	var running, most atomic.Int64
 	var reads sync.WaitGroup
-	var group flights[any]
 	for i := range callers {
 		reads.Go(func() {
-			_, err := readOnce(t.Context(), s.history, "sse:a", &group, strconv.Itoa(i), func(context.Context, *topology.Node) (any, error) {
+			_, err := readOnce(t.Context(), s, "sse:a", i, func(context.Context, *topology.Node) (any, error) {
 				n := running.Add(1)
 				defer running.Add(-1)
 				for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {

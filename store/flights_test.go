@@ -14,19 +14,19 @@ import (
 func TestFlightEndsWithItsLastCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var g flights[string]
+		g := flights{all: make(map[any]*flight)}
 		var ended atomic.Int32
-		call := func(ctx context.Context) (string, error) {
+		call := func(ctx context.Context) (any, error) {
 			select {
 			case <-time.After(time.Minute):
 				return "read", nil
 			case <-ctx.Done():
 				ended.Add(1)
-				return "", ctx.Err()
+				return nil, ctx.Err()
 			}
 		}
 		type result struct {
-			v     string
+			v     any
 			first bool
 			err   error
 		}

@@ -176,7 +176,7 @@ func (s *testStore) client(t testing.TB) redis.UniversalClient {
 }
 
 // forgetPages lets go of the pages of history that were read.
-func (s *testStore) forgetPages() { s.history.pages.Expire(time.Now().Add(2 * time.Hour)) }
+func (s *testStore) forgetPages() { s.pages.Expire(time.Now().Add(2 * time.Hour)) }
 
 // signalWaker is a Waker for one waiting goroutine.
 type signalWaker chan struct{}

@@ -1,16 +1,12 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/sse-gateway/sse-gateway/metrics"
-	"github.com/sse-gateway/sse-gateway/store/eventlog"
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/resp"
@@ -18,26 +14,16 @@ import (
 )
 
 const (
-	// historyReads bounds the reads of older entries that are under way at one
-	// node, and so the connections to it, however many clients come back at
-	// once.
+	// historyReads bounds the reads that are under way at one node, and so the
+	// connections to it, however many clients come back at once.
 	historyReads = 8
-	// longScanReads is how many callers at once may go back over many pages.
-	longScanReads = 2
 	// historyTimeout bounds one read with its wait for a connection. A caller
 	// that gets the error tries again; its client sees a stream that is open.
 	historyTimeout = 10 * time.Second
-	// pageCacheTTL is how long at least a page that was read is kept. Clients
-	// that were cut off by the same fault come back within that time of each
-	// other, give or take the spread of their retry.
-	pageCacheTTL = time.Second
-	// pageCacheShare is the part of the logs' memory that kept pages may have on
-	// top of it, as a divisor.
-	pageCacheShare = 16
-	// retryFor is how long a read of history is repeated while the tail says
-	// that Redis is there, and retryGap the wait in between. After an outage
-	// go-redis refuses to dial for up to a second, with the error of its last
-	// attempt; a client that sees the replica ready must not be refused.
+	// retryFor is how long a read is repeated while the tail says that Redis is
+	// there, and retryGap the wait in between. After an outage go-redis refuses
+	// to dial for up to a second, with the error of its last attempt; a client
+	// that sees the replica ready must not be refused.
 	retryFor = 1500 * time.Millisecond
 	retryGap = 100 * time.Millisecond
 )
@@ -53,43 +39,27 @@ var (
 // unavailable is err as an ErrUnavailable.
 func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, err) }
 
-// history reads what the logs do not hold. Its methods may be called
-// concurrently.
-type history struct {
-	store     *Store
-	longScans *semaphore.Weighted
-	states    flights[streamState] // by key
-	scans     flights[backPage]
-	pages     *eventlog.PageCache
-}
-
-func newHistory(s *Store) *history {
-	return &history{
-		store: s, longScans: semaphore.NewWeighted(longScanReads),
-		pages: eventlog.NewPageCache(s.cfg.WindowMemory/pageCacheShare, cmp.Or(s.cfg.keepPages, pageCacheTTL)),
-	}
-}
+func (s *Store) countRead(outcome string) { s.metrics.HistoryReads.WithLabelValues(outcome).Inc() }
 
 // readFunc reads from a node. It may be called again after an error.
 type readFunc[T any] func(context.Context, *topology.Node) (T, error)
 
 // readOnce runs f as one of the reads of history from the node that has a key.
-// Callers with the same flight share one call.
-func readOnce[T any](ctx context.Context, h *history, key string, g *flights[T], flight string, f readFunc[T]) (T, error) {
-	count := func(outcome string) { h.store.metrics.HistoryReads.WithLabelValues(outcome).Inc() }
-	v, first, err := g.do(ctx, h.store.ctx, flight, func(ctx context.Context) (T, error) {
-		v, err := lead(ctx, h, key, f)
+// Callers that want the same share one call.
+func readOnce[T any](ctx context.Context, s *Store, key string, want any, f readFunc[T]) (T, error) {
+	v, first, err := s.flights.do(ctx, s.ctx, want, func(ctx context.Context) (any, error) {
+		v, err := s.lead(ctx, key, func(ctx context.Context, n *topology.Node) (any, error) { return f(ctx, n) })
 		switch {
 		case err == nil:
-			count("read")
+			s.countRead("read")
 		case errors.Is(err, errNowCached):
-			count("shared")
+			s.countRead("shared")
 		case errors.Is(err, errRefused):
-			count("refused")
-		case ctx.Err() != nil && h.store.ctx.Err() == nil: // nobody waits for it any longer
+			s.countRead("refused")
+		case ctx.Err() != nil && s.ctx.Err() == nil: // nobody waits for it any longer
 		default:
-			count("error")
-			h.store.metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
+			s.countRead("error")
+			s.metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
 			if err = unavailable(err); resp.IsWrongType(err) {
 				err = ErrWrongType
 			}
@@ -97,39 +67,40 @@ func readOnce[T any](ctx context.Context, h *history, key string, g *flights[T],
 		return v, err
 	})
 	if !first && err == nil {
-		count("shared")
+		s.countRead("shared")
 	}
-	return v, err
+	got, _ := v.(T)
+	return got, err
 }
 
 // lead runs f when there is room for another read from the node that has the
 // key. A node that is known to be away is not asked: it would only hold up those
 // that want to read from it when it is back.
-func lead[T any](ctx context.Context, h *history, key string, f readFunc[T]) (none T, err error) {
-	node, err := h.store.topo.NodeOf(key)
+func (s *Store) lead(ctx context.Context, key string, f readFunc[any]) (any, error) {
+	node, err := s.topo.NodeOf(key)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
 	if node.Stalled() {
-		return none, fmt.Errorf("%w: %s", errRefused, node.Status(time.Now()))
+		return nil, fmt.Errorf("%w: %s", errRefused, node.Status(time.Now()))
 	}
 	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
 	defer cancel()
 	if err := node.HistoryReads.Acquire(ctx, 1); err != nil {
-		if h.store.ctx.Err() != nil {
-			return none, ErrClosed
+		if s.ctx.Err() != nil {
+			return nil, ErrClosed
 		}
-		return none, fmt.Errorf("%w: too many are under way", errRefused)
+		return nil, fmt.Errorf("%w: too many are under way", errRefused)
 	}
 	defer node.HistoryReads.Release(1)
-	h.store.metrics.HistoryInFlight.Inc()
-	defer h.store.metrics.HistoryInFlight.Dec()
-	return retryWhileAlive(ctx, func() bool { return node.Alive(time.Now()) }, func() (T, error) { return f(ctx, node) })
+	s.metrics.HistoryInFlight.Inc()
+	defer s.metrics.HistoryInFlight.Dec()
+	return retryWhileAlive(ctx, func() bool { return node.Alive(time.Now()) }, func() (any, error) { return f(ctx, node) })
 }
 
 // retryWhileAlive calls f, again if it finds no connection to a Redis that is
 // there.
-func retryWhileAlive[T any](ctx context.Context, alive func() bool, f func() (T, error)) (T, error) {
+func retryWhileAlive(ctx context.Context, alive func() bool, f func() (any, error)) (any, error) {
 	for start, first := time.Now(), true; ; first = false {
 		v, err := f()
 		kind := rediserr.Kind(err)
@@ -156,37 +127,40 @@ type streamState struct {
 	at    time.Time // when the read began: before the call, if another caller has begun it
 }
 
-// state reads what the stream of a channel is. A key that is no stream gives
+// wantState is what readers of the state of a stream share a call by.
+type wantState struct{ key string }
+
+// readState reads what the stream of a channel is. A key that is no stream gives
 // ErrWrongType.
 //
 // If a replica does not have the stream, the master is asked: a stream that is
 // only on its way to another node of the cluster would be replayed as new. If the
 // master cannot be asked, the replica's word counts.
-func (h *history) state(ctx context.Context, channel, key string) (streamState, error) {
-	newest := []string{"XREVRANGE", key, "+", "-", "COUNT", "1"}
-	read := func(ctx context.Context, q redisstream.Querier) (s streamState, err error) {
-		s.at = time.Now()
-		entry := h.reader(func(e redisstream.Entry) { s.ended = h.store.encode(channel, e).End })
-		s.Info, err = redisstream.ReadSnapshot(ctx, q, key, newest, func(r *resp.Reader) error {
-			s.ended = false
+func (s *Store) readState(ctx context.Context, channel, key string) (streamState, error) {
+	read := func(ctx context.Context, q redisstream.Querier) (state streamState, err error) {
+		state.at = time.Now()
+		entry := s.entryReader(func(e redisstream.Entry) { state.ended = s.encode(channel, e).End })
+		newest := []string{"XREVRANGE", key, "+", "-", "COUNT", "1"}
+		state.Info, err = redisstream.ReadSnapshot(ctx, q, key, newest, func(r *resp.Reader) error {
+			state.ended = false
 			return entry.Read(r)
 		})
-		return s, err
+		return state, err
 	}
-	return readOnce(ctx, h, key, &h.states, key, func(ctx context.Context, n *topology.Node) (streamState, error) {
+	return readOnce(ctx, s, key, wantState{key}, func(ctx context.Context, n *topology.Node) (streamState, error) {
 		q, err := n.Querier(ctx)
 		if err != nil {
 			return streamState{}, err
 		}
-		s, err := read(ctx, q)
-		if err != nil || s.Exists || !h.store.cfg.ReadReplicas {
-			return s, err
+		state, err := read(ctx, q)
+		if err != nil || state.Exists || !s.cfg.ReadReplicas {
+			return state, err
 		}
 		if q, err := n.Master(ctx); err == nil {
 			if m, err := read(ctx, q); err == nil {
 				return m, nil
 			}
 		}
-		return s, nil
+		return state, nil
 	})
 }

@@ -19,65 +19,72 @@ import (
 // was away for a moment has missed fewer.
 const firstEntries = 128
 
-// reader returns a reader for entries that are to be encoded.
-func (h *history) reader(each func(redisstream.Entry)) *redisstream.EntryReader {
-	return &redisstream.EntryReader{Limits: redisstream.ReplyLimits(h.store.cfg.MaxEventBytes), Each: each}
+// entryReader returns a reader for entries that are to be encoded.
+func (s *Store) entryReader(each func(redisstream.Entry)) *redisstream.EntryReader {
+	return &redisstream.EntryReader{Limits: redisstream.ReplyLimits(s.cfg.MaxEventBytes), Each: each}
 }
 
-// page reads the entries after a cursor, or after the gap if retention or a
-// reset of the stream has passed its position. A read that began before the log
-// entered its epoch is not shared: it may be of the stream before the reset.
-func (h *history) page(ctx context.Context, ch *channel, c *eventlog.Cursor) (*eventlog.Page, error) {
+// wantPage is what readers of a page share a call by. A read that began before the
+// log entered its epoch is not shared: it may be of the stream before the reset.
+type wantPage struct {
+	log   *eventlog.Log
+	epoch uint32
+	pos   ID
+}
+
+// readPage reads the entries after a cursor, or after the gap if retention or a
+// reset of the stream has passed its position.
+func (s *Store) readPage(ctx context.Context, ch *channel, c *eventlog.Cursor) (*eventlog.Page, error) {
 	log, pos, epoch, count := ch.source.Log, c.Pos(), c.Epoch(), int(c.Hint)
-	if p := h.pages.Find(log, epoch, pos); p != nil {
-		h.store.metrics.HistoryReads.WithLabelValues("shared").Inc()
+	if p := s.pages.Find(log, epoch, pos); p != nil {
+		s.countRead("shared")
 		return p, nil
 	}
-	flight := strconv.FormatUint(uint64(epoch), 10) + " " + pos.String()
-	return readOnce(ctx, h, ch.source.Key, &ch.reads, flight, func(ctx context.Context, n *topology.Node) (*eventlog.Page, error) {
-		return h.readPage(ctx, n, ch, epoch, pos, count)
+	return readOnce(ctx, s, ch.source.Key, wantPage{log, epoch, pos}, func(ctx context.Context, n *topology.Node) (*eventlog.Page, error) {
+		view := log.View()
+		if view.Epoch() == epoch && view.Covers(pos) || s.pages.Find(log, epoch, pos) != nil {
+			return nil, errNowCached
+		}
+		if count == 0 {
+			count = min(ch.pageEntries(), firstEntries)
+		}
+		p, err := s.pageOf(ctx, n, ch, pos, count)
+		if err != nil {
+			return nil, err
+		}
+		tail.CountEvents(&s.metrics, metrics.SourceHistory, p.Entries)
+		if view.Accept(p) {
+			s.pages.Add(log, epoch, pos, p, time.Now())
+			log.Prepend(epoch, p)
+		}
+		return p, nil
 	})
 }
 
-func (h *history) readPage(ctx context.Context, n *topology.Node, ch *channel, epoch uint32, pos ID, count int) (*eventlog.Page, error) {
-	log := ch.source.Log
-	view := log.View()
-	if view.Epoch() == epoch && view.Covers(pos) || h.pages.Find(log, epoch, pos) != nil {
-		return nil, errNowCached
-	}
-	if count == 0 {
-		count = min(ch.pageEntries(), firstEntries)
-	}
+// pageOf reads a page from a node. A replica that tells of a gap may only be
+// behind, or the key on its way to another node of the cluster. While the master
+// cannot be asked, the position stays, and nobody is told of a loss.
+func (s *Store) pageOf(ctx context.Context, n *topology.Node, ch *channel, pos ID, count int) (*eventlog.Page, error) {
 	q, err := n.Querier(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p, err := h.pageFrom(ctx, q, ch, pos, count)
-	if err == nil && p.GapReason != "" && h.store.cfg.ReadReplicas {
-		// A replica that tells of a gap may only be behind, or the key on its way
-		// to another node of the cluster. While the master cannot be asked, the
-		// position stays, and nobody is told of a loss.
-		if q, err = n.Master(ctx); err == nil {
-			p, err = h.pageFrom(ctx, q, ch, pos, count)
-		}
+	p, err := s.pageFrom(ctx, q, ch, pos, count)
+	if err != nil || p.GapReason == "" || !s.cfg.ReadReplicas {
+		return p, err
 	}
-	if err != nil {
+	if q, err = n.Master(ctx); err != nil {
 		return nil, err
 	}
-	tail.CountEvents(&h.store.metrics, metrics.SourceHistory, p.Entries)
-	if view.Accept(p) {
-		h.pages.Add(log, epoch, pos, p, time.Now())
-		log.Prepend(epoch, p)
-	}
-	return p, nil
+	return s.pageFrom(ctx, q, ch, pos, count)
 }
 
 // pageFrom reads a page from one server.
-func (h *history) pageFrom(ctx context.Context, q redisstream.Querier, ch *channel, pos ID, count int) (*eventlog.Page, error) {
+func (s *Store) pageFrom(ctx context.Context, q redisstream.Querier, ch *channel, pos ID, count int) (*eventlog.Page, error) {
 	p := &eventlog.Page{Resumed: pos}
 	key := ch.source.Key
 	args := []string{"XRANGE", key, pos.Next().String(), "+", "COUNT", strconv.Itoa(count)}
-	reply := h.reader(func(e redisstream.Entry) { p.Entries = append(p.Entries, h.store.encode(ch.name, e)) })
+	reply := s.entryReader(func(e redisstream.Entry) { p.Entries = append(p.Entries, s.encode(ch.name, e)) })
 	info, err := redisstream.ReadSnapshot(ctx, q, key, args, func(r *resp.Reader) error {
 		p.Entries = []Entry{}
 		return reply.Read(r)

@@ -8,10 +8,20 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/topology"
 )
 
+// longScanReads is how many callers at once may go back over many pages.
+const longScanReads = 2
+
 // backPage is a page that was passed on the way back.
 type backPage struct {
 	before         ID // the position before its oldest entry
 	entries, bytes int
+}
+
+// wantBack is what those who go back share a call by.
+type wantBack struct {
+	key   string
+	from  ID
+	count int
 }
 
 // seekBack returns the position after which the last n entries of the stream
@@ -21,21 +31,18 @@ type backPage struct {
 // any other, and few callers do it at once: a client that asks for the last
 // million entries, again and again with another number, waits for its like and
 // not for long in the way of those who resume.
-func (h *history) seekBack(ctx context.Context, ch *channel, n int) (ID, error) {
+func (s *Store) seekBack(ctx context.Context, ch *channel, n int) (ID, error) {
 	count := ch.pageEntries()
 	if n > count {
-		if err := h.longScans.Acquire(ctx, 1); err != nil {
+		if err := s.longScans.Acquire(ctx, 1); err != nil {
 			return ID{}, err
 		}
-		defer h.longScans.Release(1)
+		defer s.longScans.Release(1)
 	}
 	before := MaxID
 	for n > 0 {
-		if err := ctx.Err(); err != nil {
-			return ID{}, err
-		}
 		count = min(n, count)
-		p, err := h.scanBack(ctx, ch.source.Key, before, count)
+		p, err := s.scanBack(ctx, wantBack{ch.source.Key, before, count})
 		if err != nil {
 			return ID{}, err
 		}
@@ -48,19 +55,17 @@ func (h *history) seekBack(ctx context.Context, ch *channel, n int) (ID, error) 
 	return before, nil
 }
 
-// scanBack goes back over count entries from id before on.
-func (h *history) scanBack(ctx context.Context, key string, before ID, count int) (backPage, error) {
-	flight := strconv.Itoa(count) + " " + before.String() + " " + key
-	return readOnce(ctx, h, key, &h.scans, flight, func(ctx context.Context, n *topology.Node) (backPage, error) {
+// scanBack goes back over some entries from one id on.
+func (s *Store) scanBack(ctx context.Context, want wantBack) (backPage, error) {
+	return readOnce(ctx, s, want.key, want, func(ctx context.Context, n *topology.Node) (backPage, error) {
 		q, err := n.Querier(ctx)
 		if err != nil {
 			return backPage{}, err
 		}
-		p := backPage{before: before}
+		p := backPage{before: want.from}
 		r := &redisstream.EntryReader{Each: func(e redisstream.Entry) { p.before = e.ID.Prev() }}
-		err = q.Pipeline(ctx, redisstream.Command{
-			Args: []string{"XREVRANGE", key, before.String(), "-", "COUNT", strconv.Itoa(count)}, Read: r.Read,
-		})
+		args := []string{"XREVRANGE", want.key, want.from.String(), "-", "COUNT", strconv.Itoa(want.count)}
+		err = q.Pipeline(ctx, redisstream.Command{Args: args, Read: r.Read})
 		p.entries, p.bytes = r.Seen, r.Bytes
 		return p, err
 	})

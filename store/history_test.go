@@ -260,7 +260,7 @@ func TestPagesExpire(t *testing.T) {
 	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents, c.keepPages = 16, time.Millisecond })
 	r := s.subscribe(t, "a")
 	r.at(ids[0]).drain()
-	redistest.Eventually(t, patience, "the page to be let go", func() bool { return s.history.pages.Bytes() == 0 })
+	redistest.Eventually(t, patience, "the page to be let go", func() bool { return s.pages.Bytes() == 0 })
 }
 
 func TestTooLarge(t *testing.T) {

@@ -155,20 +155,6 @@ func (v *visitors) breakSessions(rng *rand.Rand, proxy *redistest.Proxy, stop <-
 	}
 }
 
-// during calls f again and again until stop is closed.
-func during(wg *sync.WaitGroup, stop <-chan struct{}, f func()) {
-	wg.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				f()
-			}
-		}
-	})
-}
-
 // TestVisits has subscribers come to channels that nobody follows and leave at
 // any moment, while entries are added around their coming, windows are closed
 // under those who come again, windows give their memory up, and sessions break.
@@ -190,17 +176,18 @@ func TestVisits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			seed := seedOf(t)
-			srv, proxy, s := openProxied(t, tt.change)
+			srv, proxy, s := openProxied(t, func(c *Config) {
+				if tt.change != nil {
+					tt.change(c)
+				}
+				if tt.reap {
+					c.WindowLinger = 200 * time.Microsecond
+				}
+			})
 			v := &visitors{t: t, s: s, srv: srv, ledgers: map[string]*ledger{}}
 
 			stop := make(chan struct{})
 			var faults, comers sync.WaitGroup
-			if tt.reap {
-				during(&faults, stop, func() {
-					v.s.closeIdle(time.Now())
-					pause(context.Background(), 200*time.Microsecond)
-				})
-			}
 			if tt.cut {
 				faults.Go(func() { v.breakSessions(rand.New(rand.NewPCG(seed, 1)), proxy, stop) })
 			}

@@ -37,7 +37,7 @@ func TestReplicaCluster(t *testing.T) {
 	redistest.Eventually(t, patience, "history to be read from the replicas", func() bool {
 		before = readsOf(masters)
 		for i := range 12 {
-			if _, err := s.history.state(t.Context(), fmt.Sprint("c", i), fmt.Sprint("sse:c", i)); err != nil {
+			if _, err := s.readState(t.Context(), fmt.Sprint("c", i), fmt.Sprint("sse:c", i)); err != nil {
 				t.Fatal(err)
 			}
 		}

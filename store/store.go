@@ -1,10 +1,9 @@
 package store
 
 import (
-	"container/list"
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"sync"
@@ -12,7 +11,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/sync/errgroup"
+	"github.com/redis/go-redis/v9/logging"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
@@ -42,24 +42,40 @@ type Config struct {
 	Metrics       *metrics.Store
 	Log           *slog.Logger
 
-	keepPages time.Duration // for tests: how long read pages are kept, if not 0
+	keepPages, returnWait time.Duration // for tests: instead of the constants, if not 0
 }
 
 // StalledAfter is how long Redis may be silent before its channels count as
 // stalled.
 const StalledAfter = tail.StalledAfter
 
+const (
+	// pageCacheTTL is how long at least a page that was read is kept. Clients
+	// that were cut off by the same fault come back within that time of each
+	// other, give or take the spread of their retry.
+	pageCacheTTL = time.Second
+	// pageCacheShare is the part of the logs' memory that kept pages may have on
+	// top of it, as a divisor.
+	pageCacheShare = 16
+	// returnWait is about how long a master is followed before a replica is
+	// looked for again; see topology.Options.
+	returnWait = 10 * time.Second
+)
+
 // Store is a set of channels and what feeds them. Its methods may be called
 // concurrently.
 type Store struct {
 	cfg     Config
 	metrics metrics.Store
-	log     *slog.Logger
-	history *history
 	budget  *eventlog.Budget
-	topo    topology.Topology
+	topo    *topology.Topology
 	onBatch atomic.Pointer[func()]
 	started atomic.Bool // all nodes were alive once; see ReadyStarted
+
+	// What the logs do not hold is read by these; see history.go.
+	flights   flights
+	longScans *semaphore.Weighted
+	pages     *eventlog.PageCache
 
 	// ctx ends with Close; work that is done for several callers hangs on it.
 	ctx    context.Context
@@ -67,9 +83,9 @@ type Store struct {
 
 	// mu guards the fields below. Invariant: a channel is in channels from the
 	// first Subscribe until it has been without a subscription for the linger.
+	// Lock order: mu before those of the topology, the budget and the logs.
 	mu       sync.Mutex
 	channels map[string]*channel
-	idle     list.List // of *channel without a subscription, in the order in which they became so
 	closed   bool
 }
 
@@ -89,15 +105,19 @@ func Open(cfg Config) (*Store, error) {
 	if cfg.ReadReplicas && addr.Topology == redisurl.Single {
 		return nil, errOneServer
 	}
-	s := &Store{cfg: cfg, metrics: *cfg.Metrics, log: cfg.Log, channels: make(map[string]*channel)}
-	redisLogger.Do(func() { redis.SetLogger(debugLogger{cfg.Log}) })
+	s := &Store{
+		cfg: cfg, metrics: *cfg.Metrics, channels: make(map[string]*channel),
+		budget:    eventlog.NewBudget(cfg.WindowMemory, cfg.WindowEvents, cfg.Metrics),
+		flights:   flights{all: make(map[any]*flight)},
+		longScans: semaphore.NewWeighted(longScanReads),
+		pages:     eventlog.NewPageCache(cfg.WindowMemory/pageCacheShare, cmp.Or(cfg.keepPages, pageCacheTTL)),
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.budget = eventlog.NewBudget(cfg.WindowMemory, cfg.WindowEvents, cfg.Metrics)
 	s.metrics.WindowBytesMax.Set(float64(cfg.WindowMemory))
 	s.topo = topology.New(topology.Options{
-		Address: addr, ReadReplicas: cfg.ReadReplicas, HistoryReads: historyReads, Tail: s.tailConfig(addr),
+		Address: addr, ReadReplicas: cfg.ReadReplicas, ReturnWait: cmp.Or(cfg.returnWait, returnWait),
+		HistoryReads: historyReads, Tail: s.tailConfig(addr),
 	})
-	s.history = newHistory(s)
 	return s, nil
 }
 
@@ -112,22 +132,13 @@ func (s *Store) tailConfig(addr *redisurl.Address) *tail.Config {
 		},
 		Credentials: addr.Credentials, DB: addr.DB,
 		Encode: s.encode, EncodeGap: s.cfg.Encoder.EncodeGap, OnBatchEnd: s.batchEnded,
-		Metrics: &s.metrics, Log: s.log,
+		Metrics: &s.metrics, Log: s.cfg.Log,
 	}
 }
 
-// redisLogger guards go-redis's only logger, which is of the whole process.
-var redisLogger sync.Once
-
-// debugLogger takes what go-redis has to say. Every error that matters comes
-// back from a call as well.
-type debugLogger struct{ log *slog.Logger }
-
-func (l debugLogger) Printf(ctx context.Context, format string, v ...any) {
-	if l.log.Enabled(ctx, slog.LevelDebug) {
-		l.log.DebugContext(ctx, fmt.Sprintf(format, v...))
-	}
-}
+// go-redis has one logger for the whole process, and tells it nothing that does not
+// come back from a call as an error.
+func init() { logging.Disable() }
 
 // OnRound has f called after each batch of reads in which a tail has woken
 // somebody, by the goroutine of the tail, which holds no lock that a cursor or a
@@ -144,10 +155,11 @@ func (s *Store) batchEnded() {
 // Run follows the channels until ctx ends. It must be called once; it returns
 // nil after an orderly end. What Redis does is never a reason to return.
 func (s *Store) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { s.topo.Run(ctx); return nil })
-	g.Go(func() error { s.janitor(ctx); return nil })
-	return g.Wait()
+	var wg sync.WaitGroup
+	wg.Go(func() { s.janitor(ctx) })
+	s.topo.Run(ctx)
+	wg.Wait()
+	return nil
 }
 
 // Close ends the reads that are under way and closes the connections to Redis.
@@ -160,15 +172,13 @@ func (s *Store) Close() error {
 	return s.topo.Close()
 }
 
-// janitor closes the channels that nobody has been subscribed to for the linger,
-// lets go of pages that are no longer recent, and keeps the gauges true.
+// janitor lets go of pages that are no longer recent, and keeps the gauges true.
 func (s *Store) janitor(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		s.observe(time.Now())
-		s.closeIdle(time.Now().Add(-s.cfg.WindowLinger))
-		s.history.pages.Expire(time.Now())
+		s.pages.Expire(time.Now())
 		select {
 		case <-ctx.Done():
 			return

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"time"
@@ -9,6 +8,20 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/tail"
+)
+
+// Errors of Subscribe and Fetch.
+var (
+	// ErrWrongType: the channel's key holds a Redis type other than a stream.
+	ErrWrongType = errors.New("the channel's key does not hold a Redis stream")
+	// ErrUnavailable: Redis could not be asked. It is temporary.
+	ErrUnavailable = errors.New("redis is unavailable")
+	// ErrClosed: the store is closed or closing.
+	ErrClosed = errors.New("the store is closed")
+	// ErrStale: what Redis has is not the stream that the log has. The tail
+	// finds out why, mostly within milliseconds: the stream was reset, or a
+	// replica that is behind was asked.
+	ErrStale = errors.New("redis has less of the stream than the window")
 )
 
 // Waker is told that a channel may have something new; see tail.Waker. If
@@ -25,12 +38,10 @@ type channel struct {
 	err    error // why there is no source
 
 	pages redisstream.SizeEstimate // of entries in pages of history
-	reads flights[*eventlog.Page]
 
 	// Guarded by Store.mu.
-	refs      int           // subscriptions, those that wait for the opening included
-	idleSince time.Time     // when refs became 0
-	idle      *list.Element // in Store.idle while refs is 0
+	refs   int         // subscriptions, those that wait for the opening included
+	linger *time.Timer // closes the channel; set once refs was 0
 }
 
 // pageEntries is how many entries of the stream a page of history has, as far as
@@ -88,9 +99,8 @@ func (s *Store) acquire(name string) (*channel, error) {
 		s.metrics.ChannelsActive.Set(float64(len(s.channels)))
 		go s.open(ch)
 	}
-	if ch.idle != nil {
-		s.idle.Remove(ch.idle)
-		ch.idle = nil
+	if ch.linger != nil {
+		ch.linger.Stop()
 	}
 	ch.refs++
 	return ch, nil
@@ -100,7 +110,7 @@ func (s *Store) acquire(name string) (*channel, error) {
 // fixed here, once, as the stream's last-generated-id.
 func (s *Store) open(ch *channel) {
 	key := s.cfg.KeyPrefix + ch.name
-	state, err := s.history.state(s.ctx, ch.name, key)
+	state, err := s.readState(s.ctx, ch.name, key)
 	var src *tail.Source
 	if err == nil {
 		src = &tail.Source{Channel: ch.name, Key: key, Log: eventlog.New(s.budget, ch.name, redisstream.Start(state.Info), state.ended)}
@@ -113,87 +123,56 @@ func (s *Store) open(ch *channel) {
 		err = ErrClosed
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	ch.source, ch.err = src, err
-	unused := s.channels[ch.name] != ch // it was closed meanwhile
-	if !unused && (err != nil || s.isWorthless(ch)) {
-		s.removeLocked(ch) // the next subscriber tries again
-		unused = true
-	}
-	s.mu.Unlock()
 	close(ch.opened)
-	if unused {
-		s.discard(ch)
+	if err != nil {
+		s.removeLocked(ch) // the next subscriber tries again
+	} else {
+		s.retireLocked(ch)
 	}
 }
 
-// release gives a reference back; the last one starts the linger.
+// release gives a reference back.
 func (s *Store) release(ch *channel) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	ch.refs--
-	worthless := false
-	if ch.refs == 0 && s.channels[ch.name] == ch {
-		ch.idleSince = time.Now()
-		ch.idle = s.idle.PushBack(ch)
-		if worthless = s.isWorthless(ch); worthless {
+	s.retireLocked(ch)
+}
+
+// retireLocked closes an open channel that nobody uses, after the linger. One whose
+// stream has no entries is closed at once: clients can name arbitrary channels. The
+// caller holds mu.
+func (s *Store) retireLocked(ch *channel) {
+	if ch.refs > 0 || ch.source == nil { // open comes back to one that is not open yet
+		return
+	}
+	if ch.source.Log.View().Head().IsZero() {
+		s.removeLocked(ch)
+		return
+	}
+	ch.linger = time.AfterFunc(s.cfg.WindowLinger, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if ch.refs == 0 {
 			s.removeLocked(ch)
 		}
-	}
-	s.mu.Unlock()
-	if worthless {
-		s.discard(ch)
-	}
+	})
 }
 
-// isWorthless reports whether nobody uses an open channel whose stream has no
-// entries. Clients can name arbitrary channels, so those without events must not
-// linger. The caller holds mu.
-func (s *Store) isWorthless(ch *channel) bool {
-	if ch.refs > 0 || ch.source == nil {
-		return false
-	}
-	return ch.source.Log.View().Head().IsZero()
-}
-
-// removeLocked takes a channel out of the maps; discard is to follow. The caller
-// holds mu.
+// removeLocked ends a channel, unless that was done before. The caller holds mu.
 func (s *Store) removeLocked(ch *channel) {
+	if s.channels[ch.name] != ch {
+		return
+	}
 	delete(s.channels, ch.name)
 	s.metrics.ChannelsActive.Set(float64(len(s.channels)))
-	if ch.idle != nil {
-		s.idle.Remove(ch.idle)
-		ch.idle = nil
-	}
-}
-
-// closeIdle closes the channels that have been idle since before deadline.
-func (s *Store) closeIdle(deadline time.Time) {
-	var expired []*channel
-	s.mu.Lock()
-	for e := s.idle.Front(); e != nil; e = s.idle.Front() {
-		ch := e.Value.(*channel)
-		if ch.idleSince.After(deadline) {
-			break
+	if src := ch.source; src != nil {
+		for n := src.Node(); n != nil && !n.Remove(src); n = src.Node() {
 		}
-		s.removeLocked(ch)
-		if ch.source != nil { // else open discards it
-			expired = append(expired, ch)
-		}
+		src.Log.Close()
 	}
-	s.mu.Unlock()
-	for _, ch := range expired {
-		s.discard(ch)
-	}
-}
-
-// discard lets go of a channel that is no longer in s.channels.
-func (s *Store) discard(ch *channel) {
-	src := ch.source
-	if src == nil {
-		return // it could not be opened
-	}
-	for n := src.Node(); n != nil && !n.Remove(src); n = src.Node() {
-	}
-	src.Log.Close()
 }
 
 // Close ends the subscription. The waker is not called afterwards.
@@ -250,7 +229,7 @@ func (sub *Subscription) Last(ctx context.Context, n int) (Cursor, error) {
 	if int64(n) >= state.Length { // there is no need to walk there
 		return sub.beforeFirst(state), nil
 	}
-	pos, err := sub.store.history.seekBack(ctx, sub.ch, n)
+	pos, err := sub.store.seekBack(ctx, sub.ch, n)
 	if err != nil {
 		return Cursor{}, err
 	}
@@ -275,7 +254,7 @@ func (sub *Subscription) All(ctx context.Context) (Cursor, error) {
 }
 
 func (sub *Subscription) state(ctx context.Context) (streamState, error) {
-	return sub.store.history.state(ctx, sub.ch.name, sub.ch.source.Key)
+	return sub.store.readState(ctx, sub.ch.name, sub.ch.source.Key)
 }
 
 // beforeFirst returns a cursor before the oldest entry of the stream.

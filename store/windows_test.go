@@ -268,10 +268,9 @@ func TestCloseLeavesNothing(t *testing.T) {
 func TestCloseTwice(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
-	s := openHealthy(t, srv.URL(), nil)
+	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowLinger = time.Nanosecond })
 	one, other := s.subscribe(t, "a"), s.subscribe(t, "a")
 	one.sub.Close()
 	one.sub.Close()
-	s.closeIdle(time.Now().Add(time.Hour))
 	other.awaitID(srv.XAdd("sse:a", "data", "x"))
 }

@@ -37,6 +37,9 @@ type Address struct {
 	sentinelUsername, sentinelPassword string
 }
 
+// schemes are those without TLS.
+var schemes = map[string]Topology{"redis": Single, "unix": Single, "redis+sentinel": Sentinel, "redis+cluster": Cluster}
+
 // forms is the end of every error of Parse.
 const forms = "redis://[user:password@]host:port[/db], rediss://… (TLS), unix:///path/to/socket[?db=N], " +
 	"redis+sentinel://host:port,host:port[/db]?master=NAME or redis+cluster://host:port,host:port (each also as rediss+…)"
@@ -59,21 +62,13 @@ func parse(raw string) (*Address, error) {
 	}
 	a := &Address{Network: "tcp"}
 	plain := strings.Replace(scheme, "rediss", "redis", 1)
-	switch plain {
-	case "redis":
-	case "redis+sentinel":
-		a.Topology = Sentinel
-	case "redis+cluster":
-		a.Topology = Cluster
-	case "unix":
-		a.Network = "unix"
-	default:
+	if a.Topology, ok = schemes[plain]; !ok {
 		return nil, fmt.Errorf("its scheme is %q", scheme)
 	}
 	// net/url does not split this: it refuses a list of hosts with ports.
 	i := strings.IndexAny(rest+"/", "/?")
-	if a.Network == "unix" {
-		i = strings.LastIndexByte(rest, '@') + 1
+	if plain == "unix" {
+		a.Network, i = "unix", strings.LastIndexByte(rest, '@')+1
 	}
 	hosts, tail := rest[:i], rest[i:]
 	if strings.ContainsAny(tail, "@#") {

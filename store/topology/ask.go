@@ -14,45 +14,37 @@ const questionTimeout = time.Second
 // answer.
 const askGrace = 50 * time.Millisecond
 
-// askAll puts one question to all of them at once. It hands each answer to take,
-// which says if it was enough; otherwise it waits for those that are silent, but
-// not long once most have answered. The error is of those that failed.
-func askAll[S, T any](ctx context.Context, all []S, ask func(context.Context, S) (T, error), take func(T) (enough bool)) error {
+// askAll puts one question to all of them at once. It waits for those that are
+// silent, but not long once most have answered. The error is of those that failed.
+func askAll[S, T any](ctx context.Context, all []S, ask func(context.Context, S) (T, error)) (answers []T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
-	type answer struct {
-		v   T
-		err error
-	}
-	answers := make(chan answer, len(all))
+	answered, failed := make(chan T, len(all)), make(chan error, len(all))
 	for _, s := range all {
 		go func() {
-			v, err := ask(ctx, s)
-			answers <- answer{v, err}
+			if v, err := ask(ctx, s); err != nil {
+				failed <- err
+			} else {
+				answered <- v
+			}
 		}()
 	}
-	var errs []error
 	var late <-chan time.Time // set once most have answered
-	for n := 0; n+len(errs) < len(all); {
+	for range all {
 		select {
-		case a := <-answers:
-			if a.err != nil {
-				errs = append(errs, a.err)
-				continue
-			}
-			if take(a.v) {
-				return nil
-			}
-			if n++; n == len(all)/2+1 {
+		case v := <-answered:
+			if answers = append(answers, v); len(answers) == len(all)/2+1 {
 				late = time.After(askGrace)
 			}
+		case e := <-failed:
+			err = errors.Join(err, e)
 		case <-late:
-			return errors.Join(errs...)
+			return answers, err
 		case <-ctx.Done():
-			return errors.Join(append(errs, ctx.Err())...)
+			return answers, errors.Join(err, ctx.Err())
 		}
 	}
-	return errors.Join(errs...)
+	return answers, err
 }
 
 // sleep waits, and reports whether ctx has not ended.

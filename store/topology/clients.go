@@ -8,7 +8,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/store/goredis"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
@@ -78,15 +77,8 @@ func (cs *clients) clientOptions(addr string) *redis.Options {
 
 func (cs *clients) isCluster() bool { return cs.options.Address.Topology == redisurl.Cluster }
 
-// querier returns a Querier of the server at addr. The one of a cluster follows
-// redirections.
-func (cs *clients) querier(addr string) goredis.Querier {
-	q := goredis.Querier{Client: cs.at(addr)}
-	if cs.isCluster() {
-		q.At = cs.at
-	}
-	return q
-}
+// querier returns a Querier of the server at addr.
+func (cs *clients) querier(addr string) querier { return querier{cs, addr} }
 
 // forget closes the client of a server that is gone. Reads under way fail.
 func (cs *clients) forget(addr string) {

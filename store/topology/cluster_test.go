@@ -107,7 +107,7 @@ func (n *fakeNode) reply(args []string) (bytes string, end bool) {
 func TestIsolatedNodeIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	nodes, url := startFakeNodes(t, 3)
-	topo := newCluster(testOptions(t, url))
+	topo := New(testOptions(t, url))
 	closeAtEnd(t, topo)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -159,7 +159,7 @@ func TestIsolatedNodeIsNotBelieved(t *testing.T) {
 func TestNodeWithoutItsOwnAddress(t *testing.T) {
 	t.Parallel()
 	nodes, url := startFakeNodes(t, 1)
-	topo := newCluster(testOptions(t, url))
+	topo := New(testOptions(t, url))
 	closeAtEnd(t, topo)
 	_, port, _ := net.SplitHostPort(nodes[0].addr)
 	nodes[0].name(net.JoinHostPort("", port), 1)

@@ -32,7 +32,7 @@ func testOptions(t testing.TB, url string) Options {
 		t.Fatal(err)
 	}
 	m := &metrics.New(prometheus.NewRegistry(), metrics.Build{}).Store
-	return Options{Address: addr, HistoryReads: 8, Tail: &tail.Config{
+	return Options{Address: addr, HistoryReads: 8, ReturnWait: time.Second, Tail: &tail.Config{
 		KeyPrefix: "sse:", MaxEventBytes: 1 << 20,
 		PollInterval: 20 * time.Millisecond, SweepInterval: time.Hour,
 		Dial: func(ctx context.Context, server string) (net.Conn, error) {
@@ -54,7 +54,7 @@ func testOptions(t testing.TB, url string) Options {
 }
 
 // closeAtEnd closes a topology that nobody runs.
-func closeAtEnd(t testing.TB, topo Topology) {
+func closeAtEnd(t testing.TB, topo *Topology) {
 	t.Cleanup(func() {
 		if err := topo.Close(); err != nil {
 			t.Errorf("Close: %v", err)
@@ -63,7 +63,7 @@ func closeAtEnd(t testing.TB, topo Topology) {
 }
 
 // run runs a topology until the end of the test.
-func run(t testing.TB, topo Topology) {
+func run(t testing.TB, topo *Topology) {
 	closeAtEnd(t, topo)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -82,7 +82,7 @@ func newSource(channel string) *tail.Source {
 }
 
 // follow has a topology follow a new source, once that is possible.
-func follow(t testing.TB, topo Topology, channel string) *tail.Source {
+func follow(t testing.TB, topo *Topology, channel string) *tail.Source {
 	t.Helper()
 	s := newSource(channel)
 	redistest.Eventually(t, patience, "the channel to be followed", func() bool { return topo.Follow(s) == nil })

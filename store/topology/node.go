@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
+	"github.com/sse-gateway/sse-gateway/store/resp"
 	"github.com/sse-gateway/sse-gateway/store/tail"
 )
 
@@ -20,47 +22,49 @@ const (
 	// lagPatience is how long a replica may be behind its master before another
 	// server is followed.
 	lagPatience = tail.StalledAfter
-	// returnWait is about how long the master is followed before a replica is
-	// looked for again: what made the replicas unfit is seldom over at once. All
-	// gateways come back spread over this time.
-	returnWait = 10 * time.Second
 )
 
-// group tells a Node what it is: a master and its replicas.
-type group interface {
-	// members returns the addresses of the master and its replicas.
-	members(ctx context.Context) (master string, replicas []string, err error)
-	// verify asks over a connection to the master whether it still is the one.
-	verify(master tail.Asker) error
-	// canReplace asks the master whether a replica can be read in its place. The
-	// error wraps tail.ErrSwitchServer if none can for the moment.
-	canReplace(master tail.Asker) error
-	// changed is Changed of tail.Server.
-	changed(because error)
-}
+var (
+	errNotMaster  = errors.New("the server is not the master any more")
+	errNotReplica = errors.New("the server is not a replica any more")
+)
 
 // Node is a master and its replicas, of which one server is followed: a replica
 // that has what the master has, if replicas are to be read from, or else the
-// master. Its methods may be called concurrently.
+// master. It is the tail.Server of its tail.Node. Its methods may be called
+// concurrently.
 type Node struct {
-	*tail.Node
+	*tail.Node // its name is the master's address or, with Sentinel, the master's name
 
 	// HistoryReads bounds the reads of history from this node, so that one that
 	// hangs delays no other's.
 	HistoryReads *semaphore.Weighted
 
-	group
-	clients  *clients
+	topo     *Topology
+	stop     context.CancelFunc          // ends Run; only of a cluster
+	replicas []string                    // addresses; only of a cluster; guarded by topo.mu
 	target   atomic.Pointer[tail.Target] // the server that is followed; nil at first
 	provenAt atomic.Pointer[time.Time]   // the replica has all that the master had then
 }
 
-func newNode(cs *clients, name string, g group) *Node {
-	n := &Node{group: g, clients: cs, HistoryReads: semaphore.NewWeighted(int64(cs.options.HistoryReads))}
-	n.Node = tail.NewNode(cs.options.Tail, name, n)
+// newNode adds a node to the topology, whose mu the caller holds.
+func (t *Topology) newNode(name string) *Node {
+	n := &Node{topo: t, HistoryReads: semaphore.NewWeighted(int64(t.options.HistoryReads))}
+	n.Node = tail.NewNode(t.options.Tail, name, n)
 	now := time.Now()
 	n.provenAt.Store(&now)
+	t.nodes[name] = n
 	return n
+}
+
+// members returns the addresses of the master and its replicas.
+func (n *Node) members(ctx context.Context) (master string, replicas []string, err error) {
+	if len(n.topo.sentinels) > 0 {
+		return n.topo.askSentinels(ctx)
+	}
+	n.topo.mu.Lock()
+	defer n.topo.mu.Unlock()
+	return n.Name(), n.replicas, nil
 }
 
 // followsReplica reports whether a replica is followed.
@@ -82,32 +86,44 @@ func (n *Node) ReplicaLag(now time.Time) (lag time.Duration, replica bool) {
 // never see two copies of a stream. Until there is one, it is the master.
 func (n *Node) Querier(ctx context.Context) (redisstream.Querier, error) {
 	if t := n.target.Load(); t != nil {
-		return n.clients.querier(t.Addr), nil
+		return n.topo.clients.querier(t.Addr), nil
 	}
 	addr, _, err := n.members(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return n.clients.querier(addr), nil
+	return n.topo.clients.querier(addr), nil
 }
 
 // Master reads from the master, where the server that is followed cannot tell: a
 // replica, which may be behind, or a node of a cluster from which the key is on
 // its way to another. It is nil if there is no other server than the one that is
-// followed. It is of tail.Server as well.
+// followed.
 func (n *Node) Master(ctx context.Context) (redisstream.Querier, error) {
-	if !n.clients.options.ReadReplicas && !n.clients.isCluster() {
+	isCluster := n.topo.clients.isCluster()
+	if !n.topo.options.ReadReplicas && !isCluster {
 		return nil, nil
 	}
 	addr, _, err := n.members(ctx)
+	if err == nil && !isCluster { // one of a cluster says itself that it is none, by MOVED
+		err = requireMaster(n.topo.clients.asker(ctx, addr))
+	}
 	if err != nil {
 		return nil, err
 	}
-	q := n.clients.querier(addr)
-	if q.At == nil { // one of a cluster says itself that it is none, by MOVED
-		err = requireMaster(asker{ctx, q.Client})
+	return n.topo.clients.querier(addr), nil
+}
+
+// requireMaster asks a server whether it is a master.
+func requireMaster(c tail.Asker) error {
+	role, err := c.Do("ROLE")
+	if err != nil {
+		return err
 	}
-	return q, err
+	if v, ok := role.([]any); !ok || len(v) == 0 || v[0] != "master" {
+		return errNotMaster
+	}
+	return nil
 }
 
 // Locate is of tail.Server.
@@ -118,19 +134,18 @@ func (n *Node) Locate(ctx context.Context) (tail.Target, error) {
 	}
 	next := tail.Target{Addr: master}
 	var why error
-	if n.clients.options.ReadReplicas {
-		if next.Addr, why = n.fitReplica(ctx, master, replicas); why == nil {
-			next.Replica = true
-		} else {
-			next.Addr = master
+	if n.topo.options.ReadReplicas {
+		var replica string
+		if replica, why = n.fitReplica(ctx, master, replicas); why == nil {
+			next.Addr, next.Replica = replica, true
 		}
-		next.ReadOnly = n.clients.isCluster()
+		next.ReadOnly = n.topo.clients.isCluster()
 	}
 	old := n.target.Swap(&next)
 	if old != nil && old.Addr != next.Addr {
-		n.clients.forget(old.Addr) // its reads are tried again, with the new one
+		n.topo.clients.forget(old.Addr) // its reads are tried again, with the new one
 	}
-	log := n.clients.options.Tail.Log.With("redis", n.Name(), "addr", next.Addr)
+	log := n.topo.options.Tail.Log.With("redis", n.Name(), "addr", next.Addr)
 	switch {
 	case old != nil && *old == next:
 	case next.Replica:
@@ -144,24 +159,44 @@ func (n *Node) Locate(ctx context.Context) (tail.Target, error) {
 // Verify is of tail.Server. It ends a session with a server whose part in
 // replication has changed.
 func (n *Node) Verify(c tail.Asker) error {
-	if !n.followsReplica() {
-		return n.verify(c)
+	if n.followsReplica() {
+		r, err := askReplication(c)
+		if err == nil && r.master {
+			err = fmt.Errorf("%w: %w", tail.ErrSwitchServer, errNotReplica)
+		}
+		return err
 	}
-	r, err := askReplication(c)
-	if err == nil && r.master {
-		err = fmt.Errorf("%w: %w", tail.ErrSwitchServer, errNotReplica)
+	switch n.topo.options.Address.Topology {
+	case redisurl.Cluster:
+		return n.verifyShard(c)
+	case redisurl.Sentinel:
+		return requireMaster(c)
 	}
-	return err
+	return nil
 }
 
 // Changed is of tail.Server.
-func (n *Node) Changed(because error) { n.changed(because) }
-
-func returnTime() time.Time { return time.Now().Add(returnWait/2 + rand.N(returnWait)) }
+func (n *Node) Changed(because error) {
+	switch moved, ask := resp.IsMoved(because), resp.IsAsk(because); {
+	case !n.topo.clients.isCluster() && (moved || ask):
+		// Its channels on other nodes are out of reach until the configuration is
+		// corrected.
+		n.topo.options.Tail.Log.Error("redis is a cluster: use a redis+cluster:// URL", "redis", n.Name(), "error", because)
+	case !ask: // else the slots are as they were
+		select {
+		case n.topo.stale <- struct{}{}:
+		default:
+		}
+	}
+}
 
 // Watch is of tail.Server. It ends a session with a master that is none any more,
-// or for which there is a replica, and one with a replica that is behind.
+// or for which there is a replica, and one with a replica that is behind. What
+// made the replicas unfit is seldom over at once, so they are looked for after
+// ReturnWait, over which all gateways come back spread.
 func (n *Node) Watch(ctx context.Context, t tail.Target) error {
+	wait := n.topo.options.ReturnWait
+	returnTime := func() time.Time { return time.Now().Add(wait/2 + rand.N(wait)) }
 	returnAt := returnTime()
 	for sleep(ctx, tail.Jitter(verifyEvery)) {
 		master, replicas, err := n.members(ctx)
@@ -174,7 +209,7 @@ func (n *Node) Watch(ctx context.Context, t tail.Target) error {
 			}
 		case master != t.Addr:
 			return fmt.Errorf("%w: it is now %s", errNotMaster, master)
-		case n.clients.options.ReadReplicas && time.Now().After(returnAt):
+		case n.topo.options.ReadReplicas && time.Now().After(returnAt):
 			if addr, err := n.fitReplica(ctx, master, replicas); err == nil {
 				return fmt.Errorf("%w: the replica %s is fit", tail.ErrSwitchServer, addr)
 			}

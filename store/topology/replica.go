@@ -59,13 +59,20 @@ func (n *Node) watchReplica(ctx context.Context, master, replica string) error {
 }
 
 // askMaster asks the master how far it is. The error wraps tail.ErrSwitchServer
-// if no replica can stand in for it.
+// if no replica can stand in for it: while a slot moves away only the master
+// knows, because on a replica the keys that have moved are as good as deleted.
 func (n *Node) askMaster(ctx context.Context, master string) (position replication, err error) {
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
-	c := n.clients.asker(ctx, master)
-	if err := n.canReplace(c); err != nil {
-		return replication{}, err
+	c := n.topo.clients.asker(ctx, master)
+	if n.topo.clients.isCluster() {
+		self, err := askSelf(c)
+		if err == nil && self != nil && len(self.migrating) > 0 {
+			err = fmt.Errorf("%w: slots are on their way from the master to another", tail.ErrSwitchServer)
+		}
+		if err != nil {
+			return replication{}, err
+		}
 	}
 	if position, err = askReplication(c); err == nil && !position.master {
 		err = errNotMaster
@@ -77,7 +84,7 @@ func (n *Node) askMaster(ctx context.Context, master string) (position replicati
 func (n *Node) awaitCaughtUp(ctx context.Context, patience time.Duration, replica string, want replication) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c := n.clients.asker(ctx, replica)
+	c := n.topo.clients.asker(ctx, replica)
 	for gap := catchUpGap; ; gap = min(2*gap, maxCatchUpGap) {
 		have, err := askReplication(c)
 		switch {

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -42,26 +41,17 @@ func TestReplication(t *testing.T) {
 	}
 }
 
-// fixedGroup is a group that does not change.
-type fixedGroup struct {
-	*single
-	master   string
-	replicas []string
-}
-
-func (g fixedGroup) members(context.Context) (string, []string, error) {
-	return g.master, g.replicas, nil
-}
-
-// newTestNode returns a node of servers that a user of the URL may ask, and reads
-// from the replicas among them.
-func newTestNode(t *testing.T, url, master string, replicas ...string) *Node {
+// newTestNode returns a node of a master, as a user of the URL may ask it, which
+// reads from its replicas.
+func newTestNode(t *testing.T, url string, replicas ...string) *Node {
 	t.Helper()
 	o := testOptions(t, url)
 	o.ReadReplicas = true
-	topo := newSingle(o)
+	topo := New(o)
 	closeAtEnd(t, topo)
-	return newNode(topo.clients, "n", fixedGroup{topo, master, replicas})
+	n := topo.Nodes()[0]
+	n.replicas = replicas
+	return n
 }
 
 // Each replica has its turn, but for one that is behind, and the master if none
@@ -71,7 +61,7 @@ func TestReplicaChoice(t *testing.T) {
 	master := redistest.Start(t, redistest.WithUser("uninformed on >pass ~* +role"))
 	one, other := redistest.StartReplica(t, master), redistest.StartReplica(t, master)
 	replicas := []string{one.Addr(), other.Addr()}
-	n := newTestNode(t, master.URL(), master.Addr(), replicas...)
+	n := newTestNode(t, master.URL(), replicas...)
 	chosen := map[string]int{}
 	choose := func() {
 		if addr, err := n.fitReplica(t.Context(), master.Addr(), replicas); err == nil {
@@ -100,7 +90,7 @@ func TestReplicaChoice(t *testing.T) {
 	if addr, _ := n.fitReplica(t.Context(), other.Addr(), []string{master.Addr()}); addr != "" {
 		t.Errorf("a master was chosen as a replica: %s", addr)
 	}
-	denied := newTestNode(t, master.URLAs("uninformed", "pass"), master.Addr(), replicas...)
+	denied := newTestNode(t, master.URLAs("uninformed", "pass"), replicas...)
 	target, err := denied.Locate(t.Context())
 	if err != nil || target != (tail.Target{Addr: master.Addr()}) {
 		t.Errorf("who may not ask how far a replica is reads from %+v, %v", target, err)
@@ -115,7 +105,7 @@ func TestReplicaWithoutItsMaster(t *testing.T) {
 	replica := redistest.StartReplica(t, master)
 	master.XAdd("sse:a", "data", "x")
 	replica.AwaitSync(master)
-	n := newTestNode(t, master.URL(), master.Addr(), replica.Addr())
+	n := newTestNode(t, master.URL(), replica.Addr())
 	master.Kill()
 	before := *n.provenAt.Load()
 	redistest.Eventually(t, patience, "the replica to be chosen", func() bool {

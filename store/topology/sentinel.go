@@ -2,92 +2,82 @@ package topology
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
-	"github.com/sse-gateway/sse-gateway/store/tail"
+	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
 
 var errNoMaster = fmt.Errorf("%w: no sentinel names a master", rediserr.ErrUnreachable)
 
-// sentinel is a master that sentinels name, and its replicas.
-type sentinel struct {
-	oneNode
-	name      string // of the master
-	sentinels []*redis.SentinelClient
-}
-
-func newSentinel(o Options) *sentinel {
-	t := &sentinel{name: o.Address.Master}
-	for _, addr := range o.Address.Addrs {
-		c := o.Address.SentinelOptions(addr)
+// newSentinels returns clients that do not try again: the other sentinels answer,
+// and all are asked again.
+func newSentinels(a *redisurl.Address) (all []*redis.SentinelClient) {
+	for _, addr := range a.Addrs {
+		c := a.SentinelOptions(addr)
 		c.Protocol, c.DisableIdentity, c.ContextTimeoutEnabled = 2, true, true
 		c.DialTimeout, c.ReadTimeout, c.WriteTimeout = questionTimeout, questionTimeout, questionTimeout
-		c.MaxRetries, c.DialerRetries = -1, 1 // the others answer, and it is asked again
-		t.sentinels = append(t.sentinels, redis.NewSentinelClient(c))
+		c.MaxRetries, c.DialerRetries = -1, 1
+		all = append(all, redis.NewSentinelClient(c))
 	}
-	t.clients = newClients(o)
-	t.node = newNode(t.clients, t.name, t)
-	return t
+	return all
 }
 
-// Close is of Topology.
-func (t *sentinel) Close() error {
-	errs := []error{t.oneNode.Close()}
-	for _, s := range t.sentinels {
-		errs = append(errs, s.Close())
-	}
-	return errors.Join(errs...)
+// named is the master that a sentinel names, and its replicas.
+type named struct {
+	master   string
+	replicas []string // those that the sentinel reaches
+	epoch    int64    // of the configuration
 }
 
-// members is of group. The first sentinel that knows replicas is believed: each
-// replica shows itself what it is and how far.
-func (t *sentinel) members(ctx context.Context) (master string, replicas []string, err error) {
-	if master, err = t.askMaster(ctx); err != nil || !t.clients.options.ReadReplicas {
-		return master, nil, err
+// askSentinels asks all sentinels for the master and believes the one with the
+// highest configuration epoch. All replicas that any of them knows are returned:
+// each replica shows itself what it is and how far.
+func (t *Topology) askSentinels(ctx context.Context) (master string, replicas []string, err error) {
+	answers, err := askAll(ctx, t.sentinels, t.askSentinel)
+	if len(answers) == 0 {
+		return "", nil, fmt.Errorf("%w %q: %w", errNoMaster, t.options.Address.Master, err)
 	}
-	err = askAll(ctx, t.sentinels, func(ctx context.Context, s *redis.SentinelClient) ([]map[string]string, error) {
-		return s.Replicas(ctx, t.name).Result()
-	}, func(list []map[string]string) (enough bool) {
-		for _, m := range list {
-			if isReachable(m) {
-				replicas = append(replicas, net.JoinHostPort(m["ip"], m["port"]))
-			}
+	highest := int64(-1)
+	for _, a := range answers {
+		if a.epoch > highest {
+			master, highest = a.master, a.epoch
 		}
-		return len(replicas) > 0
-	})
-	if err != nil && len(replicas) == 0 { // the master can still be read from
-		t.clients.options.Tail.Log.Debug("the sentinels could not be asked for replicas", "error", err)
+		replicas = append(replicas, a.replicas...)
 	}
-	return master, replicas, nil
+	slices.Sort(replicas)
+	return master, slices.Compact(replicas), nil
 }
 
-// askMaster asks all sentinels for the master and believes the one with the
-// highest configuration epoch.
-func (t *sentinel) askMaster(ctx context.Context) (string, error) {
-	addr, highest := "", int64(-1)
-	err := askAll(ctx, t.sentinels, func(ctx context.Context, s *redis.SentinelClient) (map[string]string, error) {
-		return s.Master(ctx, t.name).Result()
-	}, func(m map[string]string) (enough bool) {
-		if epoch, _ := strconv.ParseInt(m["config-epoch"], 10, 64); epoch > highest {
-			addr, highest = net.JoinHostPort(m["ip"], m["port"]), epoch
+// askSentinel asks one sentinel. One that may not be asked for replicas knows
+// none: the master can still be read from.
+func (t *Topology) askSentinel(ctx context.Context, s *redis.SentinelClient) (named, error) {
+	m, err := s.Master(ctx, t.options.Address.Master).Result()
+	if err != nil {
+		return named{}, err
+	}
+	a := named{master: net.JoinHostPort(m["ip"], m["port"])}
+	a.epoch, _ = strconv.ParseInt(m["config-epoch"], 10, 64)
+	if !t.options.ReadReplicas {
+		return a, nil
+	}
+	list, err := s.Replicas(ctx, t.options.Address.Master).Result()
+	if err != nil {
+		t.options.Tail.Log.Debug("a sentinel could not be asked for replicas", "error", err)
+	}
+	for _, r := range list {
+		if isReachable(r) {
+			a.replicas = append(a.replicas, net.JoinHostPort(r["ip"], r["port"]))
 		}
-		return false
-	})
-	if highest < 0 {
-		return "", fmt.Errorf("%w %q: %w", errNoMaster, t.name, err)
 	}
-	return addr, nil
+	return a, nil
 }
-
-// verify is of group.
-func (t *sentinel) verify(master tail.Asker) error { return requireMaster(master) }
 
 // isReachable reports whether a sentinel finds a replica reachable. What it says
 // of the link to the master is as old as its last INFO, and a replica whose

@@ -10,7 +10,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/store/goredis"
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -41,7 +40,7 @@ func TestSentinelsAreSilent(t *testing.T) {
 	t.Parallel()
 	first := redistest.Start(t)
 	g := redistest.StartSentinel(t, "m", first, 0)
-	topo := newSentinel(testOptions(t, g.URL()))
+	topo := New(testOptions(t, g.URL()))
 	run(t, topo)
 	s := follow(t, topo, "a")
 	awaitHead(t, s, first.XAdd("sse:a", "data", "x"))
@@ -69,7 +68,7 @@ func TestSentinelsNameAnother(t *testing.T) {
 	t.Parallel()
 	first, second := redistest.Start(t), redistest.Start(t)
 	g := redistest.StartSentinel(t, "m", first, 0)
-	topo := newSentinel(testOptions(t, g.URL()))
+	topo := New(testOptions(t, g.URL()))
 	run(t, topo)
 	s := follow(t, topo, "a")
 	awaitHead(t, s, first.XAdd("sse:a", "data", "x"))
@@ -88,8 +87,8 @@ func TestSentinelsNameAnother(t *testing.T) {
 	}
 	second.XAdd("sse:a", "data", "x") // which may have the id of the other one
 	awaitHead(t, s, second.XAdd("sse:a", "data", "x"))
-	q, err := topo.node.Querier(t.Context())
-	if err != nil || q.(goredis.Querier).Client.Options().Addr != second.Addr() {
+	q, err := topo.Nodes()[0].Querier(t.Context())
+	if err != nil || q.(querier).addr != second.Addr() {
 		t.Errorf("history is read from %v, %v", q, err)
 	}
 }
@@ -104,10 +103,10 @@ func TestSentinelWithTheHighestEpochIsBelieved(t *testing.T) {
 			return flatMap("name", "m", "ip", "127.0.0.1", "port", s.port, "config-epoch", s.epoch), false
 		}))
 	}
-	topo := newSentinel(testOptions(t, "redis+sentinel://"+strings.Join(addrs, ",")+"/0?master=m"))
+	topo := New(testOptions(t, "redis+sentinel://"+strings.Join(addrs, ",")+"/0?master=m"))
 	closeAtEnd(t, topo)
 	for range 20 { // two of three are always waited for, of which one at least knows
-		if addr, err := topo.askMaster(t.Context()); err != nil || addr != "127.0.0.1:2" {
+		if addr, _, err := topo.askSentinels(t.Context()); err != nil || addr != "127.0.0.1:2" {
 			t.Fatalf("the master is %s, %v", addr, err)
 		}
 	}
@@ -128,10 +127,10 @@ func TestSentinelIsNeverSentTheServersPassword(t *testing.T) {
 		return "-ERR unknown command\r\n", false
 	})
 	const secret, sentinels = "s3cret", "hush"
-	topo := newSentinel(testOptions(t, "redis+sentinel://gateway:"+secret+"@"+addr+"/0?master=m&sentinel_password="+sentinels))
+	topo := New(testOptions(t, "redis+sentinel://gateway:"+secret+"@"+addr+"/0?master=m&sentinel_password="+sentinels))
 	run(t, topo)
 	for range 3 {
-		if c, err := topo.node.Querier(t.Context()); c != nil || !errors.Is(err, rediserr.ErrUnreachable) || !strings.Contains(err.Error(), "No such master") {
+		if c, err := topo.Nodes()[0].Querier(t.Context()); c != nil || !errors.Is(err, rediserr.ErrUnreachable) || !strings.Contains(err.Error(), "No such master") {
 			t.Errorf("a client %v, %v", c, err)
 		}
 	}

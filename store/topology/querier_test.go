@@ -1,4 +1,4 @@
-package goredis
+package topology
 
 import (
 	"errors"
@@ -8,20 +8,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m, 4) }
-
-// client returns a client like that for reads of history.
-func client(t *testing.T, srv *redistest.Server) *redis.Client {
-	c := redis.NewClient(&redis.Options{Addr: srv.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: 1, ContextTimeoutEnabled: true})
-	t.Cleanup(func() { _ = c.Close() })
-	return c
+// newQuerier returns what reads history from the first server of a URL.
+func newQuerier(t *testing.T, url string) querier {
+	topo := New(testOptions(t, url))
+	closeAtEnd(t, topo)
+	return topo.clients.querier(topo.options.Address.Addrs[0])
 }
 
 // entries is a reader that keeps all fields, and what it has read.
@@ -53,7 +49,7 @@ func TestPipeline(t *testing.T) {
 	var got []string
 	var info redisstream.Info
 	reader := entries(&got)
-	if err := (Querier{Client: client(t, srv)}).Pipeline(t.Context(), xinfo("sse:a", &info), xrange("sse:a", reader.Read)); err != nil {
+	if err := newQuerier(t, srv.URL()).Pipeline(t.Context(), xinfo("sse:a", &info), xrange("sse:a", reader.Read)); err != nil {
 		t.Fatal(err)
 	}
 	want := fmt.Sprintf("1-1 %q", []string{"b", "1", "a", "2", "b", "", "a", long})
@@ -69,7 +65,7 @@ func TestPipelineErrors(t *testing.T) {
 	srv := redistest.Start(t)
 	srv.Do("SET", "sse:s", "x")
 	srv.XAdd("sse:a", "d", "x")
-	q := Querier{Client: client(t, srv)}
+	q := newQuerier(t, srv.URL())
 	for range 2 {
 		var got []string
 		if err := q.Pipeline(t.Context(), xrange("sse:s", entries(&got).Read), xrange("sse:a", entries(&got).Read)); !resp.IsWrongType(err) || len(got) != 1 {
@@ -86,7 +82,7 @@ func TestSnapshotWithoutMemory(t *testing.T) {
 	srv.XAdd("sse:a", "d", "x")
 	srv.Do("CONFIG", "SET", "maxmemory", "1")
 	var got []string
-	info, err := redisstream.ReadSnapshot(t.Context(), Querier{Client: client(t, srv)}, "sse:a", xrange("sse:a", nil).Args, entries(&got).Read)
+	info, err := redisstream.ReadSnapshot(t.Context(), newQuerier(t, srv.URL()), "sse:a", xrange("sse:a", nil).Args, entries(&got).Read)
 	if err != nil || info.Length != 1 || len(got) != 1 {
 		t.Errorf("%+v, %v, %d entries", info, err, len(got))
 	}
@@ -113,10 +109,8 @@ func TestNonsense(t *testing.T) {
 			}
 			return "-ERR unknown command\r\n", false // HELLO is not needed
 		})
-		cl := redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
-		defer cl.Close()
 		var got []string
-		err := Querier{Client: cl}.Pipeline(t.Context(), xrange("sse:a", entries(&got).Read))
+		err := newQuerier(t, "redis://"+addr).Pipeline(t.Context(), xrange("sse:a", entries(&got).Read))
 		if err == nil || c.protocol && !errors.Is(err, resp.ErrProtocol) || len(got) > 0 {
 			t.Errorf("%s: %v, %d entries", name, err, len(got))
 		}
@@ -137,14 +131,6 @@ func TestRedirections(t *testing.T) {
 		return "-ERR unknown command\r\n", false
 	})
 	_, port, _ := net.SplitHostPort(has)
-	clients := map[string]*redis.Client{}
-	at := func(addr string) *redis.Client {
-		if clients[addr] == nil {
-			clients[addr] = redis.NewClient(&redis.Options{Addr: addr, Protocol: 2, DisableIdentity: true, MaxRetries: -1})
-			t.Cleanup(func() { _ = clients[addr].Close() })
-		}
-		return clients[addr]
-	}
 	for redirection, follows := range map[string]bool{
 		"MOVED 1 " + has: true, "ASK 1 " + has: true, "MOVED 1 :" + port: true, "MOVED 1 self": false, "ERR no": false,
 	} {
@@ -155,12 +141,14 @@ func TestRedirections(t *testing.T) {
 			}
 			return "-ERR unknown command\r\n", false
 		})
-		for _, q := range []Querier{{Client: at(self), At: at}, {Client: at(self)}} {
+		for _, scheme := range []string{"redis+cluster://", "redis://"} {
+			q := newQuerier(t, scheme+self)
+			followed := follows && q.clients.isCluster()
 			var got []string
 			reader := entries(&got)
 			err := q.Pipeline(t.Context(), xrange("sse:a", reader.Read))
-			if (len(got) == 1) != (follows && q.At != nil) || (len(got) == 1) != (err == nil) {
-				t.Errorf("%s, followed %v: %d entries, %v", redirection, q.At != nil, len(got), err)
+			if (len(got) == 1) != followed || (len(got) == 1) != (err == nil) {
+				t.Errorf("%s by way of %s: %d entries, %v", redirection, scheme, len(got), err)
 			}
 		}
 	}
