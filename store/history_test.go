@@ -174,10 +174,12 @@ func storm(t *testing.T, sub *Subscription, ids []ID, clients int, from func(int
 		r := &reader{t: t, sub: sub, wake: make(signalWaker, 1)}
 		r.at(ids[from(i)])
 		wg.Go(func() {
-			for { // not drain, which may fail the test: this is not its goroutine
-				more, err := r.step(context.Background(), 1<<16)
-				if err != nil || !more {
-					break
+			for more, err := true, error(nil); more; { // not drain, which may fail the test: this is not its goroutine
+				// A read that a slow machine does not come to in time is refused, and
+				// the client tries again, as a stream does.
+				if more, err = r.step(context.Background(), 1<<16); errors.Is(err, ErrUnavailable) {
+					pause(context.Background(), 10*time.Millisecond)
+					more = true
 				}
 			}
 			if len(r.got) != last-from(i) || r.got[0].gap != nil || r.got[len(r.got)-1].id != ids[last] {
@@ -193,6 +195,7 @@ func storm(t *testing.T, sub *Subscription, ids []ID, clients int, from func(int
 func TestStormFarBehind(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Start(t)
+	const clients = 400
 	ids := fill(t, srv.Client(), "sse:a", 1600, short)
 	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents, c.keepPages = 16, time.Hour })
 	first := s.subscribe(t, "a")
@@ -200,16 +203,16 @@ func TestStormFarBehind(t *testing.T) {
 		t.Helper()
 		s.forgetPages()
 		before := s.historyReads()
-		storm(t, first.sub, ids, 800, from)
+		storm(t, first.sub, ids, clients, from)
 		return s.historyReads() - before
 	}
 	// 128, 256, twice 512 and the rest.
 	one := reads(func(int) int { return 100 })
 	// The first in a stretch reads it, and those that stand in it share that.
 	each := reads(func(i int) int { return 100 + i })
-	t.Logf("%d reads for 800 clients at one position, %d at one each", one, each)
-	if one != 5 || each > 120 {
-		t.Errorf("%d reads for 800 clients at one position, %d at one each", one, each)
+	t.Logf("%d reads for %d clients at one position, %d at one each", one, clients, each)
+	if one != 5 || each > 60 {
+		t.Errorf("%d reads for %d clients at one position, %d at one each", one, clients, each)
 	}
 }
 
