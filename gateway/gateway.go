@@ -14,6 +14,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/access/cors"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -101,15 +102,15 @@ func New(cfg Config) *Gateway {
 	return g
 }
 
-// Run delivers events until ctx ends. It is called once.
+// Run delivers events until ctx ends. It is called once. An error means that it cannot
+// start to.
 func (g *Gateway) Run(ctx context.Context) error {
-	g.engine.Run(ctx)
-	return nil
+	return g.engine.Run(ctx)
 }
 
 // WithConn is the ConnContext of the public http.Server. Without it a client of
 // HTTP/2 that is only slow may be taken for one that has gone.
-func WithConn(ctx context.Context, c net.Conn) context.Context { return engine.WithConn(ctx, c) }
+func WithConn(ctx context.Context, c net.Conn) context.Context { return conn.WithConn(ctx, c) }
 
 // Handler returns the handler of the public listener: event streams at Config.Path, the
 // console if there is one, and nothing else. A trailing slash is the same path.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 )
 
 // problem is a refusal: a status, a message that anybody may read, and a cause
@@ -47,7 +47,7 @@ func (p *problem) write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	q, _ := ownQuery(r)
 	if status, _ := refusalStatus(r, q); p.temporary && status == http.StatusOK {
-		engine.SetStreamHeaders(h)
+		conn.SetStreamHeaders(h)
 		// HTTP/2 would take it for the end of a connection that other clients
 		// of a load balancer share.
 		if r.ProtoMajor == 1 {

@@ -63,7 +63,7 @@ func newGateway(f factory, namespaces []string) Gateway {
 	return Gateway{
 		Namespaces:           newNamespaces(f, namespaces),
 		ConnectionsMax:       f.gauge("connections_max", "The limit for connections (SSE_MAX_CONNECTIONS)."),
-		ConnectionsParked:    f.gauge("connections_parked", "Open event streams that wait in the poller, without a goroutine."),
+		ConnectionsParked:    f.gauge("connections_parked", "Open event streams that are up to date and wait for events, without a goroutine."),
 		ConnectionsOpened:    f.counter("connections_opened_total", "Event streams that were opened."),
 		ConnectionsThrottled: f.counter("connections_throttled_total", "Connections of clients that sent more than a subscriber has reason to, and were read from slowly."),
 		Disconnects:          f.counterVec("disconnects_total", "Event streams that ended, by reason.", "reason", EndClient, EndWriteTimeout, EndWriteError, EndDrain, EndMaxAge, EndExpired, EndShutdown, EndRevoked, EndOfChannels),

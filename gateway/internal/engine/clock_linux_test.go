@@ -12,6 +12,9 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
+// clockSets are by how much administrators and time servers set clocks.
+var clockSets = map[string]time.Duration{"back": -10 * time.Minute, "forward": 10 * time.Minute}
+
 // clockShard is a shard whose clock the test turns. It begins a day ahead, so that
 // the time that really passes has no part in it.
 type clockShard struct {
@@ -120,8 +123,8 @@ func TestParkedStreamsEndWhenTheClockIsSet(t *testing.T) {
 			c := newClockShard(t)
 			beat := c.sh.env.cfg.Heartbeat * 12 / 10
 			start := c.now
-			grant := c.add(func(s *Stream) { s.life.expiresAt = start.Add(life).UnixNano() })
-			old := c.add(func(s *Stream) { s.life.maxAgeAt = reactor.Nanos(start.Add(life)) })
+			grant := c.add(func(s *Stream) { s.life.ExpiresAt = start.Add(life).UnixNano() })
+			old := c.add(func(s *Stream) { s.life.MaxAgeAt = reactor.Nanos(start.Add(life)) })
 			c.run(time.Minute)
 			c.set = d
 			due := map[*Stream]time.Time{grant: start.Add(life - d), old: start.Add(life)}

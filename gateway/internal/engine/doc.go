@@ -10,28 +10,28 @@
 // If few streams are concerned, the goroutine of the tail serves them itself: to
 // wake another goroutine would take longer than the writes.
 //
-// Streams that stand at one place of a channel get one broadcast: the window is
-// read once, and each HTTP framing of the batch is made once.
+// Streams that stand at one place of a channel get one content.Broadcast. The others
+// fill a batch of their own from a content.Reader.
 //
 // # Who owns a stream
 //
 // A stream has one owner at any time:
 //
-//   - While it is parked, whoever holds the loopMu of its shard. It has a slot in
-//     the shard's reactor, no goroutine and no buffer, and is written to without
-//     blocking (flushNonblocking).
-//   - Otherwise the goroutine that runs its writeLoop, which blocks in writes and
-//     in reads of history. A parked stream gets one when its socket is full or its
-//     client is behind the window, and is parked again once it is up to date. TLS
-//     and HTTP/2 streams keep theirs.
+//   - A stream over plain TCP, where there is epoll, has no goroutine and no buffer. It
+//     is parked: its owner is whoever holds the loopMu of its shard, and its descriptor
+//     is in the shard's reactor. It is written to without blocking (flushNonblocking).
+//     While its socket is full, what is left of a write stays pending until the reactor
+//     reports room.
+//   - While a parked stream reads history, a goroutine owns it (catchUp).
+//   - Any other stream (TLS, HTTP/2) has a goroutine of its own, which runs its writeLoop
+//     and blocks in writes to a conn.Hijacked or conn.Response.
 //
-// Both call step, which decides what is written next.
+// All call step, which decides what is written next.
 //
 // # When a stream ends
 //
-// lifetime says when a stream must end by itself. Stream.end asks its owner to end
-// it. The owner writes a closing frame and, if the body is chunked, the last
-// chunk, for which a client has closeGrace. Whether a client still takes what is
-// written to it is looked at by the shard, on its timer wheel, for all streams
-// alike: see progress.
+// lifetime.Lifetime says when a stream must end by itself. Stream.end asks its owner to
+// end it. The owner writes a closing frame and, if the body is chunked, the last chunk,
+// for which a client has conn.CloseGrace. Whether a client still takes what is written to
+// it is looked at by the shard, on its timer wheel, for all streams alike: see progress.
 package engine

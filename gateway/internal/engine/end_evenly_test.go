@@ -7,16 +7,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
 // endWatch is the writer of a stream and notes when it is told to end.
 type endWatch struct{ note func() }
 
-func (w *endWatch) wake()           {}
-func (w *endWatch) startClosing()   { w.note() }
-func (w *endWatch) abort()          {}
-func (w *endWatch) peer() peerState { return peerState{} }
+func (w *endWatch) Wake()                {}
+func (w *endWatch) StartClosing()        { w.note() }
+func (w *endWatch) Abort()               {}
+func (w *endWatch) Peer() conn.PeerState { return conn.PeerState{} }
 
 // scheduledEnds returns when each of n streams, in the order in which they were
 // opened, is told to end by a drain over a window; ctx ends it.

@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -54,14 +57,15 @@ func New(cfg Config) *Engine {
 }
 
 // Run serves the streams until ctx ends, before which they must have ended. It is
-// called once.
-func (e *Engine) Run(ctx context.Context) {
+// called once. The error means that the system has no descriptor left to watch
+// connections with.
+func (e *Engine) Run(ctx context.Context) error {
 	e.env.cfg.Store.OnRound(e.deliverInline)
-	var wg sync.WaitGroup
+	g, ctx := errgroup.WithContext(ctx)
 	for _, s := range e.shards {
-		wg.Go(func() { s.run(ctx) })
+		g.Go(func() error { return s.run(ctx) })
 	}
-	wg.Wait()
+	return g.Wait()
 }
 
 // deliverInline serves the streams that a round of the tail concerns, if they are
@@ -119,9 +123,9 @@ func (e *Engine) Channels(visible func(channel string) bool) []Channel {
 				index[name] = i
 				all = append(all, Channel{Name: name})
 			}
-			now := t.sub.Now()
+			now := t.Sub.Now()
 			all[i].Subscribers += len(t.subscribers)
-			all[i].Position, all[i].Window = now.Pos(), t.sub.Window()
+			all[i].Position, all[i].Window = now.Pos(), t.Sub.Window()
 		}
 		s.mu.Unlock()
 	}
@@ -173,7 +177,7 @@ func (e *Engine) Stop(ctx context.Context, reason string) {
 	select {
 	case <-done:
 		return
-	case <-time.After(closeGrace):
+	case <-time.After(conn.CloseGrace):
 	case <-ctx.Done():
 	}
 	e.env.cancel() // a read of history that a stream waits for

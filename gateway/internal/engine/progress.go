@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"math"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
@@ -20,14 +22,8 @@ import (
 
 // progress is what the last look at a stream saw. It is guarded by loopMu.
 type progress struct {
-	taken uint64 // as of peerState
+	taken uint64 // as of conn.PeerState
 	since int64  // when taken was seen to change, in reactor.Nanos; 0: nothing waited
-}
-
-// peerState is how far the client of a stream is.
-type peerState struct {
-	waiting bool   // something was written that it has not taken
-	taken   uint64 // changes when it takes something
 }
 
 // lookEvery is how often a stream that may be stuck is looked at, as a fraction of
@@ -36,12 +32,12 @@ const lookEvery = 8
 
 // stuck reports whether the client has taken nothing for the write timeout,
 // although something waits for it.
-func (p *progress) stuck(state peerState, now int64, timeout time.Duration) bool {
+func (p *progress) stuck(state conn.PeerState, now int64, timeout time.Duration) bool {
 	switch {
-	case !state.waiting:
+	case !state.Waiting:
 		*p = progress{}
-	case p.since == 0 || p.taken != state.taken:
-		*p = progress{state.taken, now}
+	case p.since == 0 || p.taken != state.Taken:
+		*p = progress{state.Taken, now}
 	default:
 		return now-p.since >= int64(timeout)
 	}
@@ -49,9 +45,9 @@ func (p *progress) stuck(state peerState, now int64, timeout time.Duration) bool
 }
 
 // peer returns how far the client of a parked stream is.
-func (s *Stream) peer() peerState {
+func (s *Stream) peer() conn.PeerState {
 	queued, acked, _ := reactor.PeerProgress(s.fd)
-	return peerState{waiting: queued > 0, taken: acked}
+	return conn.PeerState{Waiting: queued > 0, Taken: acked}
 }
 
 // schedule puts the stream into the timer wheel for whatever comes first, as far as
@@ -60,16 +56,31 @@ func (s *Stream) peer() peerState {
 func (sh *shard) schedule(s *Stream, now time.Time) {
 	timeout := sh.env.cfg.WriteTimeout
 	due := reactor.Nanos(now.Add(timeout))
-	if !s.parked || s.progress.since != 0 {
+	if !s.parked || s.pending != nil || s.progress.since != 0 {
 		due = reactor.Nanos(now.Add(timeout / lookEvery))
 	}
 	if s.parked {
-		due = min(due, s.heartbeatAt)
-		if end := s.life.deadline(now); !end.IsZero() {
-			due = min(due, reactor.Nanos(end))
-		}
+		due = min(due, s.dueAt(now))
 	}
 	sh.reactor.Schedule(s.place, due)
+}
+
+// dueAt returns when a parked stream is to be served although nothing has come.
+func (s *Stream) dueAt(now time.Time) int64 {
+	if e := s.ending.Load(); e != nil {
+		return e.at + int64(conn.CloseGrace)
+	}
+	due := int64(math.MaxInt64)
+	if s.pending == nil {
+		due = s.heartbeatAt
+	}
+	if end := s.life.Deadline(now); !end.IsZero() {
+		due = min(due, reactor.Nanos(end))
+	}
+	if b := s.history; b != nil && b.pause != 0 {
+		due = min(due, reactor.Nanos(b.until))
+	}
+	return due
 }
 
 // advance looks at the streams that are due. The caller holds loopMu.
@@ -77,7 +88,7 @@ func (sh *shard) advance(now time.Time) {
 	sh.reactor.Advance(reactor.Nanos(now), func(s *Stream) {
 		if s.parked {
 			sh.lookAtParked(s, now)
-		} else if w := s.writer.Load(); w != nil && s.progress.stuck((*w).peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout) {
+		} else if w := s.writer.Load(); w != nil && s.progress.stuck((*w).Peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout) {
 			s.cut(*w)
 		}
 		if !s.gone {
@@ -89,12 +100,21 @@ func (sh *shard) advance(now time.Time) {
 // lookAtParked ends a parked stream that must end, cuts one that is stuck, and
 // writes a heartbeat if that is due.
 func (sh *shard) lookAtParked(s *Stream, now time.Time) {
-	switch reason := s.endReason(now); {
-	case reason != "":
-		sh.endParked(s, reason)
+	if reason := s.life.Reason(now); reason != "" {
+		s.mustEnd(reason, now)
+	}
+	if p := s.pending; p != nil {
+		s.lasted(reactor.Nanos(now) - p.since)
+	}
+	b := s.history
+	switch e := s.ending.Load(); {
+	case e != nil && reactor.Nanos(now) >= e.at+int64(conn.CloseGrace):
+		sh.endParked(s, e.reason)
 	case s.progress.stuck(s.peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout):
 		sh.endParked(s, metrics.EndWriteTimeout)
-	case s.heartbeatAt <= reactor.Nanos(now):
+	case e != nil, b != nil && b.pause != 0 && b.isOver(now):
+		sh.flush(s)
+	case s.pending == nil && s.heartbeatAt <= reactor.Nanos(now):
 		o, err := s.heartbeat((*nonblocking)(s))
 		if o == more {
 			o = upToDate
@@ -107,7 +127,6 @@ func (sh *shard) lookAtParked(s *Stream, now time.Time) {
 // cut ends a stream whose client takes nothing, without waiting for it. The owner
 // is the stream's goroutine.
 func (s *Stream) cut(w writer) {
-	reason := metrics.EndWriteTimeout
-	s.ending.CompareAndSwap(nil, &reason)
-	w.abort()
+	s.mustEnd(metrics.EndWriteTimeout, time.Now())
+	w.Abort()
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 )
 
 // A client that takes one byte within the timeout is kept, one that takes none is cut,
@@ -26,7 +28,7 @@ func TestProgress(t *testing.T) {
 	} {
 		var p progress
 		for _, l := range looks {
-			if got := p.stuck(peerState{l.waiting, l.taken}, int64(time.Hour+l.at), timeout); got != l.stuck {
+			if got := p.stuck(conn.PeerState{Waiting: l.waiting, Taken: l.taken}, int64(time.Hour+l.at), timeout); got != l.stuck {
 				t.Errorf("%s: after %v it is stuck: %v", name, l.at, got)
 			}
 		}

@@ -17,12 +17,10 @@ type shard struct {
 
 	// inboxMu guards the inbox. It is apart from mu because the store calls Wake
 	// with locks of its own held.
-	inboxMu  sync.Mutex
-	dirty    []*topic  // to be woken
-	waiting  int       // streams of those topics, about
-	arrivals []*Stream // to be parked
-	watches  []*Stream // have a goroutine, and are to be looked at from now on
-	ends     []*Stream // Stream.ending was set
+	inboxMu sync.Mutex
+	dirty   []*topic // to be woken
+	waiting int      // streams of those topics, about
+	notes   []note
 
 	// mu guards topics, the subscribers of every topic, and streams.
 	mu      sync.Mutex
@@ -36,6 +34,7 @@ type shard struct {
 	reactor         *reactor.Reactor[Stream]
 	subscribersCopy []subscriber
 	spareDirty      []*topic // for dirty, which is taken as a whole
+	spareNotes      []note   // likewise
 	discard         [4096]byte
 	closed          bool // run has returned
 }
@@ -74,38 +73,36 @@ func (s *shard) notify() {
 	}
 }
 
-// enqueuePark hands a stream over to the shard, which parks it. Its descriptor is
-// detached.
-func (s *shard) enqueuePark(st *Stream) {
+// note is what a shard is told of a stream.
+type note struct {
+	stream *Stream
+	what   noteKind
+}
+
+type noteKind uint8
+
+const (
+	toBeServed  noteKind = iota // serve it now, if it is parked
+	toBeParked                  // its descriptor is detached, and the shard is its owner from now on
+	toBeWatched                 // it has a goroutine, and the progress of its client is to be looked at
+)
+
+// tell leaves the shard a note. Any goroutine may call it.
+func (s *shard) tell(st *Stream, what noteKind) {
 	s.inboxMu.Lock()
-	s.arrivals = append(s.arrivals, st)
+	s.notes = append(s.notes, note{st, what})
 	s.inboxMu.Unlock()
 	s.notify()
 }
 
-// enqueueWatch has the shard look at the progress of a stream's client.
-func (s *shard) enqueueWatch(st *Stream) {
-	s.inboxMu.Lock()
-	s.watches = append(s.watches, st)
-	s.inboxMu.Unlock()
-	s.notify()
-}
-
-// enqueueEnd has the shard end a stream, if it is parked.
-func (s *shard) enqueueEnd(st *Stream) {
-	s.inboxMu.Lock()
-	s.ends = append(s.ends, st)
-	s.inboxMu.Unlock()
-	s.notify()
-}
-
-// run serves the shard's streams until ctx ends.
-func (s *shard) run(ctx context.Context) {
+// run serves the shard's streams until ctx ends. The error is that of openReactor.
+func (s *shard) run(ctx context.Context) error {
 	s.loopMu.Lock()
-	if err := s.openReactor(); err != nil {
-		s.env.cfg.Log.Warn("connections will not be parked", "error", err)
-	}
+	err := s.openReactor()
 	s.loopMu.Unlock()
+	if err != nil {
+		return err
+	}
 	defer func() {
 		s.loopMu.Lock()
 		s.closed = true
@@ -123,7 +120,7 @@ func (s *shard) run(ctx context.Context) {
 			if tick != nil {
 				tick.Stop()
 			}
-			return
+			return nil
 		case <-s.signal:
 			s.loopMu.Lock()
 			s.drainInbox()
@@ -167,27 +164,26 @@ func (s *shard) openReactor() error {
 	return nil
 }
 
-// drainInbox takes in the streams that have arrived and ends those that must end.
-// The caller holds loopMu, as with wakeDirty and wake.
+// drainInbox does what the notes say. The caller holds loopMu, as with wakeDirty and
+// wake.
 func (s *shard) drainInbox() {
 	s.inboxMu.Lock()
-	arrivals, watches, ends := s.arrivals, s.watches, s.ends
-	s.arrivals, s.watches, s.ends = nil, nil, nil
+	notes := s.notes
+	s.notes = s.spareNotes
 	s.inboxMu.Unlock()
-	for _, st := range arrivals {
-		s.park(st)
-	}
-	for _, st := range watches {
-		if st.place == 0 && !st.gone { // or it was parked in the meantime, or has ended
-			s.addSlot(st)
+	for _, n := range notes {
+		switch st := n.stream; {
+		case n.what == toBeParked:
+			s.park(st)
+		case n.what == toBeWatched && !st.gone:
+			st.place = s.reactor.Add(st)
 			s.schedule(st, time.Now())
-		}
-	}
-	for _, st := range ends {
-		if st.parked {
+		case n.what == toBeServed && st.parked:
 			s.flush(st)
 		}
 	}
+	clear(notes)
+	s.spareNotes = notes[:0]
 }
 
 // wakeDirty serves the streams of the topics that have something new.
@@ -209,8 +205,8 @@ func (s *shard) wakeDirty() {
 // meanwhile.
 //
 // A stream that the broadcast of round 0 does not fit is served by itself then. In
-// later rounds it is left alone: what it could not take in round 0 it takes on its
-// own goroutine, and what came since is the next round's of its own wake-up.
+// later rounds it is left alone: what it could not take in round 0 it takes when its
+// socket has room, and what came since is the next round's of its own wake-up.
 func (s *shard) wake(t *topic) {
 	s.mu.Lock()
 	s.subscribersCopy = append(s.subscribersCopy[:0], t.subscribers...)
@@ -219,20 +215,20 @@ func (s *shard) wake(t *topic) {
 		return // subscribe may not be done with the topic, or unsubscribe is
 	}
 	for round := 0; ; round++ {
-		b := t.nextBroadcast()
+		b := t.NextBroadcast(&t.broadcastCursor)
 		for i := range s.subscribersCopy {
 			st := s.subscribersCopy[i].stream
 			switch {
-			case st.parked && b.matches(st):
+			case st.parked && st.takes(b):
 				s.send(st, b)
 			case round > 0 && b != nil: // it was served in round 0, by itself
-			case st.parked:
+			case st.parked && st.pending == nil: // otherwise its socket has no room
 				s.flush(st)
 			default:
 				st.wake()
 			}
 		}
-		b.done()
+		b.Done()
 		if b == nil || t.broadcastCursor.Idle() {
 			break
 		}

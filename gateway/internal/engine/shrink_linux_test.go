@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -14,10 +15,10 @@ import (
 // wakeFunc is the writer of a stream that does something when it is woken.
 type wakeFunc func()
 
-func (f wakeFunc) wake()         { f() }
-func (wakeFunc) startClosing()   {}
-func (wakeFunc) abort()          {}
-func (wakeFunc) peer() peerState { return peerState{} }
+func (f wakeFunc) Wake()              { f() }
+func (wakeFunc) StartClosing()        {}
+func (wakeFunc) Abort()               {}
+func (wakeFunc) Peer() conn.PeerState { return conn.PeerState{} }
 
 // The window may be evicted from while a shard serves a long wake in rounds: the
 // streams that were served so far are not left with what they have then.
@@ -26,7 +27,7 @@ func TestShrinkBetweenRounds(t *testing.T) {
 	k := newSinks(t, 4, events, 1000, func(c *store.Config) { c.WindowMemory = 160 << 10 })
 	// A stream that has a goroutine, among those that are parked, is woken in round
 	// 0. Meanwhile another channel takes the memory.
-	k.f.subscribe("other")
+	k.f.Subscribe("other")
 	victim := k.streams[0]
 	evicted := false
 	var w writer = wakeFunc(func() {
@@ -34,9 +35,9 @@ func TestShrinkBetweenRounds(t *testing.T) {
 			return
 		}
 		evicted = true
-		k.f.publishNumbers("other", 140, strings.Repeat("o", 1000))
+		k.f.PublishNumbers("other", 140, strings.Repeat("o", 1000))
 		redistest.Eventually(t, patience, "the window to be evicted from", func() bool {
-			return valueOf(k.f.m.Store.WindowEvictions.WithLabelValues("memory")) > 90
+			return valueOf(k.f.Metrics.Store.WindowEvictions.WithLabelValues("memory")) > 90
 		})
 	})
 	victim.parked = false
@@ -52,6 +53,7 @@ func TestShrinkBetweenRounds(t *testing.T) {
 	for i, fd := range k.ends[1:] {
 		var p ssetest.Parser
 		redistest.Eventually(t, patience, "all events", func() bool {
+			k.serve()
 			n, err := unix.Read(fd, k.discard[:])
 			if err == nil && n > 0 {
 				p.Feed(k.discard[:n])

@@ -1,8 +1,13 @@
 package engine
 
 import (
+	"math/rand/v2"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/batch"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
@@ -15,115 +20,149 @@ const (
 	upToDate                  // nothing, until it is woken
 	behind                    // a page of history
 	wouldBlock                // a socket that takes more; the rest is in Stream.pending
-	mustEnd                   // to end: see Stream.endReason
+	ended                     // its connection to be closed
 )
 
 // sink is the way to the client. Write writes p as far as it can without blocking,
 // or, if it may block, all of it. An error ends the stream.
 type sink interface {
-	write(p []byte) (n int, err error)
+	Write(p []byte) (n int, err error)
 }
 
-// step writes what is pending, or else the next batch. It is the one place that
-// decides what a client is sent, and when no more.
+// slowWrite is how long a write takes for its client to count as slow.
+const slowWrite = time.Second
+
+// step writes what is pending, or else the next batch, or the end. It is the one place
+// that decides what a client is sent.
 func (s *Stream) step(w sink) (outcome, error) {
-	if s.pending != nil {
-		out := *s.pending
+	if p := s.pending; p != nil {
 		s.pending = nil
-		return s.write(w, &out, more)
+		return s.write(w, &p.Output, p.since, more)
 	}
 	now := time.Now()
-	if s.finished {
-		end := metrics.EndOfChannels
-		s.ending.CompareAndSwap(nil, &end)
+	if s.reader.Finished {
+		s.mustEnd(metrics.EndOfChannels, now)
 	}
-	if s.endReason(now) != "" {
-		return mustEnd, nil
+	if s.closed || s.endReason(now) != "" {
+		return s.close(w, now)
 	}
-	if s.idle() {
+	if s.reader.Idle() {
 		return upToDate, nil
 	}
-	s.beginBatch()
-	defer s.endBatch()
-	var state fillState
-	s.buf.b, state = s.fill(s.buf.b)
+	buf := s.beginBatch()
+	defer buf.Put()
+	limit := batch.Max
+	if s.slow {
+		limit = batch.Slow
+	}
+	next := [...]outcome{content.Idle: upToDate, content.More: more, content.Behind: behind}[s.reader.Fill(buf, limit)]
+	if s.reader.Finished {
+		next = more // to end, once this is written
+	}
 	// Checked again, because an event that was published after the end of a grant
 	// must not be sent.
 	if now = time.Now(); s.endReason(now) != "" {
-		return mustEnd, nil
+		return s.close(w, now)
 	}
-	next := [...]outcome{fillIdle: upToDate, fillMore: more, fillBehind: behind}[state]
-	if s.finished {
-		next = more // to end, once this is written
-	}
-	out := s.buf.output(s.chunked)
-	size := out.size()
+	out := buf.Output(s.chunked)
+	size := out.Size()
 	if size == 0 {
 		return next, nil
 	}
-	s.sum = s.buf.sum
-	next, err := s.write(w, &out, next)
+	s.sum = buf.Sum()
+	next, err := s.write(w, &out, reactor.Nanos(now), next)
 	if err == nil {
-		s.buf.count(s.shard.env.cfg.Metrics, size, 1, now)
+		buf.Count(s.shard.env.cfg.Metrics, size, 1, now)
 	}
 	return next, err
 }
 
-// write writes out. It returns next, or wouldBlock if something is left, which is
-// then pending.
-func (s *Stream) write(w sink, out *output, next outcome) (outcome, error) {
-	for out.size() > 0 {
-		p := out.own
-		if len(p) == 0 {
-			p = out.large
-		}
-		if len(p) == 0 {
-			p = []byte(out.end)
-		}
-		n, err := w.write(p)
+// close writes the last bytes of a stream that must end.
+func (s *Stream) close(w sink, now time.Time) (outcome, error) {
+	if s.closed {
+		return ended, nil
+	}
+	s.closed = true
+	reason := s.endReason(now)
+	s.mustEnd(reason, now)
+	out := s.lastOutput(reason)
+	return s.write(w, &out, reactor.Nanos(now), ended)
+}
+
+// lastOutput returns the last bytes of a stream: when to reconnect, each client at
+// another time, and the end of the body.
+func (s *Stream) lastOutput(reason string) batch.Output {
+	var retry []byte
+	switch reason {
+	case metrics.EndClient, metrics.EndWriteTimeout: // nobody is there to read it
+		return batch.Output{}
+	case metrics.EndShutdown: // there may be no other replica to reconnect to
+	case metrics.EndOfChannels: // there is nothing to reconnect for
+	default:
+		retry = appendRetry(nil, s.shard.env.cfg.Retry)
+	}
+	var coded *deflate.Sum
+	if s.reader.Gzip {
+		coded = &s.sum
+	}
+	return batch.End(retry, s.chunked, coded)
+}
+
+// appendRetry appends a retry field, spread over [d, 2d), so that clients do not
+// reconnect in step.
+func appendRetry(b []byte, d time.Duration) []byte {
+	return sse.AppendRetry(b, d+rand.N(max(d, 1)))
+}
+
+// write writes out, of which the first byte was written, or is, at a time in
+// reactor.Nanos. It returns next, or wouldBlock if something is left, which is then
+// pending. A client that is slow to take it gets smaller batches from then on, until it
+// is quick again, and no page of history is kept for it.
+func (s *Stream) write(w sink, out *batch.Output, since int64, next outcome) (outcome, error) {
+	for p := out.Next(); len(p) > 0; p = out.Next() {
+		n, err := w.Write(p)
 		if err != nil {
+			s.closed = true
 			return 0, err
 		}
-		switch {
-		case len(out.own) > 0:
-			out.own = out.own[n:]
-		case len(out.large) > 0:
-			out.large = out.large[n:]
-		default:
-			out.end = out.end[n:]
-		}
-		if n < len(p) {
-			s.pending, next = out.kept(), wouldBlock
+		if out.Wrote(n); n < len(p) {
+			s.pending, next = &unsent{out.Keep(), since}, wouldBlock
 			break
 		}
 	}
-	s.written(time.Now())
+	now := time.Now()
+	s.written(now)
+	s.lasted(reactor.Nanos(now) - since)
 	return next, nil
+}
+
+// lasted notes for how long a write has lasted.
+func (s *Stream) lasted(ns int64) {
+	if s.slow = ns > int64(slowWrite); s.slow {
+		s.reader.DiscardPage()
+	}
 }
 
 // heartbeat writes a heartbeat, to a stream with nothing pending.
 func (s *Stream) heartbeat(w sink) (outcome, error) {
-	s.beginBatch()
-	defer s.endBatch()
+	buf, now := s.beginBatch(), time.Now()
+	defer buf.Put()
 	if s.ping {
-		s.buf.b = sse.AppendPing(s.buf.b, time.Now())
+		buf.B = sse.AppendPing(buf.B, now)
 	} else {
-		s.buf.b = append(s.buf.b, sse.Heartbeat...)
+		buf.B = append(buf.B, sse.Heartbeat...)
 	}
-	out := s.buf.output(s.chunked)
-	s.sum = s.buf.sum
-	s.buf.count(s.shard.env.cfg.Metrics, out.size(), 1, time.Time{})
-	return s.write(w, &out, more)
+	out := buf.Output(s.chunked)
+	s.sum = buf.Sum()
+	buf.Count(s.shard.env.cfg.Metrics, out.Size(), 1, now)
+	return s.write(w, &out, reactor.Nanos(now), more)
 }
 
-// beginBatch gives the stream an empty buffer, until endBatch.
-func (s *Stream) beginBatch() {
-	if s.buf = getBuffer(); s.gzip {
-		s.buf.beginGzip(s.sum)
+// beginBatch returns an empty buffer for what the client is written next.
+func (s *Stream) beginBatch() *batch.Buffer {
+	buf := batch.Get()
+	if s.reader.Gzip {
+		buf.BeginGzip(s.sum)
 	}
-}
-
-func (s *Stream) endBatch() {
-	putBuffer(s.buf)
-	s.buf = nil
+	return buf
 }

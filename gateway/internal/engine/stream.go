@@ -4,51 +4,56 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/batch"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/lifetime"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 	"github.com/sse-gateway/sse-gateway/metrics"
-	"github.com/sse-gateway/sse-gateway/store"
 )
 
 // Slot is a connection's place in what the caller limits. Release is called once,
 // when the stream has ended, by any goroutine.
 type Slot interface{ Release() }
 
-// Stream is what one client is sent: cursors over its channels, turned into
-// event-stream frames. Methods that do not say otherwise are called by its owner;
-// see the package comment.
+// Stream is what one client is sent, and how. Methods that do not say otherwise are
+// called by its owner; see the package comment.
 type Stream struct {
 	shard *shard
 
 	// Fixed once the stream is open.
-	channels  []channelState // in the order of the sorted names
-	one       [1]channelState
-	signature string // of the channels; "" for a single one
-	slot      Slot
-	life      lifetime
-	envelope  bool
-	ping      bool // heartbeats are events
-	unknown   bool // the client's position could not be understood
-	hijacked  bool // the connection was taken over from net/http
-	chunked   bool // the body has the chunked transfer coding
-	gzip      bool // the body has the content coding gzip
+	slot     Slot
+	life     lifetime.Lifetime
+	ping     bool // heartbeats are events
+	unknown  bool // the client's position could not be understood
+	hijacked bool // the connection was taken over from net/http
+	chunked  bool // the body has the chunked transfer coding
 
 	// Owned by the owner.
-	stalled     bool        // the client was told that Redis is away
-	finished    bool        // the client was told the end of every channel
-	slow        bool        // the last blocking write had to wait for the client
-	nextChannel uint16      // the channel that fill begins with
-	behind      uint16      // the channel that fetch is for
-	page        *page       // what is left of a page of history; nil mostly
-	pending     *output     // what is left of a write; nil mostly
-	buf         *buffer     // what is being made; nil between steps
-	sum         deflate.Sum // of what was written, if it is compressed
-	watched     bool        // the shard was told of the stream
-	heartbeatAt int64       // when the next heartbeat is due, in reactor.Nanos
-	parkedState             // its own part is guarded by the shard's loopMu
+	closed      bool           // nothing may follow what is pending
+	slow        bool           // the last write had to wait for the client
+	reader      content.Reader // Channel.Index is in topic.subscribers, and guarded by shard.mu
+	history     *backoff       // of reads of history; nil mostly
+	pending     *unsent        // what is left of a write; nil mostly
+	sum         deflate.Sum    // of what was written, if it is compressed
+	heartbeatAt int64          // when the next heartbeat is due, in reactor.Nanos
+	parkedState                // its own part is guarded by the shard's loopMu
 
-	writer atomic.Pointer[writer] // nil while no goroutine has the stream
-	ending atomic.Pointer[string] // why the stream is to end; a reason of metrics
+	writer atomic.Pointer[writer] // nil while the descriptor is detached
+	ending atomic.Pointer[ending] // nil while nobody has asked for the end
+}
+
+// ending is why a stream is to end, and since when.
+type ending struct {
+	reason string // of metrics
+	at     int64  // in reactor.Nanos
+}
+
+// unsent is what is left of a write.
+type unsent struct {
+	batch.Output
+	since int64 // when the write began, in reactor.Nanos
 }
 
 // parkedState is what the shard knows of a stream. It is guarded by loopMu.
@@ -56,59 +61,48 @@ type parkedState struct {
 	place    reactor.Slot // 0 before the shard knows the stream, and after its end
 	fd       int32        // the client's socket, while no net.Conn has it; of the owner
 	parked   bool         // it is owned by whoever holds loopMu
+	idles    bool         // it is parked and up to date, and counted as such
 	gone     bool         // it has ended
 	progress progress
 }
 
-// writer is the connection of a stream that has a goroutine. Its methods may be
+// writer is a connection that a goroutine writes to. Its methods may be
 // called by any goroutine and do not block.
 type writer interface {
-	// wake has the goroutine look for something new.
-	wake()
-	// startClosing gives the write that is under way, and what follows, closeGrace
-	// to end.
-	startClosing()
-	// abort has the write that is under way, if there is one, fail.
-	abort()
-	// peer tells how far the client is. It is called by the shard only.
-	peer() peerState
-}
-
-// channelState is a stream's part in one channel.
-type channelState struct {
-	cursor store.Cursor
-	topic  *topic
-	index  int32 // in topic.subscribers; guarded by shard.mu
-	live   bool  // it has caught up, so that its latency means something
-	resume bool  // it began at the client's position, and how that went is not counted yet
-	ended  bool  // the client was told that the channel has ended; what was sent is all there is
-}
-
-// page is what is left to be sent of a page of history.
-type page struct {
-	channel int
-	gap     *store.Gap
-	entries []store.Entry
+	// Wake has the goroutine look for something new.
+	Wake()
+	// StartClosing gives the write that is under way, and what follows,
+	// conn.CloseGrace to end.
+	StartClosing()
+	// Abort has the write that is under way, if there is one, fail.
+	Abort()
+	// Peer tells how far the client is. It is called by the shard only.
+	Peer() conn.PeerState
 }
 
 // wake has the stream's goroutine, if it has one, look for something new. Any
 // goroutine may call it.
 func (s *Stream) wake() {
 	if w := s.writer.Load(); w != nil {
-		(*w).wake()
+		(*w).Wake()
 	}
 }
 
 // end asks the owner to end the stream, after the event that it is writing. The
 // first reason counts. Any goroutine may call it.
 func (s *Stream) end(reason string) {
-	if !s.ending.CompareAndSwap(nil, &reason) {
+	if !s.mustEnd(reason, time.Now()) {
 		return
 	}
 	if w := s.writer.Load(); w != nil {
-		(*w).startClosing()
+		(*w).StartClosing()
 	}
-	s.shard.enqueueEnd(s) // in case it is parked, or about to be
+	s.shard.tell(s, toBeServed) // in case it is parked
+}
+
+// mustEnd notes that the stream must end. It is false if that was known.
+func (s *Stream) mustEnd(reason string, now time.Time) bool {
+	return s.ending.CompareAndSwap(nil, &ending{reason, reactor.Nanos(now)})
 }
 
 // Revoke ends the stream because its grant was withdrawn. It does not block, and may
@@ -118,30 +112,22 @@ func (s *Stream) Revoke() { s.end(metrics.EndRevoked) }
 // endReason returns why the stream must end now, and "" if it need not. Any
 // goroutine may call it.
 func (s *Stream) endReason(now time.Time) string {
-	if r := s.ending.Load(); r != nil {
-		return *r
+	if e := s.ending.Load(); e != nil {
+		return e.reason
 	}
-	return s.life.reason(now)
+	return s.life.Reason(now)
 }
 
 // unsubscribe ends the stream's subscriptions.
 func (s *Stream) unsubscribe() {
-	for i := range s.channels {
-		if s.channels[i].topic != nil {
-			s.shard.unsubscribe(&s.channels[i])
+	for i := range s.reader.Channels {
+		if c := &s.reader.Channels[i]; c.Topic != nil {
+			s.shard.unsubscribe(c)
 		}
 	}
 }
 
 // written notes that the client was just written to.
 func (s *Stream) written(now time.Time) {
-	s.heartbeatAt = reactor.Nanos(now.Add(jitter(s.shard.env.cfg.Heartbeat)))
-}
-
-// deliveredID is the position up to which the client was sent the i-th channel.
-func (s *Stream) deliveredID(i int) store.ID {
-	if p := s.page; p != nil && i == p.channel && len(p.entries) > 0 {
-		return p.entries[0].ID.Prev()
-	}
-	return s.channels[i].cursor.Pos()
+	s.heartbeatAt = reactor.Nanos(now.Add(lifetime.Jitter(s.shard.env.cfg.Heartbeat)))
 }

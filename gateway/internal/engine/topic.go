@@ -4,24 +4,21 @@ import (
 	"context"
 	"sync/atomic"
 
-	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
 // topic is a channel as a shard knows it. It is the store.Waker of the shard's
 // subscription.
 type topic struct {
-	shard     *shard
-	sub       *store.Subscription
-	namespace *metrics.Namespace // of the channel
-	dirty     atomic.Bool        // it is in shard.dirty, or about to be woken
-	size      atomic.Int32       // len(subscribers)
+	content.Topic
+	shard *shard
+	dirty atomic.Bool  // it is in shard.dirty, or about to be woken
+	size  atomic.Int32 // len(subscribers)
 
 	subscribers []subscriber // guarded by shard.mu
 	// broadcastCursor is where most of the streams are; guarded by shard.loopMu.
 	broadcastCursor store.Cursor
-
-	envelopes envelopes
 }
 
 // subscriber is one stream's place in a topic.
@@ -51,12 +48,13 @@ func (s *shard) subscribe(ctx context.Context, channel string, st *Stream, index
 	t := s.topics[channel]
 	if t == nil {
 		s.mu.Unlock()
-		t = &topic{shard: s, namespace: s.env.cfg.Metrics.Namespaces.Of(channel)}
+		m := s.env.cfg.Metrics
+		t = &topic{shard: s, Topic: content.Topic{Metrics: m, Namespace: m.Namespaces.Of(channel), Blocks: s.env.blocks}}
 		sub, err := s.env.cfg.Store.Subscribe(ctx, channel, t)
 		if err != nil {
 			return err
 		}
-		t.sub = sub
+		t.Sub = sub
 		t.broadcastCursor = sub.Now()
 		s.mu.Lock()
 		if other := s.topics[channel]; other != nil {
@@ -66,8 +64,8 @@ func (s *shard) subscribe(ctx context.Context, channel string, st *Stream, index
 			s.topics[sub.Channel()] = t
 		}
 	}
-	st.channels[index].topic = t
-	st.channels[index].index = int32(len(t.subscribers))
+	c := &st.reader.Channels[index]
+	c.Topic, c.Index = &t.Topic, int32(len(t.subscribers))
 	t.subscribers = append(t.subscribers, subscriber{st, index})
 	t.size.Store(int32(len(t.subscribers)))
 	s.mu.Unlock()
@@ -75,19 +73,19 @@ func (s *shard) subscribe(ctx context.Context, channel string, st *Stream, index
 }
 
 // unsubscribe ends what subscribe began.
-func (s *shard) unsubscribe(c *channelState) {
-	t := c.topic
+func (s *shard) unsubscribe(c *content.Channel) {
 	s.mu.Lock()
+	t := s.topics[c.Topic.Sub.Channel()]
 	last := len(t.subscribers) - 1
 	moved := t.subscribers[last]
-	t.subscribers[c.index] = moved
-	moved.stream.channels[moved.index].index = c.index
+	t.subscribers[c.Index] = moved
+	moved.stream.reader.Channels[moved.index].Index = c.Index
 	t.subscribers[last] = subscriber{}
 	t.size.Store(int32(last))
 	if t.subscribers = t.subscribers[:last]; last == 0 {
-		delete(s.topics, t.sub.Channel())
-		defer t.sub.Close()
+		delete(s.topics, t.Sub.Channel())
+		defer t.Sub.Close()
 	}
 	s.mu.Unlock()
-	c.topic = nil
+	c.Topic = nil
 }

@@ -5,7 +5,7 @@
 //     into a dense table: it costs 32 bytes, and a table of one reactor does not
 //     grow with the descriptors of another.
 //   - A slot may be watched: an epoll instance reports that its socket has
-//     something to read. An event carries the slot and its generation, so that an
+//     something to read or, after WatchWrites, room. An event carries the slot and its generation, so that an
 //     event of an owner that was removed is never taken for the next owner's.
 //   - A slot may be scheduled: a hashed timer wheel reports that a time has come.
 //   - DetachFD takes the descriptor out of a net.Conn, with all the memory that

@@ -15,11 +15,12 @@ func (Event) slot() (Slot, uint32) { return 0, 0 }
 // poller does not exist here.
 type poller struct{ ready chan []Event }
 
-func newPoller() (*poller, error)             { return nil, errors.ErrUnsupported }
-func (*poller) add(int32, Slot, uint32) error { return errors.ErrUnsupported }
-func (*poller) remove(int32)                  {}
-func (*poller) handled()                      {}
-func (*poller) close()                        {}
+func newPoller() (*poller, error)                   { return nil, errors.ErrUnsupported }
+func (*poller) add(int32, Slot, uint32) error       { return errors.ErrUnsupported }
+func (*poller) addWrites(int32, Slot, uint32) error { return errors.ErrUnsupported }
+func (*poller) remove(int32)                        {}
+func (*poller) handled()                            {}
+func (*poller) close()                              {}
 
 // DetachFD takes no socket out of its connection here.
 func DetachFD(net.Conn) (fd int32, ok bool) { return -1, false }

@@ -86,10 +86,17 @@ func (p *poller) handled() {
 	}
 }
 
-// add begins to watch a socket. Only changes are reported (EPOLLET).
+// reads is what is reported of a socket: only changes (EPOLLET).
+const reads = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff
+
+// add begins to watch a socket.
 func (p *poller) add(fd int32, s Slot, gen uint32) error {
-	return unix.EpollCtl(p.epfd, unix.EPOLL_CTL_ADD, int(fd),
-		&unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&0xffffffff, Fd: int32(s), Pad: int32(gen)})
+	return unix.EpollCtl(p.epfd, unix.EPOLL_CTL_ADD, int(fd), &unix.EpollEvent{Events: reads, Fd: int32(s), Pad: int32(gen)})
+}
+
+// addWrites watches a socket for room, too. What has changed before is reported.
+func (p *poller) addWrites(fd int32, s Slot, gen uint32) error {
+	return unix.EpollCtl(p.epfd, unix.EPOLL_CTL_MOD, int(fd), &unix.EpollEvent{Events: reads | unix.EPOLLOUT, Fd: int32(s), Pad: int32(gen)})
 }
 
 func (p *poller) remove(fd int32) { _ = unix.EpollCtl(p.epfd, unix.EPOLL_CTL_DEL, int(fd), nil) }

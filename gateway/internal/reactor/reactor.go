@@ -109,6 +109,16 @@ func (r *Reactor[T]) Watch(s Slot, fd int32) error {
 	return err
 }
 
+// WatchWrites has Handle report the slot, which is watched, also when its socket has
+// room again. It is called after each write that the socket did not take whole.
+func (r *Reactor[T]) WatchWrites(s Slot) error {
+	if r.poller == nil {
+		return errClosed
+	}
+	e := r.at(s)
+	return r.poller.addWrites(e.fd, s, e.gen)
+}
+
 // Unwatch ends what Watch began.
 func (r *Reactor[T]) Unwatch(s Slot) {
 	e := r.at(s)

@@ -1,4 +1,4 @@
-package engine
+package conn
 
 import (
 	"crypto/tls"
@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -47,12 +48,12 @@ func smallPair(t *testing.T) (server, client net.Conn) {
 }
 
 // awaitFull waits until the client has taken all that it will take.
-func awaitFull(t *testing.T, c conn) (last peerState) {
+func awaitFull(t *testing.T, c interface{ Peer() PeerState }) (last PeerState) {
 	t.Helper()
 	same := 0
-	redistest.Eventually(t, patience, "the client's kernel to be full", func() bool {
-		state := c.peer()
-		if same++; !state.waiting || state != last {
+	redistest.Eventually(t, 20*time.Second, "the client's kernel to be full", func() bool {
+		state := c.Peer()
+		if same++; !state.Waiting || state != last {
 			same = 0
 		}
 		last = state
@@ -69,19 +70,19 @@ func TestPeerOfAWriteThatWaits(t *testing.T) {
 			if secure {
 				server, client = secured(t, server, client)
 			}
-			c := newHijackedConn(server, false)
+			c := NewHijacked(server)
 			written := make(chan error, 1)
-			go func() { _, err := c.write(make([]byte, 8<<20)); written <- err }()
+			go func() { _, err := c.Write(make([]byte, 8<<20)); written <- err }()
 			before := awaitFull(t, c)
 			if _, err := io.CopyN(io.Discard, client, 64<<10); err != nil {
 				t.Fatal(err)
 			}
-			redistest.Eventually(t, patience, "what the client has read to be seen", func() bool { return c.peer().taken != before.taken })
-			c.abort()
+			redistest.Eventually(t, 20*time.Second, "what the client has read to be seen", func() bool { return c.Peer().Taken != before.Taken })
+			c.Abort()
 			if err := <-written; err == nil {
 				t.Error("the write did not fail")
 			}
-			c.close()
+			c.Close()
 		})
 	}
 }
@@ -98,15 +99,15 @@ func TestPeerOfAConnectionThatTakesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newResponseConn(&quickResponse{}, r)
+	c := NewResponse(&slowResponse{}, r)
 	before := awaitFull(t, c)
-	if _, err := c.write([]byte("x")); err != nil {
+	if _, err := c.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	if after := c.peer(); after != before {
+	if after := c.Peer(); after != before {
 		t.Errorf("after a write that only the kernel took: %+v, before it: %+v", after, before)
 	}
-	c.abort()
+	c.Abort()
 	if _, err := io.Copy(io.Discard, client); err == nil {
 		t.Error("the connection was not reset")
 	}
@@ -120,14 +121,14 @@ func TestPeerOfAClosedWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newResponseConn(&quickResponse{}, r)
+	c := NewResponse(&slowResponse{}, r)
 	c.writes.active.Store(true) // as during a write that waits
-	before := c.peer()
-	if again := c.peer(); !before.waiting || again != before {
+	before := c.Peer()
+	if again := c.Peer(); !before.Waiting || again != before {
 		t.Errorf("%+v, and then %+v", before, again)
 	}
 	c.writes.done.Add(1)
-	if after := c.peer(); after.taken == before.taken {
+	if after := c.Peer(); after.Taken == before.Taken {
 		t.Error("a chunk that was written is no progress")
 	}
 }

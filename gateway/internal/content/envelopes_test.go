@@ -1,4 +1,4 @@
-package engine
+package content
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/storetest"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
 	"github.com/sse-gateway/sse-gateway/store"
@@ -52,23 +53,17 @@ func TestEnvelopesAreForgotten(t *testing.T) {
 // Events that grow in their envelopes are taken about as far as a batch goes, and
 // the others are not lost.
 func TestEnvelopesFitTheBatch(t *testing.T) {
-	f := newFeed(t)
-	s := &Stream{shard: f.engine().shards[0], buf: &buffer{}, envelope: true}
-	s.channels = s.one[:]
-	s.channels[0].topic = f.subscribe("a")
-	s.channels[0].cursor = s.channels[0].topic.sub.Now()
+	f := storetest.New(t)
+	r := newReader(f, "a")
+	r.Envelope = true
 	const events, escapes = 200, 300
 	for i := range events {
-		f.publish("a", fmt.Sprint(i, strings.Repeat("\x01", escapes)))
+		f.Publish("a", fmt.Sprint(i, strings.Repeat("\x01", escapes)))
 	}
 	parser := &ssetest.Parser{}
 	for len(parser.Events) < events {
-		redistest.Eventually(t, patience, "more events", func() bool { return !s.channels[0].cursor.Idle() })
-		b, _ := s.fill(nil)
-		if len(b) > maxBatch+largeFrame {
-			t.Fatalf("a batch of %d bytes", len(b))
-		}
-		parser.Feed(b)
+		redistest.Eventually(t, storetest.Patience, "more events", func() bool { return !r.Channels[0].Cursor.Idle() })
+		parser.Feed(fill(t, r))
 	}
 	for i, event := range parser.Events {
 		if want := fmt.Sprintf(`"data":"%d%s"}`, i, strings.Repeat(`\u0001`, escapes)); !strings.HasSuffix(event.Data, want) {

@@ -1,4 +1,4 @@
-package engine
+package conn
 
 import (
 	"sync"
@@ -29,12 +29,12 @@ func (d *writeDeadline) limit(t time.Time) {
 	d.apply(t)
 }
 
-// startClosing has writes fail after closeGrace. The first call counts.
+// startClosing has writes fail after CloseGrace. The first call counts.
 func (d *writeDeadline) startClosing() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closing.IsZero() {
-		d.closing = time.Now().Add(closeGrace)
+		d.closing = time.Now().Add(CloseGrace)
 		d.apply(d.at)
 	}
 }

@@ -1,4 +1,4 @@
-package engine
+package lifetime
 
 import (
 	"math"
@@ -9,9 +9,6 @@ import (
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
-
-// clockSets are by how much administrators and time servers set clocks.
-var clockSets = map[string]time.Duration{"back": -10 * time.Minute, "forward": 10 * time.Minute}
 
 // A grant ends by the wall clock, a stream gets old by the monotonic one, and
 // whichever comes first ends it.
@@ -36,24 +33,24 @@ func TestEndsOfStreamsWhenTheClockIsSet(t *testing.T) {
 		"both, the clock makes the grant": {2 * hour, hour, 90 * time.Minute, hour / 2, metrics.EndExpired},
 		"neither":                         {0, 0, hour, 0, ""},
 	} {
-		var l lifetime
+		var l Lifetime
 		if tt.grant != 0 {
-			l.expiresAt = now.Add(tt.grant).UnixNano()
+			l.ExpiresAt = now.Add(tt.grant).UnixNano()
 		}
 		if tt.age != 0 {
-			l.maxAgeAt = reactor.Nanos(now.Add(tt.age))
+			l.MaxAgeAt = reactor.Nanos(now.Add(tt.age))
 		}
 		set := redistest.SetClock(t, now, tt.set)
 		if tt.want == 0 {
-			if end := l.deadline(set); !end.IsZero() || l.reason(set.Add(1000*hour)) != "" {
+			if end := l.Deadline(set); !end.IsZero() || l.Reason(set.Add(1000*hour)) != "" {
 				t.Errorf("%s: it ends at %v", name, end)
 			}
 			continue
 		}
-		if left := l.deadline(set).Sub(now); left > tt.want || left < tt.want-tick {
+		if left := l.Deadline(set).Sub(now); left > tt.want || left < tt.want-tick {
 			t.Errorf("%s: it ends in %v, want %v", name, left, tt.want)
 		}
-		if early, late := l.reason(set.Add(tt.want-tick)), l.reason(set.Add(tt.want)); early != "" || late != tt.reason {
+		if early, late := l.Reason(set.Add(tt.want-tick)), l.Reason(set.Add(tt.want)); early != "" || late != tt.reason {
 			t.Errorf("%s: it has ended before: %q, and at the time: %q", name, early, late)
 		}
 	}
@@ -75,11 +72,11 @@ func TestLifetimes(t *testing.T) {
 		"the longest life":   {age: math.MaxInt64, ends: true},
 	} {
 		now := time.Now()
-		l := newLifetime(now, tt.expires, tt.age)
-		if reason := l.reason(now); reason != "" {
+		l := New(now, tt.expires, tt.age)
+		if reason := l.Reason(now); reason != "" {
 			t.Errorf("%s: it has ended: %s", name, reason)
 		}
-		if end := l.deadline(now); end.IsZero() == tt.ends || tt.ends && !end.After(now) {
+		if end := l.Deadline(now); end.IsZero() == tt.ends || tt.ends && !end.After(now) {
 			t.Errorf("%s: it ends at %v", name, end)
 		}
 	}
@@ -89,14 +86,14 @@ func TestJitter(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	least, most := time.Hour, time.Duration(0)
 	for range 2000 {
-		d := jitter(time.Second)
+		d := Jitter(time.Second)
 		seen[d], least, most = true, min(least, d), max(most, d)
 	}
 	if least < 800*time.Millisecond || most > 1200*time.Millisecond || most-least < 300*time.Millisecond || len(seen) < 1000 {
 		t.Errorf("from %v to %v, %d different", least, most, len(seen))
 	}
 	for _, d := range []time.Duration{0, 5, 50} {
-		if j := jitter(d); j < d-d/5 || j > d+d/5 {
+		if j := Jitter(d); j < d-d/5 || j > d+d/5 {
 			t.Errorf("%d becomes %d", d, j)
 		}
 	}

@@ -1,4 +1,4 @@
-package engine
+package conn
 
 import (
 	"bufio"
@@ -12,7 +12,7 @@ import (
 func TestResponseHeader(t *testing.T) {
 	for _, chunked := range []bool{true, false} {
 		set := http.Header{"X-Content-Type-Options": {"nosniff"}, "Vary": {"Origin", "Accept"}}
-		head := responseHeader(set, chunked)
+		head := ResponseHeader(set, chunked)
 		res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head)), nil)
 		if err != nil {
 			t.Fatalf("%v: %q", err, head)

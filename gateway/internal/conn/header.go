@@ -1,4 +1,4 @@
-package engine
+package conn
 
 import (
 	"bytes"
@@ -16,6 +16,9 @@ func SetStreamHeaders(h http.Header) {
 	h.Set("X-Accel-Buffering", "no")
 }
 
+// headerSize is about how many bytes a response header has, with those of handlers.
+const headerSize = 512
+
 // fixedHeader is the part of the response header that is always the same.
 var fixedHeader = func() string {
 	h := http.Header{}
@@ -26,16 +29,16 @@ var fixedHeader = func() string {
 	return b.String()
 }()
 
-// responseHeader returns the header block of an event stream's response on a hijacked
+// ResponseHeader returns the header block of an event stream's response on a hijacked
 // connection, with the headers that handlers before this one have set. A body that is
 // not chunked, which is for clients of HTTP/1.0, ends with the connection.
 //
 // A chunked response does not say that the connection is closed after it, although it
 // is: undici, the fetch of Node, takes the end of such a connection for the end of the
 // body, with or without the last chunk.
-func responseHeader(set http.Header, chunked bool) []byte {
+func ResponseHeader(set http.Header, chunked bool) []byte {
 	var b bytes.Buffer
-	b.Grow(preambleSize)
+	b.Grow(headerSize)
 	b.WriteString(fixedHeader)
 	if chunked {
 		b.WriteString("Transfer-Encoding: chunked\r\n")

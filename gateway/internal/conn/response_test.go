@@ -1,4 +1,4 @@
-package engine
+package conn
 
 import (
 	"net"
@@ -10,13 +10,13 @@ import (
 // it, and a stream may be told to end at that very moment: the drain's does
 // not wait for the other. net/http panics when its response is used late.
 func TestEndAfterTheResponse(t *testing.T) {
-	left := make(chan *responseConn, 1)
+	left := make(chan *Response, 1)
 	server := &http.Server{Protocols: new(http.Protocols)}
 	server.Protocols.SetUnencryptedHTTP2(true)
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := newResponseConn(w, r)
-		c.startClosing() // while it runs it may be
-		c.close()
+		c := NewResponse(w, r)
+		c.StartClosing() // while it runs it may be
+		c.Close()
 		left <- c
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -40,8 +40,8 @@ func TestEndAfterTheResponse(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		c := <-left
-		c.startClosing()
-		c.abort()
-		c.wake()
+		c.StartClosing()
+		c.Abort()
+		c.Wake()
 	}
 }

@@ -1,4 +1,4 @@
-package engine
+package conn
 
 import (
 	"context"
@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// responseConn is a stream of an HTTP/2 connection, or any other response that
+// Response is a stream of an HTTP/2 connection, or any other response that
 // cannot be hijacked. Its goroutine is the request's.
-type responseConn struct {
+type Response struct {
 	w        http.ResponseWriter
 	rc       *http.ResponseController
 	ctx      context.Context // ends when the client goes
 	woken    chan struct{}   // capacity 1
 	under    net.Conn        // the connection, which other streams share; nil if unknown
-	slow     bool            // the last write had to wait for the client
+	slow     bool            // the last chunk had to wait for the client
 	deadline writeDeadline
 	writes   blockingWrites
 
@@ -25,10 +25,10 @@ type responseConn struct {
 	progress uint64      // how often the client was seen to have taken something
 }
 
-func newResponseConn(w http.ResponseWriter, r *http.Request) *responseConn {
+func NewResponse(w http.ResponseWriter, r *http.Request) *Response {
 	rc := http.NewResponseController(w)
 	under, _ := r.Context().Value(connKey{}).(net.Conn)
-	return &responseConn{w: w, rc: rc, ctx: r.Context(), woken: make(chan struct{}, 1), under: under, deadline: writeDeadline{set: rc.SetWriteDeadline}}
+	return &Response{w: w, rc: rc, ctx: r.Context(), woken: make(chan struct{}, 1), under: under, deadline: writeDeadline{set: rc.SetWriteDeadline}}
 }
 
 type connKey struct{}
@@ -39,21 +39,21 @@ func WithConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-func (c *responseConn) wake() {
+func (c *Response) Wake() {
 	select {
 	case c.woken <- struct{}{}:
 	default:
 	}
 }
 
-func (c *responseConn) startClosing() {
+func (c *Response) StartClosing() {
 	c.deadline.startClosing()
-	c.wake()
+	c.Wake()
 }
 
-// abort fails the stream, and closes the connection if that takes nothing for any
+// Abort fails the stream, and closes the connection if that takes nothing for any
 // of its streams: no other end would reach the client.
-func (c *responseConn) abort() {
+func (c *Response) Abort() {
 	if c.under != nil {
 		if queued, _, ok := peerProgress(c.under); ok && queued > 0 {
 			bare := bareConn(c.under) // TLS would wait for the client to take the end of the session
@@ -62,10 +62,10 @@ func (c *responseConn) abort() {
 		}
 	}
 	c.deadline.abort()
-	c.wake()
+	c.Wake()
 }
 
-func (c *responseConn) setDeadline(t time.Time) { c.deadline.limit(t) }
+func (c *Response) SetDeadline(t time.Time) { c.deadline.limit(t) }
 
 // socketState is how far the client is, as the connection tells.
 type socketState struct {
@@ -79,9 +79,9 @@ type socketState struct {
 // acknowledged byte is progress; that the kernel takes another chunk is not.
 // Otherwise it waits for the client to open the stream's flow-control window, and a
 // chunk that was written is all the progress there is to see.
-func (c *responseConn) peer() peerState {
+func (c *Response) Peer() PeerState {
 	writes := c.writes.peer()
-	now := socketState{done: writes.taken}
+	now := socketState{done: writes.Taken}
 	if c.under != nil {
 		queued, acked, ok := peerProgress(c.under)
 		now.queued, now.acked = ok && queued > 0, acked
@@ -91,7 +91,7 @@ func (c *responseConn) peer() peerState {
 		c.progress++
 	}
 	c.last = now
-	return peerState{waiting: now.queued || writes.waiting, taken: c.progress}
+	return PeerState{Waiting: now.queued || writes.Waiting, Taken: c.progress}
 }
 
 // responseChunk is the most that is written to a response at once, in bytes, and
@@ -102,7 +102,7 @@ const (
 	slowChunk     = 4 << 10
 )
 
-func (c *responseConn) write(p []byte) (n int, err error) {
+func (c *Response) Write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		chunk := responseChunk
 		if c.slow {
@@ -115,12 +115,12 @@ func (c *responseConn) write(p []byte) (n int, err error) {
 		c.slow = time.Since(start) > slowWrite
 	}
 	if err != nil && c.ctx.Err() != nil && !os.IsTimeout(err) {
-		err = errGone
+		err = ErrGone
 	}
 	return n, err
 }
 
-func (c *responseConn) writeAndFlush(p []byte) (int, error) {
+func (c *Response) writeAndFlush(p []byte) (int, error) {
 	n, err := c.w.Write(p)
 	if err == nil {
 		err = c.rc.Flush()
@@ -128,7 +128,7 @@ func (c *responseConn) writeAndFlush(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *responseConn) wait(until time.Time) error {
+func (c *Response) Wait(until time.Time) error {
 	// Nothing is being written: a deadline must not end the idle stream.
 	c.deadline.limit(time.Time{})
 	timer := time.NewTimer(time.Until(until))
@@ -137,11 +137,9 @@ func (c *responseConn) wait(until time.Time) error {
 	case <-c.woken:
 	case <-timer.C:
 	case <-c.ctx.Done():
-		return errGone
+		return ErrGone
 	}
 	return nil
 }
 
-func (c *responseConn) parkable() bool { return false }
-
-func (c *responseConn) close() { c.deadline.leave() }
+func (c *Response) Close() { c.deadline.leave() }

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/lifetime"
+	"github.com/sse-gateway/sse-gateway/store"
+)
+
+// StartKind is where a stream starts in a channel.
+type StartKind uint8
+
+// The places where a stream may start.
+const (
+	StartNow   StartKind = iota // with what is published from now on
+	StartAfter                  // after an id
+	StartSince                  // with the entries of a time and later
+	StartLast                   // with the last entries
+	StartAll                    // with the oldest entry
+)
+
+// Start is where a stream starts in a channel.
+type Start struct {
+	Kind  StartKind
+	After store.ID  // of StartAfter
+	Since time.Time // of StartSince
+	Last  int       // of StartLast: how many events
+}
+
+// Subscription is what a client asks for and may have.
+type Subscription struct {
+	Channels []string // sorted, without repeats
+	Starts   []Start  // one per channel
+	Unknown  bool     // the client's position was not understood: it gets a gap that says so
+	Envelope bool
+	Newest   bool      // of what is behind, only the newest entry of a channel is sent
+	Ping     bool      // heartbeats are events
+	Gzip     bool      // the client takes the content coding; it counts if Config.BlockMemory is set
+	Expires  time.Time // when the grant ends; zero: never
+	Slot     Slot      // is released when a stream that was served has ended
+}
+
+// ChannelError is an error of the store about a channel.
+type ChannelError struct {
+	Channel string
+	Err     error // of Store.Subscribe
+}
+
+func (e *ChannelError) Error() string { return e.Channel + ": " + e.Err.Error() }
+
+// Unwrap returns the error of the store.
+func (e *ChannelError) Unwrap() error { return e.Err }
+
+// Open subscribes to the channels and places the cursors. It blocks until Redis has
+// answered or ctx ends; the error is a *ChannelError, or ErrEnded. The stream must be
+// served or discarded.
+func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
+	s := &Stream{
+		shard: e.nextShard(), ping: sub.Ping, unknown: sub.Unknown, slot: sub.Slot,
+		life:   lifetime.New(time.Now(), sub.Expires, e.env.cfg.MaxConnectionAge),
+		reader: content.Reader{Envelope: sub.Envelope, Gzip: sub.Gzip && e.env.blocks != nil},
+	}
+	s.reader.Init(sub.Channels)
+	ended := !sub.Unknown // a gap has to be told
+	for i, channel := range sub.Channels {
+		err := s.shard.subscribe(ctx, channel, s, i)
+		if err == nil {
+			err = s.placeCursor(ctx, i, &sub.Starts[i])
+		}
+		if err != nil {
+			s.unsubscribe()
+			return nil, &ChannelError{channel, err}
+		}
+		c := &s.reader.Channels[i]
+		if sub.Newest {
+			c.Cursor.OnlyNewest()
+		}
+		_, stalled := c.Topic.Sub.Stalled()
+		ended = ended && c.Cursor.Ended() && !stalled // nobody knows what came since Redis went away
+	}
+	for i := 0; ended && i < len(s.reader.Channels); i++ {
+		var err error
+		if ended, err = s.reader.Channels[i].Cursor.ConfirmEnd(ctx); err != nil {
+			s.unsubscribe()
+			return nil, &ChannelError{sub.Channels[i], err}
+		}
+	}
+	if ended {
+		s.unsubscribe()
+		return nil, ErrEnded
+	}
+	return s, nil
+}
+
+// placeCursor places the cursor of the i-th channel where the client starts.
+func (s *Stream) placeCursor(ctx context.Context, i int, start *Start) (err error) {
+	c := &s.reader.Channels[i]
+	c.Resume, c.Live = start.Kind == StartAfter, start.Kind == StartNow
+	c.Cursor, err = PlaceCursor(ctx, c.Topic.Sub, start)
+	return err
+}
+
+// PlaceCursor returns a cursor where a client starts. Errors are those of
+// Subscription.Last.
+func PlaceCursor(ctx context.Context, sub *store.Subscription, start *Start) (store.Cursor, error) {
+	switch start.Kind {
+	case StartAfter:
+		return sub.After(start.After), nil
+	case StartSince:
+		return sub.Since(start.Since), nil
+	case StartLast:
+		return sub.Last(ctx, start.Last)
+	case StartAll:
+		return sub.All(ctx)
+	}
+	return sub.Now(), nil
+}
+
+// Discard ends a stream that is not served. Its slot is not released.
+func (s *Stream) Discard() { s.unsubscribe() }
+
+// ErrEnded is the error of Open if all channels have ended, and the client has got, or
+// does not ask for, anything of them.
+var ErrEnded = errors.New("the channels have ended")

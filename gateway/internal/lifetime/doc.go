@@ -1,0 +1,2 @@
+// Package lifetime says when something must end by itself, and why.
+package lifetime
