@@ -18,7 +18,7 @@ const chaosLong = 4 * time.Minute
 
 // Whatever happens to the replicas, to the load balancer and to Redis, as long
 // as Redis keeps its data every subscriber gets every event once and in order,
-// is told of no gap, and is never turned away for good.
+// is told of no gap, and is never turned away for good: with compression and without.
 func TestChaosRolling(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -27,11 +27,14 @@ func TestChaosRolling(t *testing.T) {
 		subscribers, rate = 1000, 500
 	}
 	r := redistest.Start(t, redistest.WithAOF())
-	s.startReplicas(3, r.URL())
+	s.startReplicas(3, r.URL(), "SSE_COMPRESSION=gzip")
 	s.startBalancer()
-	l := s.startLoad("--gateway", "http://"+s.balancer.addr, "--redis", r.URL(), "--no-gaps",
-		"--subscribers", strconv.Itoa(subscribers), "--channels", "50", "--rate", strconv.Itoa(rate))
+	target := []string{"--gateway", "http://" + s.balancer.addr, "--redis", r.URL(), "--no-gaps"}
+	l := s.startLoad(append(target, "--subscribers", strconv.Itoa(subscribers), "--channels", "50", "--rate", strconv.Itoa(rate))...)
+	compressed := s.startLoad(append(target, "--compressed", "--data=json", "--size=500",
+		"--subscribers", "50", "--channels", "5", "--channels-each", "2", "--rate", "20")...)
 	l.awaitConnected(subscribers)
+	compressed.awaitConnected(50)
 
 	f := &faults{stage: s, redis: r, load: l, subscribers: subscribers}
 	if s.long {
@@ -41,7 +44,10 @@ func TestChaosRolling(t *testing.T) {
 	}
 
 	l.awaitConnected(subscribers)
-	code, report := l.finish()
+	compressed.awaitConnected(50)
+	code, report := compressed.finish()
+	compressed.requireIntact(code, report)
+	code, report = l.finish()
 	l.requireIntact(code, report)
 	// Every subscriber was on a replica that was rolled or killed.
 	if n := report.Integrity.Reconnects; n < int64(subscribers) {

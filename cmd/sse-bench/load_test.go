@@ -18,6 +18,7 @@ import (
 type underLoad struct {
 	t    *testing.T
 	dir  string
+	name string             // of the files in dir
 	end  context.CancelFunc // stops publishing; the run then settles and judges
 	done chan struct{}      // closed when the run is over
 
@@ -47,7 +48,7 @@ func (p *progressLog) last(from int) (connected, behind int, ok bool) {
 func (s *stage) startLoad(args ...string) *underLoad {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &underLoad{t: s.t, dir: s.dir, end: cancel, done: make(chan struct{})}
+	l := &underLoad{t: s.t, dir: s.dir, name: s.nameLoad(), end: cancel, done: make(chan struct{})}
 	// The faults take as long as they take: finish ends the run.
 	args = append([]string{"run", "-o", "json", "--duration", "1h", "--settle", "90s", "--ready-timeout", "90s"}, args...)
 	go func() {
@@ -57,10 +58,19 @@ func (s *stage) startLoad(args ...string) *underLoad {
 	s.t.Cleanup(func() {
 		cancel()
 		<-l.done
-		l.save("progress.txt", []byte(l.progress.String()))
-		l.save("verdict.json", l.out.Bytes())
+		l.save("progress"+l.name+".txt", []byte(l.progress.String()))
+		l.save("verdict"+l.name+".json", l.out.Bytes())
 	})
 	return l
+}
+
+// nameLoad returns what tells the files of a load from those of others: nothing for
+// the first.
+func (s *stage) nameLoad() string {
+	if s.loads++; s.loads == 1 {
+		return ""
+	}
+	return fmt.Sprint("-", s.loads)
 }
 
 func (l *underLoad) save(name string, b []byte) {

@@ -8,7 +8,7 @@ import (
 
 func TestWrongUsage(t *testing.T) {
 	for _, args := range []string{
-		"run --nonsense", "run extra", "x", "--rate=1", "run --size=10", "run --rate=-1", "run --subscribers=0",
+		"run --nonsense", "run extra", "x", "--rate=1", "run --size=10", "run --size=100 --data=json", "run --data=x", "run --rate=-1", "run --subscribers=0",
 		"run --publish=http", "run --publish=x", "run --channel=one", "run --channels=-1", "run --channels=2 --channels-each=3",
 		"run --url=http://127.0.0.1/{channel} --channels-each=2", "run --source-ips=localhost", "run --pids=x", "run --pids=999999999",
 		"run --header=none", "run --processes=0", "run --inflight=0", "run --settle=-1s", "run --grace=-1s", "run --subscribers=9000000",

@@ -20,6 +20,7 @@ type stage struct {
 	dir      string
 	replicas []*replica
 	balancer *balancer
+	loads    int // so far
 	long     bool
 
 	mu     sync.Mutex
@@ -53,9 +54,12 @@ func (s *stage) close() {
 		return
 	}
 	s.t.Logf("the logs, the schedule of the faults and the verdict are in %s", s.dir)
-	for _, name := range []string{"verdict.json", "progress.txt"} {
-		if b, err := os.ReadFile(filepath.Join(s.dir, name)); err == nil {
-			s.t.Logf("%s:\n%s", name, tailOf(string(b), 80))
+	for _, pattern := range []string{"verdict*.json", "progress*.txt"} {
+		files, _ := filepath.Glob(filepath.Join(s.dir, pattern)) // the pattern is good
+		for _, file := range files {
+			if b, err := os.ReadFile(file); err == nil {
+				s.t.Logf("%s:\n%s", filepath.Base(file), tailOf(string(b), 80))
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ usage() {
 		  -rounds N    rounds, of which the table shows the medians (default 3: about 20 minutes)
 		  -only …      some of: idle-one-9000 idle-each-9000 idle-one-18000 idle-each-18000
 		               broadcast many connect connect-each storm hot-0 hot-10ms
+		               json-N: events of N bytes of JSON, with compression and without
 		  -out DIR     keep the reports of sse-bench there
 
 		BIN=DIR in the environment: take sse-gateway and sse-bench from there.
@@ -23,10 +24,10 @@ root=$(cd "$here/../.." && pwd)
 . "$here/nchan.sh"
 
 rounds=3 quick= out='' stay=14s duration=15s hot=8s
-scenarios=(idle-one-9000 idle-each-9000 idle-one-18000 idle-each-18000 broadcast many connect connect-each storm hot-0 hot-10ms)
+scenarios=(idle-one-9000 idle-each-9000 idle-one-18000 idle-each-18000 broadcast many connect connect-each storm hot-0 hot-10ms json-2000)
 while (($#)); do
 	case $1 in
-	-quick) quick=1 rounds=1 duration=6s hot=4s stay=12s scenarios=(idle-one-9000 idle-each-9000 broadcast many connect connect-each storm hot-0 hot-10ms) ;;
+	-quick) quick=1 rounds=1 duration=6s hot=4s stay=12s scenarios=(idle-one-9000 idle-each-9000 broadcast many connect connect-each storm hot-0 hot-10ms json-2000) ;;
 	-rounds) rounds=$2 && shift ;;
 	-only) IFS=, read -ra scenarios <<<"$2" && shift ;;
 	-out) out=$2 && shift ;;
@@ -61,6 +62,12 @@ start_server() {
 		target=(--gateway "http://127.0.0.1:$gateway_port" --no-gaps)
 		again=(--resume-to "http://127.0.0.1:$gateway_port")
 		;;
+	plain | gzip)
+		start_gateway SSE_COMPRESSION="${kind/plain/off}"
+		pid=$gateway_pid pids=$gateway_pid
+		target=(--gateway "http://127.0.0.1:$gateway_port" --no-gaps)
+		[ "$kind" = plain ] || target+=(--compressed)
+		;;
 	nchan)
 		start_nchan
 		pid=$nchan_pid pids=$nchan_pids
@@ -80,7 +87,17 @@ flags_of() {
 	connect-each) flags=(connect --channels 0) ;;
 	connect | storm) flags=("$1") ;;
 	hot-*) flags=(hot --duration "$hot") ;;
+	json-*) flags=(broadcast --duration "$duration" --data json --size "${1##*-}") ;;
 	*) die "there is no scenario $1" ;;
+	esac
+}
+
+# kinds_of sets the servers that a scenario is measured with.
+kinds_of() {
+	case $1 in
+	json-*) kinds=(plain gzip) ;;
+	hot-*) kinds=(gateway) ;;
+	*) kinds=("${servers[@]}") ;;
 	esac
 }
 
@@ -117,8 +134,8 @@ for ((round = 1; round <= rounds; round++)); do
 			say "$scenario: left out, ulimit -n is $(ulimit -n)"
 			continue
 		fi
-		for kind in "${servers[@]}"; do
-			[[ $scenario == hot-* && $kind == nchan ]] && continue
+		kinds_of "$scenario"
+		for kind in "${kinds[@]}"; do
 			say "round $round of $rounds: $scenario, $kind"
 			measure "$kind" "$scenario" "$round"
 		done

@@ -19,6 +19,8 @@ type report struct {
 	} `json:"connect"`
 	Deliver struct {
 		PerSecond float64 `json:"per_second"`
+		Events    float64 `json:"events"`
+		Bytes     float64 `json:"bytes"`
 	} `json:"deliver"`
 	Latency struct {
 		P50 float64 `json:"p50_ms"`
@@ -33,6 +35,7 @@ type report struct {
 		Connected   float64 `json:"rss_connected_bytes"`
 		PerConn     float64 `json:"rss_per_connection_bytes"`
 		PeakPerConn float64 `json:"rss_peak_per_connection_bytes"`
+		Measured    float64 `json:"rss_measured_bytes"`
 		After       float64 `json:"rss_after_bytes"`
 	} `json:"server"`
 	Client struct {

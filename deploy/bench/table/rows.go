@@ -72,21 +72,32 @@ var rows = []row{
 const fault = " †"
 
 func (r results) print(w io.Writer) {
-	fmt.Fprintln(w, "| | sse-gateway | nchan | ratio | target | |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|")
+	r.printServers(w)
+	r.printCompression(w)
+	for _, f := range r.failures() {
+		fmt.Fprintf(w, "- %s\n", f)
+	}
+}
+
+// printServers writes what there is of the gateway beside nchan.
+func (r results) printServers(w io.Writer) {
+	begun := false
 	for _, row := range rows {
 		own := r.passed(row.scenario, "gateway", row.figure)
 		if own.rounds == 0 {
 			continue
 		}
+		if !begun {
+			begun = true
+			fmt.Fprintln(w, "| | sse-gateway | nchan | ratio | target | |\n|---|---|---|---|---|---|")
+		}
 		nchan := r.compared(row.scenario, "nchan", row.figure)
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |\n",
 			row.name, row.own(own), row.nchan(nchan), ratio(own, nchan), row.aim(), row.verdict(own, nchan))
 	}
-	fmt.Fprintln(w, "\nMedians; in brackets the least and the most. The ratio is sse-gateway to nchan: under 1 is better, but for rates."+
-		" Rounds in which events were wrong do not count; of nchan, if there are no others, they are shown with"+fault+", and no target is compared with them.")
-	for _, f := range r.failures() {
-		fmt.Fprintf(w, "- %s\n", f)
+	if begun {
+		fmt.Fprintln(w, "\nMedians; in brackets the least and the most. The ratio is sse-gateway to nchan: under 1 is better, but for rates."+
+			" Rounds in which events were wrong do not count; of nchan, if there are no others, they are shown with"+fault+", and no target is compared with them.")
 	}
 }
 

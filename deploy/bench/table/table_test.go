@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,5 +133,39 @@ func TestScriptsAllowNoGaps(t *testing.T) {
 		if !found {
 			t.Errorf("%s does not run sse-bench against a gateway", name)
 		}
+	}
+}
+
+// With compression and without stand beside each other, and the targets are of the ratio.
+func TestCompressionTable(t *testing.T) {
+	const failed = `{"pass":false,"failures":["3 events lost"]}`
+	dir := t.TempDir()
+	files := map[string]string{
+		"json-2000.plain.1.json": `{"deliver":{"events":10,"bytes":20500},"server":{"cpu_us_per_delivery":12,"rss_measured_bytes":50e6},"pass":true}`,
+		"json-2000.gzip.1.json":  `{"deliver":{"events":10,"bytes":7175},"server":{"cpu_us_per_delivery":9,"rss_measured_bytes":51e6},"pass":true}`,
+		"json-300.plain.1.json":  failed,
+		"json-300.gzip.1.json":   `{"deliver":{"events":10,"bytes":3000},"pass":true}`,
+	}
+	for name := range maps.Clone(files) {
+		files[strings.TrimSuffix(name, "json")+"reads"] = "0\n"
+	}
+	write(t, dir, files)
+	var out strings.Builder
+	if err := run(dir, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"| 2000 bytes: bytes on the wire per delivery | 2050 | 718 | 0.35 | at most 0.3 | **miss** |",
+		"| 2000 bytes: processor µs per delivery | 12.00 | 9.00 | 0.75 | at most 1 | pass |",
+		"| 2000 bytes: resident MB with 9,000 clients | 50.0 | 51.0 | 1.02 | at most 1.05 | pass |",
+		"| 300 bytes: bytes on the wire per delivery | **failed** | 300 |  | at most 0.3 | **failed** |",
+		"- json-300, plain, round 1: 3 events lost",
+	} {
+		if !strings.Contains(out.String(), line+"\n") {
+			t.Errorf("the table has no line %q:\n%s", line, out.String())
+		}
+	}
+	if strings.Index(out.String(), "| 300 bytes") > strings.Index(out.String(), "| 2000 bytes") {
+		t.Error("the sizes are not in order")
 	}
 }

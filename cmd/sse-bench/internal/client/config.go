@@ -17,6 +17,7 @@ type Config struct {
 	Returns      []string      `json:"returns"`     // where streams go after OpLeave; none: Targets
 	Headers      []string      `json:"headers"`     // "Name: value"
 	Insecure     bool          `json:"insecure"`    // certificates are not verified
+	Compressed   bool          `json:"compressed"`  // streams must have the content coding gzip
 	ChannelName  string        `json:"channelName"` // with {n}
 	Channels     int           `json:"channels"`
 	ChannelsEach int           `json:"channelsEach"`

@@ -21,6 +21,7 @@ type group struct {
 	mu        sync.Mutex
 	subs      []subscriber
 	buffers   stream.Buffers
+	pieces    stream.Pieces
 	tally     *Tally
 	published []int64 // per channel, nil until known
 	overdue   bool    // the time for the events published so far is over
@@ -79,6 +80,9 @@ func (g *group) appendRequest(b []byte, s *subscriber) []byte {
 	b = append(b, " HTTP/1.1\r\nHost: "...)
 	b = append(b, t.host...)
 	b = append(b, "\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n"...)
+	if g.cfg.Compressed {
+		b = append(b, "Accept-Encoding: gzip\r\n"...)
+	}
 	for _, h := range g.cfg.Headers {
 		b = append(append(b, h...), "\r\n"...)
 	}

@@ -38,9 +38,10 @@ type subscriber struct {
 	sse      stream.Parser
 	head     stream.HeadParser
 	body     stream.Body
-	readyAt  int64 // unix ns at which the current stream was ready, 0 if it is not
-	index    int32 // over all processes
-	target   int32 // number of the address in use
+	gunzip   *stream.Gunzip // nil: the body is not compressed
+	readyAt  int64          // unix ns at which the current stream was ready, 0 if it is not
+	index    int32          // over all processes
+	target   int32          // number of the address in use
 	retryMs  int32
 	phase    phase
 	was      bool // it was ready once
@@ -77,6 +78,9 @@ func (s *subscriber) feed(p []byte, now int64) outcome {
 		}
 		s.phase = phaseBody
 		s.body.Reset(r)
+		if s.gunzip = nil; r.Gzip {
+			s.gunzip = new(stream.Gunzip)
+		}
 		if !g.cfg.Native {
 			s.ready()
 		}
@@ -86,17 +90,43 @@ func (s *subscriber) feed(p []byte, now int64) outcome {
 		var data []byte
 		var err error
 		data, p, err = s.body.Next(p)
-		if len(data) > 0 {
-			s.sse.Feed(data, s, &g.buffers)
+		if len(data) > 0 && !s.take(data) {
+			return streamOver
 		}
 		if err != nil {
-			return streamOver
+			return s.over()
 		}
 	}
 	if s.body.Done() {
-		return streamOver
+		return s.over()
 	}
 	return keepReading
+}
+
+// take takes bytes of the body. It is false if they end the stream, which it counts.
+func (s *subscriber) take(data []byte) bool {
+	g := s.g
+	if s.gunzip != nil {
+		var err error
+		if data, err = s.gunzip.Feed(data, &g.pieces); err != nil {
+			g.tally.fault(err.Error())
+			return false
+		}
+	}
+	s.sse.Feed(data, s, &g.buffers)
+	return s.phase == phaseBody
+}
+
+// over takes the end of a body by its own framing.
+func (s *subscriber) over() outcome {
+	if s.gunzip != nil && s.body.Done() {
+		data, err := s.gunzip.End(&s.g.pieces)
+		if err != nil {
+			s.g.tally.fault(err.Error())
+		}
+		s.sse.Feed(data, s, &s.g.buffers)
+	}
+	return streamOver
 }
 
 func (s *subscriber) refuse(r stream.Head) {
@@ -109,13 +139,23 @@ func (s *subscriber) refuse(r stream.Head) {
 	if r.Status == 200 {
 		reason = "status 200 without text/event-stream"
 	}
+	s.close(reason)
+}
+
+// close counts why the subscriber is closed for good.
+func (s *subscriber) close(reason string) {
+	s.phase = phaseClosed
 	s.g.tally.Refused++
 	s.g.tally.Refusals[reason]++
 }
 
 // ready notes that the server has fixed the position of this stream.
 func (s *subscriber) ready() {
-	if s.readyAt != 0 {
+	switch {
+	case s.readyAt != 0:
+		return
+	case s.g.cfg.Compressed && s.gunzip == nil:
+		s.close("a stream without compression")
 		return
 	}
 	t := s.g.tally

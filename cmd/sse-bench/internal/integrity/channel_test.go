@@ -1,6 +1,9 @@
 package integrity
 
 import (
+	"bytes"
+	"encoding/json"
+	"math"
 	"slices"
 	"testing"
 )
@@ -76,6 +79,23 @@ func TestPayload(t *testing.T) {
 		"sse-bench:0123abcd:1:99999999999999999999:3:"} {
 		if got, ok := ParsePayload([]byte(other), "0123abcd"); ok {
 			t.Errorf("%q is taken for %+v", other, got)
+		}
+	}
+}
+
+func TestJSONPayload(t *testing.T) {
+	for _, size := range []int{MinJSON, 200, 299, 300, 500, 659, 660, 2000, 10_000} {
+		for _, p := range []Payload{{Channel: 0, Seq: 1, Due: 1}, {Channel: 999_999, Seq: math.MaxInt64, Due: math.MaxInt64}} {
+			b := AppendJSON([]byte("before"), "0123abcd", p, size)[len("before"):]
+			if len(b) != size || !json.Valid(b) {
+				t.Errorf("%d bytes asked for: %d, %s", size, len(b), b)
+			}
+			if got, ok := ParsePayload(b, "0123abcd"); !ok || got != p {
+				t.Errorf("%d bytes: got %+v, %v", size, got, ok)
+			}
+			if !bytes.Equal(b, AppendJSON(nil, "0123abcd", p, size)) {
+				t.Error("the same event is written in two ways")
+			}
 		}
 	}
 }

@@ -108,7 +108,7 @@ func (b *bench) openSink(cfg *client.Config) error {
 		if err := s.client.Ping(b.ctx).Err(); err != nil {
 			return errors.Join(fmt.Errorf("redis: %w", err), s.close())
 		}
-		s.run, s.size, s.maxLen = b.run, o.Size, o.Maxlen
+		s.run, s.size, s.data, s.maxLen = b.run, o.Size, o.payload(b.run), o.Maxlen
 		for i := range o.Channels {
 			s.keys = append(s.keys, o.Prefix+cfg.Name(i))
 		}
@@ -116,7 +116,7 @@ func (b *bench) openSink(cfg *client.Config) error {
 	case publishHTTP:
 		s := newHTTPSink(httpPublishers)
 		senders = httpPublishers
-		s.run, s.size = b.run, o.Size
+		s.data = o.payload(b.run)
 		for i := range o.Channels {
 			s.urls = append(s.urls, strings.ReplaceAll(o.PublishURL, client.ChannelMark, url.QueryEscape(cfg.Name(i))))
 		}

@@ -48,7 +48,7 @@ func TestClusterWritesOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	s.run, s.size, s.keys = "0123abcd", 100, []string{"a"}
+	s.run, s.size, s.data, s.keys = "0123abcd", 100, (&Options{Size: 100}).payload("0123abcd"), []string{"a"}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	accepted := 0

@@ -23,8 +23,7 @@ const (
 // httpSink publishes by POST, for servers such as nchan.
 type httpSink struct {
 	client *http.Client
-	run    string
-	size   int
+	data   payload
 	urls   []string     // per channel
 	errors atomic.Int64 // POSTs that failed
 }
@@ -41,7 +40,7 @@ func newHTTPSink(connections int) *httpSink {
 // server that had taken it shows the event as repeated.
 func (h *httpSink) send(ctx context.Context, batch []integrity.Payload, accepted func(integrity.Payload, string)) error {
 	for _, m := range batch {
-		body := integrity.AppendPayload(nil, h.run, m, h.size)
+		body := h.data(nil, m)
 		for {
 			err := h.post(ctx, h.urls[m.Channel], body)
 			if err == nil {

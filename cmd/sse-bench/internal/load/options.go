@@ -18,15 +18,20 @@ const (
 	publishNone  = "none"
 )
 
+// dataJSON is the value of Options.Data for payloads that compress as those of
+// applications do.
+const dataJSON = "json"
+
 // Options is what a run is to do; its tags make it the flags of a scenario (see
 // github.com/alecthomas/kong). The defaults in ${…} are the scenario's.
 type Options struct {
-	Gateway  []string `group:"server" default:"http://127.0.0.1:8080" placeholder:"URL" help:"Base URLs of gateways. A subscriber comes back to another one."`
-	URL      []string `group:"server" placeholder:"URL" help:"SSE URLs of any other server, with {channel} for the channel; instead of --gateway."`
-	ResumeTo []string `group:"server" placeholder:"URL" help:"Where a storm comes back to, as --gateway or --url (default: the same)."`
-	Header   []string `group:"server" sep:"none" placeholder:"'Name: value'" help:"A request header; may be given several times."`
-	Insecure bool     `group:"server" help:"Do not verify TLS certificates."`
-	Pids     []int    `group:"server" placeholder:"PID" help:"Processes of the server: report their processor time and memory."`
+	Gateway    []string `group:"server" default:"http://127.0.0.1:8080" placeholder:"URL" help:"Base URLs of gateways. A subscriber comes back to another one."`
+	URL        []string `group:"server" placeholder:"URL" help:"SSE URLs of any other server, with {channel} for the channel; instead of --gateway."`
+	ResumeTo   []string `group:"server" placeholder:"URL" help:"Where a storm comes back to, as --gateway or --url (default: the same)."`
+	Header     []string `group:"server" sep:"none" placeholder:"'Name: value'" help:"A request header; may be given several times."`
+	Insecure   bool     `group:"server" help:"Do not verify TLS certificates."`
+	Compressed bool     `group:"server" help:"Ask for gzip, and take nothing else. For this project's gateways, with SSE_COMPRESSION=gzip."`
+	Pids       []int    `group:"server" placeholder:"PID" help:"Processes of the server: report their processor time and memory."`
 
 	Subscribers  int      `group:"load" default:"${subscribers}" help:"How many streams."`
 	Channels     int      `group:"load" default:"${channels}" help:"How many channels; 0 for one per subscriber."`
@@ -41,6 +46,7 @@ type Options struct {
 	PublishURL string  `group:"publish" placeholder:"URL" help:"Where to POST events with --publish=http, with {channel} for the channel."`
 	Rate       float64 `group:"publish" default:"${rate}" help:"Events per second over all channels; 0 publishes nothing."`
 	Size       int     `group:"publish" default:"100" help:"Bytes of data per event."`
+	Data       string  `group:"publish" enum:"text,json" default:"text" help:"What the data is: text, which is padded with one letter, or json, an order and its items."`
 	Maxlen     int64   `group:"publish" default:"0" help:"MAXLEN ~ of every XADD; 0 for none."`
 	Missed     int     `group:"publish" default:"${missed}" help:"Storm: events per channel that are missed."`
 
@@ -77,6 +83,15 @@ func (o *Options) Complete() {
 	}
 }
 
+// payload returns the data of events.
+func (o *Options) payload(run string) payload {
+	write := integrity.AppendPayload
+	if o.Data == dataJSON {
+		write = integrity.AppendJSON
+	}
+	return func(b []byte, p integrity.Payload) []byte { return write(b, run, p, o.Size) }
+}
+
 // events is how many events are published, but for a storm.
 func (o *Options) events() int64 { return int64(o.Rate * o.Duration.Seconds()) }
 
@@ -93,6 +108,7 @@ func (o *Options) Check() error {
 		{o.ChannelsEach > 1 && len(o.URL) > 0, "--channels-each needs --gateway"},
 		{o.Channels > 1 && !strings.Contains(o.Channel, "{n}"), "--channel needs {n} when there is more than one channel"},
 		{o.Size < integrity.MinSize, fmt.Sprintf("--size must be at least %d", integrity.MinSize)},
+		{o.Data == dataJSON && o.Size < integrity.MinJSON, fmt.Sprintf("--size must be at least %d with --data=json", integrity.MinJSON)},
 		{o.Publish == publishHTTP && o.PublishURL == "", "--publish=http needs --publish-url"},
 		{o.Missed == 0 && o.Publish != publishNone && o.events() < 1, fmt.Sprintf("--rate=%g for a --duration of %s comes to no event; --rate=0 is for a run without", o.Rate, o.Duration)},
 		{o.Missed > 0 && o.Publish == publishNone, "a storm needs --publish=redis or http, and a --rate"},
@@ -143,7 +159,7 @@ func (o *Options) spreadSources() {
 func (o *Options) config(run string) client.Config {
 	c := client.Config{
 		Run: run, Native: len(o.URL) == 0, Targets: o.Gateway, Returns: o.ResumeTo,
-		Headers: o.Header, Insecure: o.Insecure,
+		Headers: o.Header, Insecure: o.Insecure, Compressed: o.Compressed,
 		ChannelName: strings.ReplaceAll(o.Channel, "{run}", run),
 		Channels:    o.Channels, ChannelsEach: o.ChannelsEach,
 		Count: o.Subscribers, Engine: o.Engine, Inflight: o.Inflight, Retry: o.Retry, Sources: o.SourceIPs,

@@ -23,6 +23,9 @@ const (
 	fineSleep = 3 * time.Millisecond
 )
 
+// payload appends the data of an event.
+type payload func(b []byte, p integrity.Payload) []byte
+
 // sink writes events to where subscribers get them from. send is called by
 // several goroutines, each with channels of its own, and returns when every
 // message is in, in order and once. It repeats what fails, until ctx ends.

@@ -48,7 +48,7 @@ func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	s.run, s.size, s.keys = "0123abcd", 100, []string{"a", "b", "c"}
+	s.run, s.size, s.data, s.keys = "0123abcd", 100, (&Options{Size: 100}).payload("0123abcd"), []string{"a", "b", "c"}
 	p := newPublisher(s, 3, 2, make([]int64, 3))
 	p.ids = make([]integrity.IDLog, 3)
 	const events = 6000
@@ -146,7 +146,7 @@ func TestPublishOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.close()
-		s.run, s.size, s.keys = "0123abcd", 100, []string{"a"}
+		s.run, s.size, s.data, s.keys = "0123abcd", 100, (&Options{Size: 100}).payload("0123abcd"), []string{"a"}
 		accepted := 0
 		if err := s.send(t.Context(), []integrity.Payload{{Seq: 1}, {Seq: 2}}, func(integrity.Payload, string) { accepted++ }); err != nil || accepted != 2 {
 			t.Errorf("%s: %d events were accepted, %v", redisurl.Redact(url), accepted, err)

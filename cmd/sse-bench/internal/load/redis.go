@@ -40,7 +40,8 @@ func (onceCmd) NoRetry() bool { return true }
 type redisSink struct {
 	client redis.UniversalClient
 	run    string
-	size   int
+	size   int // of an event's data, in bytes
+	data   payload
 	maxLen int64 // MAXLEN ~, 0 for none
 	keys   []string
 	errors atomic.Int64 // pipelines that failed
@@ -109,7 +110,7 @@ func (r *redisSink) pipeline(ctx context.Context, batch []integrity.Payload, acc
 	buf := make([]byte, 0, len(batch)*(max(r.size, integrity.MinSize)+16))
 	for _, m := range batch {
 		start := len(buf)
-		buf = integrity.AppendPayload(buf, r.run, m, r.size)
+		buf = r.data(buf, m)
 		args := []any{"xadd", r.keys[m.Channel]}
 		if r.maxLen > 0 {
 			args = append(args, "maxlen", "~", r.maxLen)

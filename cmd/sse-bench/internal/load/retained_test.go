@@ -18,7 +18,7 @@ func TestRetained(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	s.run, s.size, s.keys = "0123abcd", 100, []string{"k"}
+	s.run, s.size, s.data, s.keys = "0123abcd", 100, (&Options{Size: 100}).payload("0123abcd"), []string{"k"}
 	p := newPublisher(s, 1, 1, make([]int64, 1))
 	p.ids = make([]integrity.IDLog, 1)
 	var batch []integrity.Payload

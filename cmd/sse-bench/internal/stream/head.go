@@ -18,6 +18,7 @@ type Head struct {
 	Status      int
 	EventStream bool // Content-Type is text/event-stream
 	Chunked     bool
+	Gzip        bool  // the body has the content coding gzip
 	Length      int64 // Content-Length, or -1
 }
 
@@ -124,6 +125,10 @@ func (r *Head) header(line []byte) error {
 			return fmt.Errorf("transfer encoding %.40q is not understood", value)
 		}
 		r.Chunked = true
+	case bytes.EqualFold(name, []byte("content-encoding")):
+		if r.Gzip = bytes.EqualFold(value, []byte("gzip")); !r.Gzip {
+			return fmt.Errorf("content coding %.40q is not understood", value)
+		}
 	case bytes.EqualFold(name, []byte("content-length")):
 		n, err := strconv.ParseInt(string(value), 10, 64)
 		if err != nil || n < 0 {

@@ -49,21 +49,22 @@ var responses = []struct {
 	content  string
 	end      error
 }{
-	{"until close", okHead + "\r\nhello", Head{200, true, false, -1}, "hello", nil},
+	{"until close", okHead + "\r\nhello", Head{200, true, false, false, -1}, "hello", nil},
 	{"chunked", okHead + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1;ext=\"5\"\r\n \r\n5 \r\nworld\r\n",
-		Head{200, true, true, -1}, "hello world", nil},
+		Head{200, true, true, false, -1}, "hello world", nil},
 	{"chunked to the end", okHead + "transfer-encoding: Chunked\r\n\r\n0A\r\nhelloworld\r\n0\r\nTrailer: x\r\n\r\n",
-		Head{200, true, true, -1}, "helloworld", io.EOF},
-	{"length", okHead + "Content-Length: 5\r\n\r\nhello", Head{200, true, false, 5}, "hello", io.EOF},
-	{"length 0", okHead + "Content-Length: 0\r\n\r\n", Head{200, true, false, 0}, "", io.EOF},
-	{"after 100", "HTTP/1.1 100 Continue\r\n\r\n" + okHead + "\r\nx", Head{200, true, false, -1}, "x", nil},
+		Head{200, true, true, false, -1}, "helloworld", io.EOF},
+	{"coded", okHead + "Content-Encoding: gzip\r\n\r\nhello", Head{200, true, false, true, -1}, "hello", nil},
+	{"length", okHead + "Content-Length: 5\r\n\r\nhello", Head{200, true, false, false, 5}, "hello", io.EOF},
+	{"length 0", okHead + "Content-Length: 0\r\n\r\n", Head{200, true, false, false, 0}, "", io.EOF},
+	{"after 100", "HTTP/1.1 100 Continue\r\n\r\n" + okHead + "\r\nx", Head{200, true, false, false, -1}, "x", nil},
 	{"only 100 so far", "HTTP/1.1 100\r\n\r\nHTTP/1.1 2", Head{}, "", nil},
-	{"no reason", "HTTP/1.1 204\r\n\r\n", Head{204, false, false, -1}, "", nil},
-	{"another type", "HTTP/1.0 200 OK\r\nContent-Type: text/event-streams\r\n\r\n", Head{200, false, false, -1}, "", nil},
-	{"case", "HTTP/1.1 200 OK\r\nCONTENT-TYPE:TEXT/Event-Stream\r\n\r\n", Head{200, true, false, -1}, "", nil},
-	{"bad chunk size", okHead + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", Head{200, true, true, -1}, "", errChunk},
-	{"huge chunk size", okHead + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", Head{200, true, true, -1}, "", errChunk},
-	{"no CRLF after a chunk", okHead + "Transfer-Encoding: chunked\r\n\r\n1\r\nabc", Head{200, true, true, -1}, "a", errChunk},
+	{"no reason", "HTTP/1.1 204\r\n\r\n", Head{204, false, false, false, -1}, "", nil},
+	{"another type", "HTTP/1.0 200 OK\r\nContent-Type: text/event-streams\r\n\r\n", Head{200, false, false, false, -1}, "", nil},
+	{"case", "HTTP/1.1 200 OK\r\nCONTENT-TYPE:TEXT/Event-Stream\r\n\r\n", Head{200, true, false, false, -1}, "", nil},
+	{"bad chunk size", okHead + "Transfer-Encoding: chunked\r\n\r\nxyz\r\n", Head{200, true, true, false, -1}, "", errChunk},
+	{"huge chunk size", okHead + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", Head{200, true, true, false, -1}, "", errChunk},
+	{"no CRLF after a chunk", okHead + "Transfer-Encoding: chunked\r\n\r\n1\r\nabc", Head{200, true, true, false, -1}, "a", errChunk},
 }
 
 func TestResponseAtEverySplit(t *testing.T) {
@@ -91,6 +92,7 @@ func TestMalformedHeads(t *testing.T) {
 		"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxHead),
 	} {
 		if _, _, err := readResponse(in); err == nil || errors.Is(err, io.EOF) {
