@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/sse/ssetest"
@@ -37,6 +39,7 @@ type client struct {
 	resp *http.Response
 	stop func()
 	conn *countedConn // nil for HTTP/2
+	wire atomic.Int64 // bytes of the body that were read, as they came
 
 	// mu guards what the reading goroutine writes.
 	mu      sync.Mutex
@@ -63,6 +66,9 @@ func (r *rig) request(query string, headers ...string) *http.Request {
 		if req.Header.Set(headers[i], headers[i+1]); headers[i+1] == "" {
 			req.Header.Del(headers[i])
 		}
+	}
+	if r.gzip {
+		req.Header.Set("Accept-Encoding", "gzip")
 	}
 	return req
 }
@@ -143,15 +149,33 @@ func (c *client) size() int {
 	if c.conn != nil {
 		return int(c.conn.n.Load())
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.raw)
+	return int(c.wire.Load())
+}
+
+// Read implements io.Reader for what is to be decompressed.
+func (c *client) Read(p []byte) (int, error) {
+	n, err := c.resp.Body.Read(p)
+	c.wire.Add(int64(n))
+	return n, err
+}
+
+// decoded returns the body without its content coding, as it comes. It ends with io.EOF
+// only if the end of the coding was there, and right.
+func (c *client) decoded() io.Reader {
+	if c.resp.Header.Get("Content-Encoding") != "gzip" {
+		return c
+	}
+	r, err := gzip.NewReader(c)
+	if err != nil {
+		return iotest.ErrReader(err)
+	}
+	return r
 }
 
 func (c *client) read() {
 	b := make([]byte, 32<<10)
-	for {
-		n, err := c.resp.Body.Read(b)
+	for body := c.decoded(); ; {
+		n, err := body.Read(b)
 		c.mu.Lock()
 		c.parser.Feed(b[:n])
 		c.raw = append(c.raw, b[:n]...)

@@ -315,15 +315,20 @@ func (c *client) firstID() string {
 // has missed, though all of it has left the window.
 func TestLatestOfASlowClient(t *testing.T) {
 	t.Parallel()
+	t.Run("plain", func(t *testing.T) { testLatestOfASlowClient(t, false) })
+	t.Run("gzip", func(t *testing.T) { testLatestOfASlowClient(t, true) })
+}
+
+func testLatestOfASlowClient(t *testing.T, gzip bool) {
 	redis := redistest.Start(t)
-	e := startEngine(t, redis, engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 4 }})
+	e := startEngine(t, redis, engineSetup{sendBuf: smallBuffer, gzip: gzip, store: func(c *store.Config) { c.WindowEvents = 4 }})
 	c := e.connect("a", clientSetup{query: "&deliver=latest", recvBuf: smallBuffer})
 	e.awaitConnections(1)
 	reads := func() int { return valueOfMetric(e.m.Store.HistoryReads.WithLabelValues("read")) }
 	before, stats := reads(), redis.Commandstats()
 	// The socket takes none of these whole; then all but the newest leave the window.
 	const n = 20
-	padding := strings.Repeat("x", 256<<10)
+	padding := letters(256 << 10)
 	e.publishNumbers("a", 0, 1, padding)
 	redistest.Eventually(t, enginePatience, "the client's socket to be full", func() bool { return !e.parks() || e.parked() == 0 })
 	e.publishNumbers("a", 1, n-1, padding)

@@ -54,13 +54,17 @@ func TestStreamBegins(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	last := r.publish("orders", "before")
+	headers := streamHeaders()
+	if r.gzip {
+		headers["Content-Encoding"], headers["Vary"] = "gzip", "Accept-Encoding"
+	}
 	for _, proto := range []string{http10, http11, h2c} {
 		t.Run(proto, func(t *testing.T) {
 			c := r.do(proto, r.request("channel=orders"))
 			if c.resp.StatusCode != http.StatusOK {
 				t.Fatal(c.resp.Status)
 			}
-			checkHeaders(t, c.resp.Header, streamHeaders())
+			checkHeaders(t, c.resp.Header, headers)
 			// The body is chunked, so that the client can tell its end from a
 			// connection that breaks. HTTP/1.0 has no such body.
 			chunked := slices.Equal(c.resp.TransferEncoding, []string{"chunked"})

@@ -41,6 +41,7 @@ type rig struct {
 	addr     string
 	log      *logBook
 	h2       *http.Transport
+	gzip     bool         // clients accept compression, and the gateway compresses
 	accepted atomic.Int64 // connections that net/http had
 }
 
@@ -55,7 +56,7 @@ type setup struct {
 
 func newRig(t testing.TB, change ...func(*setup)) *rig {
 	t.Helper()
-	r := &rig{t: t, redis: redistest.Start(t), registry: prometheus.NewRegistry(), log: &logBook{}}
+	r := &rig{t: t, redis: redistest.Start(t), registry: prometheus.NewRegistry(), log: &logBook{}, gzip: isCompressed(t)}
 	m := metrics.New(r.registry, metrics.Build{})
 	logger := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s := &setup{
@@ -72,6 +73,9 @@ func newRig(t testing.TB, change ...func(*setup)) *rig {
 		// As cmd/sse-gateway has it.
 		server: &http.Server{MaxHeaderBytes: 32 << 10, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 			ErrorLog: log.New(r.log, "", 0), Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 1000}},
+	}
+	if r.gzip {
+		s.gateway.GzipMemory = 1 << 20
 	}
 	for _, c := range change {
 		c(s)
