@@ -11,11 +11,11 @@ import (
 )
 
 // returning is how long a test waits for the way back from the master to a
-// replica, which is not hurried.
+// replica, which has to be in sync again.
 const returning = 45 * time.Second
 
-// fromReplicas has a store read from replicas.
-func fromReplicas(c *Config) { c.ReadReplicas = true }
+// fromReplicas has a store read from replicas, and go back to one soon.
+func fromReplicas(c *Config) { c.ReadReplicas, c.returnWait = true, time.Second }
 
 // awaitReplicas waits until so many nodes are read from a replica.
 func (s *testStore) awaitReplicas(t testing.TB, want int) {
