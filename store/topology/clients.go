@@ -19,6 +19,10 @@ const (
 	// questionConns is how many connections to a server there may be for
 	// questions about it, besides those for reads of history.
 	questionConns = 2
+	// replyBuffer and commandBuffer are what each of those connections takes, in
+	// bytes. A page of history is read through the first; go-redis would take
+	// 256 KiB for both, which is more than 1,000 idle streams.
+	replyBuffer, commandBuffer = 16 << 10, 4 << 10
 	// clientIdle is how long a client that nobody asks for is kept. Servers of a
 	// cluster come and go, and their addresses with them.
 	clientIdle = 5 * time.Minute
@@ -69,6 +73,8 @@ func (cs *clients) clientOptions(addr string) *redis.Options {
 	c.Protocol, c.DisableIdentity, c.ContextTimeoutEnabled = 2, true, true
 	c.DialTimeout, c.ReadTimeout, c.WriteTimeout = DialTimeout, replyTimeout, replyTimeout
 	c.PoolSize, c.PipelinePoolSize, c.MaxRetries = cs.options.HistoryReads+questionConns, cs.options.HistoryReads, 1
+	c.ReadBufferSize, c.PipelineReadBufferSize = replyBuffer, replyBuffer
+	c.WriteBufferSize, c.PipelineWriteBufferSize = commandBuffer, commandBuffer
 	if cs.options.ReadReplicas && cs.isCluster() {
 		c.OnConnect = func(ctx context.Context, conn *redis.Conn) error { return conn.ReadOnly(ctx).Err() }
 	}
