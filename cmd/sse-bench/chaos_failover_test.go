@@ -20,7 +20,7 @@ import (
 // delivered before.
 func TestChaosFailoverLoss(t *testing.T) {
 	t.Parallel()
-	const channels, each, publishers = 12, 5, 4
+	const channels, each, publishers = 12, 5, 4 // as many as sse-bench has (redisPublishers)
 	s := newStage(t)
 	master := redistest.Start(t, redistest.WithUser("publisher on >secret ~* &* +@all"))
 	g := redistest.StartSentinel(t, "mymaster", master, 1)
@@ -28,7 +28,7 @@ func TestChaosFailoverLoss(t *testing.T) {
 	s.startReplicas(2, g.URL())
 	l := s.startLoad("--gateway", s.urls(), "--redis", strings.Replace(g.URL(), "://", "://publisher:secret@", 1),
 		"--channel", "chaos:{n}", "--subscribers", strconv.Itoa(channels*each), "--channels", strconv.Itoa(channels),
-		"--publishers", strconv.Itoa(publishers), "--rate", "240", "--settle", "60s")
+		"--rate", "240", "--settle", "60s")
 	l.awaitConnected(channels * each)
 	f := &failover{stage: s, load: l, master: master, replica: replica}
 	for i := range channels {

@@ -20,8 +20,10 @@ const (
 	// Moments are noted by the subscribers, so it does not limit precision.
 	pollFast = 25 * time.Millisecond
 	// pollShare bounds what reading the counts takes of the time: with a million
-	// streams it is no moment.
+	// streams it is no moment. pollSlow is how rarely they are read at most: one answer
+	// that a stopped machine held up must not blind the run for a minute.
 	pollShare = 20
+	pollSlow  = 5 * time.Second
 	// publishLead lets all senders be ready for the first event.
 	publishLead = 10 * time.Millisecond
 	// repeatGrace is how long to listen on when everybody has everything: an
@@ -218,7 +220,7 @@ func (b *bench) watch(ctx context.Context, done <-chan struct{}, limit, poll tim
 		if enough != nil && enough(t) {
 			return t, true, nil
 		}
-		next := max(poll, pollShare*time.Since(asked))
+		next := max(poll, min(pollShare*time.Since(asked), pollSlow))
 		if limit > 0 || done == nil {
 			next = min(next, time.Until(deadline))
 		}
