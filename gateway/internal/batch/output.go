@@ -22,10 +22,11 @@ const (
 type Output struct {
 	own, large []byte // in this order
 	end        string // endOfChunk, or what is left of it
+	kept       bool   // own stays when the buffer is used again
 }
 
-// Plain returns the output of some bytes.
-func Plain(b []byte) Output { return Output{own: b} }
+// Plain returns the output of some bytes, which stay as they are.
+func Plain(b []byte) Output { return Output{own: b, kept: true} }
 
 // Size returns how many bytes are left.
 func (o *Output) Size() int { return len(o.own) + len(o.large) + len(o.end) }
@@ -53,8 +54,14 @@ func (o *Output) Wrote(n int) {
 	}
 }
 
-// Keep returns the output in memory that stays when the buffer is used again.
-func (o *Output) Keep() Output { return Output{slices.Clone(o.own), o.large, o.end} }
+// Keep returns the output in memory that stays when the buffer is used again. What has
+// been kept is not copied again: thousands of slow clients share the rest of one batch.
+func (o *Output) Keep() Output {
+	if o.kept {
+		return *o
+	}
+	return Output{slices.Clone(o.own), o.large, o.end, true}
+}
 
 // Output returns the batch, which is complete, as it is written. It is one chunk if the
 // body is chunked.

@@ -125,12 +125,12 @@ func (b *Broadcast) count(f *Form) {
 // Rest returns what a stream whose socket took n bytes has to write later. It is
 // shared by all of those, unless it is short.
 func (f *Form) Rest(n int) batch.Output {
-	rest := batch.Plain(f.Wire[n:])
-	if rest.Size() <= batch.Slow {
-		return rest.Keep()
+	rest := f.Wire[n:]
+	if len(rest) <= batch.Slow {
+		return batch.Plain(slices.Clone(rest))
 	}
 	f.kept = true
-	return rest
+	return batch.Plain(rest)
 }
 
 // Done counts what is not counted yet, and lets go of the batch.
