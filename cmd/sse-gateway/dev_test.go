@@ -105,7 +105,7 @@ func TestDev(t *testing.T) {
 	}
 
 	status, page := fetch(t, "http://"+p.public+"/", nil)
-	if status != http.StatusOK || !strings.Contains(page, "EventSource") || !strings.Contains(page, "redis-cli -h "+host+" -p "+port) {
+	if status != http.StatusOK || !strings.Contains(page, `src="/console/main.mjs"`) || !strings.Contains(page, "redis-cli -h "+host+" -p "+port) {
 		t.Errorf("the console answers %d, %d bytes", status, len(page))
 	}
 	requireTourOfPage(t, page)

@@ -1,28 +1,25 @@
-// Package console serves the gateway's web page: one HTML document without
-// outside assets that connects to the gateway's own event streams and shows
-// what arrives, byte by byte if asked.
+// Package console serves the gateway's web page, which connects to the gateway's own
+// event streams and shows what arrives, byte by byte if asked.
 //
-// The page's source is the readable files under assets. They are put together
-// into one document when the Handler is made, so that there is no build step
-// and the Content-Security-Policy can name the page's only style sheet and only
-// script by their hashes.
+// The page is the files under assets: style sheets and ES modules, embedded and
+// served as they are, without a build step. Its Content-Security-Policy allows
+// these files and nothing from elsewhere.
 package console
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"time"
 )
 
 // Paths that Handler answers. Any other path is 404.
 const (
 	pagePath    = "/"
-	publishPath = "/console/publish"
-	statsPath   = "/console/stats"
-	channelPath = "/console/channels"
+	consolePath = "/console/" // the page's files
+	publishPath = consolePath + "publish"
+	statsPath   = consolePath + "stats"
+	channelPath = consolePath + "channels"
 )
 
 // Options is what the page is told about the gateway it belongs to. The zero
@@ -61,11 +58,10 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Handler returns the console: GET and HEAD of / answer the page, and, where
-// the options have them, POST /console/publish, GET /console/stats and GET
-// /console/channels. It is
-// safe for concurrent use. It panics if the embedded assets do not fit together
-// or opts.EventsURL is no URL, which is a mistake in the program.
+// Handler returns the console: GET and HEAD of / answer the page, those of
+// /console/ its files, and, where the options have them, POST /console/publish,
+// GET /console/stats and GET /console/channels. It is safe for concurrent use. It
+// panics if opts.EventsURL is no URL, which is a mistake in the program.
 func Handler(opts Options) http.Handler {
 	if opts.RedisHint == "" {
 		opts.RedisHint = "redis-cli"
@@ -76,12 +72,10 @@ func Handler(opts Options) http.Handler {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	page, err := buildPage(opts)
-	if err != nil {
+	mux := http.NewServeMux()
+	if err := handlePage(mux, opts); err != nil {
 		panic("console: " + err.Error())
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET "+pagePath+"{$}", page)
 	if opts.Publish != nil {
 		mux.Handle("POST "+publishPath, publisher(opts))
 	}
@@ -96,18 +90,6 @@ func Handler(opts Options) http.Handler {
 		})
 	}
 	return problems(mux)
-}
-
-// ServeHTTP answers the page, or 304 to a browser that has this build of it.
-func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", p.policy)
-	h.Set("X-Frame-Options", "DENY") // for browsers without frame-ancestors
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("ETag", p.etag)
-	// No modification time: embedded files have none, the ETag decides.
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(p.html))
 }
 
 // writeJSON answers v as JSON that no cache keeps.

@@ -1,28 +1,35 @@
 package console
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io/fs"
+	"net/http"
 	"net/url"
+	"path"
 	"strings"
+	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 )
 
 //go:embed assets/index.html assets/*.css assets/*.mjs
 var assets embed.FS
 
-// styleSheets are the page's style sheets in cascade order.
-var styleSheets = []string{"theme.css", "layout.css", "parts.css", "events.css"}
-
-// page is the finished document and what is sent with it. It never changes.
-type page struct {
-	html   []byte
-	policy string // Content-Security-Policy
-	etag   string
+// contentTypes are those of the assets by extension. Package mime would ask the
+// machine's own tables, and browsers refuse a module of any other type.
+var contentTypes = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".mjs":  "text/javascript; charset=utf-8",
 }
+
+// settingsMark is where index.html gets its settings.
+const settingsMark = "{{settings}}"
 
 // settings is what the page's script reads from its JSON block.
 type settings struct {
@@ -33,89 +40,89 @@ type settings struct {
 	EventsURL string   `json:"eventsUrl"`
 	Publish   bool     `json:"publish"`
 	Stats     bool     `json:"stats"`
-	Served    bool     `json:"served"` // the page may ask which channels the replica serves
+	Served    bool     `json:"served"`  // the page may ask which channels the replica serves
+	Channel   string   `json:"channel"` // the regular expression of a channel's name
 }
 
-// buildPage puts the document together from the embedded files.
-func buildPage(opts Options) (*page, error) {
-	template, err := assets.ReadFile("assets/index.html")
+// file is one file of the page. It never changes.
+type file struct {
+	contentType, etag string
+	body              []byte
+}
+
+func newFile(name string, body []byte) *file {
+	sum := sha256.Sum256(body)
+	return &file{contentType: contentTypes[path.Ext(name)], etag: `"` + hex.EncodeToString(sum[:12]) + `"`, body: body}
+}
+
+// ServeHTTP answers the file, or 304 to a browser that has it.
+func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", f.contentType)
+	w.Header().Set("ETag", f.etag)
+	// No modification time: embedded files have none, the ETag decides.
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
+}
+
+// handlePage adds the document at / and its style sheets and modules, which are
+// served as they are, to the mux.
+func handlePage(mux *http.ServeMux, opts Options) error {
+	names, err := fs.Glob(assets, "assets/*")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		body, err := assets.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if path.Ext(name) != ".html" {
+			mux.Handle("GET "+consolePath+path.Base(name), newFile(name, body))
+		}
+	}
+	document, err := newDocument(opts)
+	if err != nil {
+		return err
+	}
+	policy, err := contentPolicy(opts.EventsURL)
+	if err != nil {
+		return err
+	}
+	mux.HandleFunc("GET "+pagePath+"{$}", func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Frame-Options", "DENY") // for browsers without frame-ancestors
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		document.ServeHTTP(w, r)
+	})
+	return nil
+}
+
+// newDocument is index.html with its settings.
+func newDocument(opts Options) (*file, error) {
+	html, err := assets.ReadFile("assets/index.html")
 	if err != nil {
 		return nil, err
 	}
-	style, err := concatenate(styleSheets)
-	if err != nil {
-		return nil, err
-	}
-	script, err := bundle(readAsset, "main.mjs")
-	if err != nil {
-		return nil, err
-	}
-	if err := inlineable(style, script); err != nil {
-		return nil, err
+	if bytes.Count(html, []byte(settingsMark)) != 1 {
+		return nil, fmt.Errorf("index.html must have %s exactly once", settingsMark)
 	}
 	// json.Marshal escapes <, > and &, so no setting can end the script block.
 	config, err := json.Marshal(settings{
 		KeyPrefix: opts.KeyPrefix, RedisHint: opts.RedisHint, Dev: opts.Dev,
 		Channels: opts.DefaultChannels, EventsURL: opts.EventsURL,
 		Publish: opts.Publish != nil, Stats: opts.Stats != nil, Served: opts.Channels != nil,
+		Channel: pattern.ChannelExpression,
 	})
 	if err != nil {
 		return nil, err
 	}
-	policy, err := contentPolicy(opts.EventsURL, style, script)
-	if err != nil {
-		return nil, err
-	}
-	html := string(template)
-	for _, part := range []struct{ mark, text string }{
-		{"/*{{style}}*/", style},
-		{"/*{{settings}}*/", string(config)},
-		{"/*{{script}}*/", script},
-	} {
-		if strings.Count(string(template), part.mark) != 1 {
-			return nil, fmt.Errorf("index.html must have %s exactly once", part.mark)
-		}
-		html = strings.Replace(html, part.mark, part.text, 1)
-	}
-	sum := sha256.Sum256([]byte(html + policy))
-	return &page{html: []byte(html), policy: policy, etag: `"` + hex.EncodeToString(sum[:12]) + `"`}, nil
+	return newFile("index.html", bytes.Replace(html, []byte(settingsMark), config, 1)), nil
 }
 
-func readAsset(name string) (string, error) {
-	b, err := assets.ReadFile("assets/" + name)
-	return string(b), err
-}
-
-func concatenate(names []string) (string, error) {
-	var all strings.Builder
-	for _, name := range names {
-		text, err := readAsset(name)
-		if err != nil {
-			return "", err
-		}
-		all.WriteString(text)
-	}
-	return all.String(), nil
-}
-
-// inlineable refuses text that would end its element, or that HTML's script
-// states would read differently, once it stands inside the document.
-func inlineable(style, script string) error {
-	if strings.Contains(strings.ToLower(style), "</style") {
-		return fmt.Errorf("a style sheet contains </style")
-	}
-	for _, bad := range []string{"</script", "<script", "<!--"} {
-		if strings.Contains(strings.ToLower(script), bad) {
-			return fmt.Errorf("a script contains %s", bad)
-		}
-	}
-	return nil
-}
-
-// contentPolicy allows this page's style sheet, its script and connections to
-// where the events come from, and nothing else. Trusted Types make the browser
-// itself refuse to turn text into HTML.
-func contentPolicy(eventsURL, style, script string) (string, error) {
+// contentPolicy allows this page's own files and connections to where the events
+// come from, and nothing else: no inline script or style, nothing from another
+// origin. Trusted Types make the browser itself refuse to turn text into HTML.
+func contentPolicy(eventsURL string) (string, error) {
 	connect := "'self'"
 	u, err := url.Parse(eventsURL)
 	if err != nil {
@@ -130,8 +137,8 @@ func contentPolicy(eventsURL, style, script string) (string, error) {
 	return strings.Join([]string{
 		"default-src 'none'",
 		"connect-src " + connect,
-		"style-src " + sourceHash(style),
-		"script-src " + sourceHash(script),
+		"style-src 'self'",
+		"script-src 'self'",
 		"img-src data:", // the icon
 		"base-uri 'none'",
 		"form-action 'none'",
@@ -139,9 +146,4 @@ func contentPolicy(eventsURL, style, script string) (string, error) {
 		"require-trusted-types-for 'script'",
 		"trusted-types 'none'",
 	}, "; "), nil
-}
-
-func sourceHash(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }

@@ -142,6 +142,10 @@ func starLen(p string) int {
 	return 1
 }
 
+// ChannelExpression is ValidChannel as a regular expression, for the console: Go and
+// JavaScript read it alike.
+const ChannelExpression = `^[A-Za-z0-9_.:/{}-]{1,200}$`
+
 // ValidChannel reports whether name is a channel name: 1 to 200 of
 // A-Z a-z 0-9 _ . : / { } and -.
 func ValidChannel(name string) bool {

@@ -168,3 +168,16 @@ func BenchmarkPatternPrefix(b *testing.B) {
 		}
 	}
 }
+
+func TestChannelExpressionSaysTheSame(t *testing.T) {
+	expression := regexp.MustCompile(ChannelExpression)
+	names := []string{"", "a", "ü", "a\n", "\na", strings.Repeat("a", MaxChannel), strings.Repeat("a", MaxChannel+1)}
+	for c := range 256 {
+		names = append(names, string([]byte{byte(c)}), string([]byte{'a', byte(c), 'a'}))
+	}
+	for _, name := range names {
+		if valid := ValidChannel(name); expression.MatchString(name) != valid {
+			t.Errorf("%q: ValidChannel says %v, the expression does not", name, valid)
+		}
+	}
+}

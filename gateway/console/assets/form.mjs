@@ -16,6 +16,7 @@ const START_FIELDS = {
 export class Form {
   constructor(settings, onChange) {
     this.channels = byId("channels");
+    this.valid = new RegExp(settings.channel);
     this.kind = byId("start-kind");
     this.value = byId("start-value");
     this.lastId = "";
@@ -77,12 +78,12 @@ export class Form {
   }
 
   chosen() {
-    return parseChannels(this.channels.value).channels;
+    return parseChannels(this.channels.value, this.valid).channels;
   }
 
   // problems shows what is wrong and returns whether anything is.
   problems(strict = false) {
-    const { channels, bad } = parseChannels(this.channels.value);
+    const { channels, bad } = parseChannels(this.channels.value, this.valid);
     let text = "";
     if (bad.length > 0) text = `Not a channel name: ${bad[0].slice(0, 60)}. Letters, digits and _ . : / { } - are.`;
     else if (strict && channels.length === 0) text = "Name at least one channel.";

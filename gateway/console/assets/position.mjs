@@ -1,15 +1,15 @@
-// Channels, ids and positions: the contract's alphabet and joined form.
+// Channels, ids and positions: the contract's joined form.
 
-const CHANNEL = /^[A-Za-z0-9_.:/{}-]{1,200}$/;
 const ID = /^(\d{1,20})-(\d{1,20})$/;
 
 // parseChannels reads names separated by commas or white space. bad are the
-// words that are no channel name; channels are the others, once each.
-export function parseChannels(text) {
+// words that are no channel name, which valid matches; channels are the others,
+// once each.
+export function parseChannels(text, valid) {
   const words = text.split(/[\s,]+/).filter((word) => word !== "");
   return {
-    channels: [...new Set(words.filter((word) => CHANNEL.test(word)))],
-    bad: words.filter((word) => !CHANNEL.test(word)),
+    channels: [...new Set(words.filter((word) => valid.test(word)))],
+    bad: words.filter((word) => !valid.test(word)),
   };
 }
 

@@ -4,10 +4,8 @@ import { test } from "node:test";
 import { ancientPosition, compareIds, idTime, parseChannels, parsePosition, sortChannels } from "../assets/position.mjs";
 import { explainGap, Recorder } from "../assets/record.mjs";
 
-test("channel names are the contract's", () => {
-  assert.deepEqual(parseChannels(" orders, {a}:b/c.d-e_f\n orders "), { channels: ["orders", "{a}:b/c.d-e_f"], bad: [] });
-  assert.deepEqual(parseChannels("a,<b>,ü,a*").bad, ["<b>", "ü", "a*"]);
-  assert.deepEqual(parseChannels("x".repeat(201)).channels, []);
+test("channel names", () => {
+  assert.deepEqual(parseChannels(" orders, x\n orders <b>,", /^[a-z]+$/), { channels: ["orders", "x"], bad: ["<b>"] });
   assert.deepEqual(sortChannels(["b", "a:1", "a", "B"]), ["B", "a", "a:1", "b"]);
 });
 
