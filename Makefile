@@ -110,6 +110,11 @@ soak: deps ## 30 minutes of connects, disconnects and events; memory must stay f
 
 chaos: export SSE_CHAOS = long
 
+.PHONY: screenshot
+screenshot: deps ## the picture of the page in README, anew
+	dir=$$(mktemp -d) && $(GO) test -count=1 -run '^TestBrowser$$/^tour,_looks$$' -artifacts -outputdir "$$dir" ./cmd/sse-gateway && \
+		find "$$dir" -name readme.png -exec cp {} gateway/console/screenshot.png \; && rm -r "$$dir"
+
 .PHONY: release
 release: lint ## binaries for every platform, checksums and an SBOM in dist/
 	rm -rf dist && mkdir dist

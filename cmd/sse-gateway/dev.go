@@ -61,6 +61,13 @@ func dev(ctx, force context.Context, cfg *config.Config, p program) error {
 		defer stop()
 		page.Publish = publish(publisher, cfg.KeyPrefix)
 		w.cli = redisCLI(opts)
+		tour, err := startReplicas(cfg, p.polled, log)
+		if err != nil {
+			return err
+		}
+		defer tour.close()
+		defer context.AfterFunc(ctx, tour.close)() // their streams are none that a drain knows
+		page.Tour = tour.tour()
 	} else {
 		// go-redis has no such URL: not its error, which may hold a password.
 		log.Warn("no demo and no publishing from the console: those need a single Redis without certificate files")
@@ -91,15 +98,33 @@ func refuseNames(next http.Handler) http.Handler {
 	})
 }
 
-// publish is what the console's form does. It trims nothing: the stream may be
-// one of an application's, and nobody fills a memory by hand.
-func publish(c *redis.Client, keyPrefix string) func(ctx context.Context, channel, event, data string) (string, error) {
-	return func(ctx context.Context, channel, event, data string) (string, error) {
-		values := []any{"data", data}
-		if event != "" {
-			values = append(values, "event", event)
+// tourKept is how long the streams of the page's tour are kept.
+const tourKept = time.Hour
+
+// publish is what the console's page does. It trims nothing but what is the tour's: the
+// stream may be one of an application's, and nobody fills a memory by hand.
+func publish(c *redis.Client, keyPrefix string) func(context.Context, console.Event) (string, error) {
+	return func(ctx context.Context, e console.Event) (string, error) {
+		var values []string
+		if e.Data != "" || !e.End {
+			values = append(values, "data", e.Data)
 		}
-		return c.XAdd(ctx, &redis.XAddArgs{Stream: keyPrefix + channel, Values: values}).Result()
+		if e.Name != "" {
+			values = append(values, "event", e.Name)
+		}
+		if e.End {
+			values = append(values, "gateway.end", "1")
+		}
+		args := &redis.XAddArgs{Stream: keyPrefix + e.Channel, Values: values}
+		if !console.IsTourChannel(e.Channel) {
+			return c.XAdd(ctx, args).Result()
+		}
+		args.MaxLen = e.Keep
+		pipe := c.TxPipeline()
+		added := pipe.XAdd(ctx, args)
+		pipe.Expire(ctx, args.Stream, tourKept)
+		_, err := pipe.Exec(ctx)
+		return added.Val(), err
 	}
 }
 

@@ -57,16 +57,9 @@ func serveWith(ctx, force context.Context, cfg *config.Config, p program, log *s
 	}
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, build(), cfg.MetricNamespaces...)
-	window, _ := cfg.Memory()
-	st, err := store.Open(store.Config{
-		RedisURL: string(cfg.RedisURL), RedisUsername: cfg.RedisUsername, RedisPasswordFile: cfg.RedisPasswordFile,
-		ReadReplicas: cfg.RedisRead == "replica", Ready: readiness[cfg.Ready], KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
-		WindowEvents: cfg.WindowEvents, WindowMemory: window, WindowLinger: cfg.WindowLinger,
-		PollInterval: cfg.PollInterval, ExpectPolling: p.polled, SweepInterval: cfg.SweepInterval,
-		Encoder: feed.Encoder{Encoder: sse.Encoder{}}, Metrics: &m.Store, Log: log,
-	})
+	st, err := openStore(cfg, p.polled, m, log)
 	if err != nil {
-		return usageError{fmt.Errorf("%s: %w", config.RedisVariable(), err)}
+		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	var revocations *feed.Follower // nil: off
@@ -117,6 +110,23 @@ func serveWith(ctx, force context.Context, cfg *config.Config, p program, log *s
 		p.started(addrs{public: public.Addr().String(), admin: admin.Addr().String()})
 	}
 	return r.serve(ctx, force, public, admin)
+}
+
+// openStore opens the store. polled tells that the Redis is one that has to be polled,
+// as all know.
+func openStore(cfg *config.Config, polled bool, m *metrics.Metrics, log *slog.Logger) (*store.Store, error) {
+	window, _ := cfg.Memory()
+	st, err := store.Open(store.Config{
+		RedisURL: string(cfg.RedisURL), RedisUsername: cfg.RedisUsername, RedisPasswordFile: cfg.RedisPasswordFile,
+		ReadReplicas: cfg.RedisRead == "replica", Ready: readiness[cfg.Ready], KeyPrefix: cfg.KeyPrefix, MaxEventBytes: int(cfg.MaxEventBytes),
+		WindowEvents: cfg.WindowEvents, WindowMemory: window, WindowLinger: cfg.WindowLinger,
+		PollInterval: cfg.PollInterval, ExpectPolling: polled, SweepInterval: cfg.SweepInterval,
+		Encoder: feed.Encoder{Encoder: sse.Encoder{}}, Metrics: &m.Store, Log: log,
+	})
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", config.RedisVariable(), err)}
+	}
+	return st, nil
 }
 
 // running are the parts of a gateway that serves.

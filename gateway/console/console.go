@@ -20,6 +20,7 @@ const (
 	publishPath = consolePath + "publish"
 	statsPath   = consolePath + "stats"
 	channelPath = consolePath + "channels"
+	tourPath    = consolePath + "tour/"
 )
 
 // Options is what the page is told about the gateway it belongs to. The zero
@@ -42,9 +43,12 @@ type Options struct {
 	EventsURL string
 	// Publish appends one event to a channel and returns its id. Nil leaves
 	// the publish form and its endpoint out. The channel is valid by the
-	// contract; event and data are whatever was typed. It is called
+	// contract; name and data are whatever was typed. It is called
 	// concurrently; its context ends with the request.
-	Publish func(ctx context.Context, channel, event, data string) (id string, err error)
+	Publish func(ctx context.Context, event Event) (id string, err error)
+	// Tour has the page begin with a tour, for which Publish is needed as well. Nil
+	// leaves it out.
+	Tour *Tour
 	// Stats returns the replica's present figures. Nil leaves the gateway's
 	// charts and their endpoint out. It is called concurrently, about every
 	// two seconds for each open page, and must not block.
@@ -60,7 +64,7 @@ type Options struct {
 
 // Handler returns the console: GET and HEAD of / answer the page, those of
 // /console/ its files, and, where the options have them, POST /console/publish,
-// GET /console/stats and GET /console/channels. It is safe for concurrent use. It
+// GET /console/stats, GET /console/channels and those of /console/tour/. It is safe for concurrent use. It
 // panics if opts.EventsURL is no URL, which is a mistake in the program.
 func Handler(opts Options) http.Handler {
 	if opts.RedisHint == "" {
@@ -88,6 +92,9 @@ func Handler(opts Options) http.Handler {
 		mux.HandleFunc("GET "+channelPath, func(w http.ResponseWriter, _ *http.Request) {
 			writeJSON(w, http.StatusOK, "application/json", opts.Channels())
 		})
+	}
+	if opts.Tour != nil {
+		opts.Tour.handle(mux)
 	}
 	return problems(mux)
 }

@@ -154,15 +154,14 @@ func TestChannels(t *testing.T) {
 }
 
 func TestPublish(t *testing.T) {
-	type call struct{ channel, event, data string }
-	var got []call
+	var got []Event
 	opts := Options{
 		Logger: slog.New(slog.DiscardHandler),
-		Publish: func(_ context.Context, channel, event, data string) (string, error) {
-			if channel == "broken" {
+		Publish: func(_ context.Context, e Event) (string, error) {
+			if e.Channel == "broken" {
 				return "", errors.New("secret cause")
 			}
-			got = append(got, call{channel, event, data})
+			got = append(got, e)
 			return "5-1", nil
 		},
 	}
@@ -215,13 +214,45 @@ func TestPublish(t *testing.T) {
 			t.Errorf("%s: %s", c.name, text)
 		}
 	}
-	if got[0] != (call{"demo", "ping", "a\nb</script>"}) {
+	if got[0] != (Event{Channel: "demo", Name: "ping", Data: "a\nb</script>"}) {
 		t.Errorf("published %+v", got[0])
 	}
 	opts.Dev = true
 	res := ask(Handler(opts), "POST", "/console/publish", `{"channel":"broken"}`, "Content-Type", kind)
 	if text := body(t, res); !strings.Contains(text, "secret cause") {
 		t.Errorf("in development the cause is told, got %s", text)
+	}
+}
+
+// The tour's only request that changes something is guarded as publishing is, and only
+// the tour's streams are trimmed.
+func TestTour(t *testing.T) {
+	h := Handler(lively())
+	const kind, kill, publish = "application/json", "/console/tour/kill", "/console/publish"
+	for _, c := range []struct {
+		name, path, body string
+		header           []string
+		status           int
+	}{
+		{"kill", kill, `{"channel":"sse-gateway.tour:1"}`, []string{"Content-Type", kind, "Host", "localhost", "Sec-Fetch-Site", "same-origin"}, 200},
+		{"nobody serves it", kill, `{"channel":"sse-gateway.tour:2"}`, []string{"Content-Type", kind}, 409},
+		{"another site", kill, `{"channel":"sse-gateway.tour:1"}`, []string{"Content-Type", kind, "Sec-Fetch-Site", "cross-site"}, 403},
+		{"a name that leads here", kill, `{"channel":"sse-gateway.tour:1"}`, []string{"Content-Type", kind, "Host", "evil.example", "Sec-Fetch-Site", "same-origin"}, 403},
+		{"a form's type", kill, `{"channel":"sse-gateway.tour:1"}`, []string{"Content-Type", "text/plain"}, 415},
+		{"not JSON", kill, `x`, []string{"Content-Type", kind}, 400},
+		{"trim the tour", publish, `{"channel":"sse-gateway.tour:1","keep":5}`, []string{"Content-Type", kind}, 200},
+		{"trim another", publish, `{"channel":"orders","keep":5}`, []string{"Content-Type", kind}, 400},
+		{"trim to less than nothing", publish, `{"channel":"sse-gateway.tour:1","keep":-1}`, []string{"Content-Type", kind}, 400},
+	} {
+		if res := ask(h, "POST", c.path, c.body, c.header...); res.StatusCode != c.status {
+			t.Errorf("%s: %s %s", c.name, res.Status, body(t, res))
+		}
+	}
+	if got := strings.TrimSpace(body(t, ask(h, "GET", "/console/tour/replicas", ""))); got != `[{"name":"A","up":true,"channels":["sse-gateway.tour:1"]},{"name":"B","up":true,"channels":[]}]` {
+		t.Errorf("the replicas are %s", got)
+	}
+	if res := ask(Handler(Options{}), "GET", "/console/tour/replicas", ""); res.StatusCode != http.StatusNotFound {
+		t.Errorf("without a tour: %s", res.Status)
 	}
 }
 

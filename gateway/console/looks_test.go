@@ -3,13 +3,11 @@ package console
 import (
 	"context"
 	"fmt"
-	"os"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/sse-gateway/sse-gateway/gateway/console/browsertest"
@@ -41,7 +39,7 @@ func TestLooks(t *testing.T) {
 		{"tablet", 768, 1024, "dark"},
 		{"phone", 360, 740, "light"},
 	} {
-		tb.run(chromedp.EmulateViewport(screen.width, screen.height), prefer(screen.theme))
+		tb.run(chromedp.EmulateViewport(screen.width, screen.height), browsertest.Prefer(screen.theme))
 		dark := fmt.Sprintf(`matchMedia("(prefers-color-scheme: dark)").matches === %t`, screen.theme == "dark")
 		tb.until(dark + fmt.Sprintf(` && innerWidth === %d`, screen.width))
 		for _, view := range []string{"events", "channels", "lab", "code"} {
@@ -52,22 +50,12 @@ func TestLooks(t *testing.T) {
 			if over := eval[int](tb, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 				t.Errorf("%s, %s: %d px wider than the screen", screen.name, view, over)
 			}
-			for _, text := range eval[[]string](tb, faintTexts) {
+			for _, text := range eval[[]string](tb, browsertest.FaintTexts) {
 				t.Errorf("%s, %s: hard to read: %s", screen.name, view, text)
 			}
-			shoot(tb, filepath.Join(t.ArtifactDir(), fmt.Sprintf("%s-%s.png", screen.name, view)))
+			browsertest.Shoot(t, tb.ctx, patience, chromedp.FullScreenshot(100), filepath.Join(t.ArtifactDir(), fmt.Sprintf("%s-%s.png", screen.name, view)))
 		}
 	}
-}
-
-// prefer sets the colour scheme that the system asks for.
-func prefer(theme string) chromedp.Action[chromedp.Void] {
-	feature := &emulation.MediaFeature{Name: "prefers-color-scheme", Value: theme}
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia,
-			emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{feature}})
-		return err
-	})
 }
 
 // lively is a gateway with all options and moving figures.
@@ -75,7 +63,7 @@ func lively() Options {
 	var reading uint64
 	return Options{
 		KeyPrefix: "sse:", RedisHint: "redis-cli -p 6379", Dev: true, DefaultChannels: []string{"demo"},
-		Publish: func(context.Context, string, string, string) (string, error) { return "1-1", nil },
+		Publish: func(context.Context, Event) (string, error) { return "1-1", nil },
 		Stats: func() Stats {
 			reading++
 			return Stats{
@@ -84,6 +72,13 @@ func lively() Options {
 			}
 		},
 		Channels: func() any { return channelsAnswer("orders:eu") },
+		Tour: &Tour{
+			Events: http.NotFoundHandler(),
+			Replicas: func() []Replica {
+				return []Replica{{"A", true, []string{"sse-gateway.tour:1"}}, {"B", true, []string{}}}
+			},
+			Kill: func(channel string) string { return map[string]string{"sse-gateway.tour:1": "A"}[channel] },
+		},
 	}
 }
 
@@ -125,18 +120,4 @@ func showLab(tb *tab, gateway *fakeGateway) {
 	tb.until(`document.querySelectorAll("#lab-witness-list .row.event").length >= 25`)
 	tb.click("#lab-return")
 	tb.until(`document.querySelector("#lab-verdict").dataset.tone === "good"`)
-}
-
-// shoot saves the whole page.
-func shoot(tb *tab, path string) {
-	tb.t.Helper()
-	ctx, cancel := context.WithTimeout(tb.ctx, patience)
-	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		tb.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, png, 0o600); err != nil {
-		tb.t.Fatal(err)
-	}
 }

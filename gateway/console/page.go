@@ -39,6 +39,7 @@ type settings struct {
 	Channels  []string `json:"channels"`
 	EventsURL string   `json:"eventsUrl"`
 	Publish   bool     `json:"publish"`
+	Tour      string   `json:"tour"` // what the tour's channels begin with; "" is no tour
 	Stats     bool     `json:"stats"`
 	Served    bool     `json:"served"`  // the page may ask which channels the replica serves
 	Channel   string   `json:"channel"` // the regular expression of a channel's name
@@ -106,11 +107,15 @@ func newDocument(opts Options) (*file, error) {
 	if bytes.Count(html, []byte(settingsMark)) != 1 {
 		return nil, fmt.Errorf("index.html must have %s exactly once", settingsMark)
 	}
+	tour := ""
+	if opts.Tour != nil {
+		tour = tourPrefix
+	}
 	// json.Marshal escapes <, > and &, so no setting can end the script block.
 	config, err := json.Marshal(settings{
 		KeyPrefix: opts.KeyPrefix, RedisHint: opts.RedisHint, Dev: opts.Dev,
 		Channels: opts.DefaultChannels, EventsURL: opts.EventsURL,
-		Publish: opts.Publish != nil, Stats: opts.Stats != nil, Served: opts.Channels != nil,
+		Publish: opts.Publish != nil, Tour: tour, Stats: opts.Stats != nil, Served: opts.Channels != nil,
 		Channel: pattern.ChannelExpression,
 	})
 	if err != nil {

@@ -44,11 +44,11 @@ func testLab(t *testing.T, tb *tab) {
 func testPublish(t *testing.T, tb *tab) {
 	var gateway *fakeGateway
 	var url string
-	url, gateway = serve(t, Options{Dev: true, Logger: slog.New(slog.DiscardHandler), Publish: func(_ context.Context, channel, event, data string) (string, error) {
-		if channel == "full" {
+	url, gateway = serve(t, Options{Dev: true, Logger: slog.New(slog.DiscardHandler), Publish: func(_ context.Context, e Event) (string, error) {
+		if e.Channel == "full" {
 			return "", fmt.Errorf("OOM <b>")
 		}
-		return gateway.add(channel, event, data), nil
+		return gateway.add(e.Channel, e.Name, e.Data), nil
 	}})
 	tb.open(url)
 	tb.connect("demo")
@@ -175,7 +175,7 @@ func testLongNames(t *testing.T, tb *tab) {
 // Who goes through the lab, or publishes, by keyboard finds the focus on the next
 // step's button each time; a disabled one would drop it to the page's top.
 func testFocus(t *testing.T, tb *tab) {
-	url, gateway := serve(t, Options{Dev: true, Publish: func(context.Context, string, string, string) (string, error) { return "1-1", nil }})
+	url, gateway := serve(t, Options{Dev: true, Publish: func(context.Context, Event) (string, error) { return "1-1", nil }})
 	tb.open(url)
 	tb.fill("#channels", "demo")
 	tb.click("#tab-lab")

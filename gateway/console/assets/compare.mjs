@@ -1,6 +1,6 @@
-// The resume lab's judgement: did everything that happened while one reader was
-// away reach it afterwards, once and in order? A witness that never left knows
-// what happened.
+// The judgement of the resume lab and the tour: did everything that happened while
+// one reader was away reach it afterwards, once and in order? A witness knows what
+// happened: a reader that never left, or the publisher.
 
 import { newer } from "./record.mjs";
 
@@ -63,9 +63,23 @@ export class Comparison {
     this.gaps.push(gap);
   }
 
+  // lost counts what can no longer come: the reader has had a later event of the
+  // channel, and no gap told of this one.
+  lost() {
+    return [...this.pending.values()].filter((r) => {
+      const last = this.newest.get(r.channel);
+      return last !== undefined && !newer(r.id, last) && !this.told(r);
+    }).length;
+  }
+
+  // told tells whether a gap named the record.
+  told(record) {
+    return this.gaps.some((gap) => covers(gap, record));
+  }
+
   // verdict is { done, ok, text } of the last absence.
   verdict() {
-    const told = [...this.missing.values()].filter((r) => this.gaps.some((gap) => covers(gap, r))).length;
+    const told = [...this.missing.values()].filter((r) => this.told(r)).length;
     const open = this.missing.size - told;
     const faults = [];
     if (this.repeated > 0) faults.push(`${this.repeated} came twice`);

@@ -15,6 +15,7 @@ import { xadd } from "./snippets.mjs";
 import { startServed, startStats } from "./stats.mjs";
 import { duration, visible } from "./text.mjs";
 import { Tiles } from "./tiles.mjs";
+import { startTour } from "./tour.mjs";
 
 const STATE_NAMES = { connecting: "Connecting", open: "Open", stalled: "Stalled", closed: "Closed" };
 
@@ -47,6 +48,7 @@ class Page {
     startTabs();
     startCopy();
     startPublish(settings);
+    startTour(settings);
     inspect(null);
     this.state("closed", "Not connected.");
     this.chosen();

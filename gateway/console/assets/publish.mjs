@@ -1,7 +1,27 @@
-// The publish form.
+// Publishing: what the page asks its gateway to do, and the form for it.
 
 import { byId, setText } from "./dom.mjs";
 import { visible } from "./text.mjs";
+
+// post sends JSON to the gateway and returns its answer. An error's message is what
+// the gateway said.
+export async function post(path, request) {
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(request),
+  });
+  const answer = await response.json();
+  if (!response.ok) throw new Error(answer.detail ?? answer.title ?? `Refused: ${response.status}`);
+  return answer;
+}
+
+// publish writes an event to its channel and returns its id.
+//
+//   event  { channel, event, data, end, keep }, all but channel optional
+export async function publish(event) {
+  return (await post("/console/publish", event)).id;
+}
 
 // startPublish shows the form if the gateway offers publishing.
 export function startPublish(settings) {
@@ -13,32 +33,26 @@ export function startPublish(settings) {
     e.preventDefault();
     if (busy) return;
     busy = true;
-    const result = await publish({
-      channel: byId("publish-channel").value.trim(),
-      event: byId("publish-event").value,
-      data: byId("publish-data").value,
-    });
+    await publishForm();
     busy = false;
-    const node = byId("publish-result");
-    setText(node, visible(result.text));
-    node.classList.toggle("problem", !result.ok);
   });
   byId("publish-data").addEventListener("keydown", (e) => {
     if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) form.requestSubmit();
   });
 }
 
-async function publish(event) {
+async function publishForm() {
+  const node = byId("publish-result");
+  const event = {
+    channel: byId("publish-channel").value.trim(),
+    event: byId("publish-event").value,
+    data: byId("publish-data").value,
+  };
   try {
-    const response = await fetch("/console/publish", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(event),
-    });
-    const answer = await response.json();
-    if (response.ok) return { ok: true, text: `Written as ${answer.id}` };
-    return { ok: false, text: answer.detail ?? answer.title ?? `Refused: ${response.status}` };
+    setText(node, `Written as ${visible(await publish(event))}`);
+    node.classList.remove("problem");
   } catch (err) {
-    return { ok: false, text: `The request failed: ${err.message}` };
+    setText(node, visible(err.message));
+    node.classList.add("problem");
   }
 }

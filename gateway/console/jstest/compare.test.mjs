@@ -32,6 +32,17 @@ test("one is lost", () => {
   assert.deepEqual(c.verdict(), { done: false, ok: false, text: "2 of 3 missed events came back, in order, none twice." });
 });
 
+test("what was skipped is lost, what may still come is not", () => {
+  const c = absence();
+  assert.equal(c.lost(), 0);
+  c.receive(event(2));
+  assert.equal(c.lost(), 0);
+  c.receive(event(4));
+  assert.equal(c.lost(), 1);
+  c.gap({ channel: "a", after: "2-0", resumed: "3-0", reason: "trimmed" });
+  assert.equal(c.lost(), 0);
+});
+
 test("one comes twice, one late", () => {
   const c = absence();
   c.receive(event(2));

@@ -1,9 +1,9 @@
-package console
+package browsertest
 
-// faintTexts lists the visible texts, placeholders among them, whose contrast to
+// FaintTexts is a JavaScript expression. It lists the visible texts, placeholders among them, whose contrast to
 // what is behind them is under 4.5 : 1, the least that WCAG 2.2 (1.4.3) has for
 // text of this size. Disabled controls are exempt there, and are here.
-const faintTexts = `(() => {
+const FaintTexts = `(() => {
 	const parse = (c) => {
 		const [r, g, b, a = 1] = c.match(/[\d.]+/g).map(Number);
 		return c.startsWith("rgb") ? { rgb: [r, g, b], a } : null;
