@@ -10,7 +10,6 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/resp"
-	"github.com/sse-gateway/sse-gateway/store/tail"
 	"github.com/sse-gateway/sse-gateway/store/topology"
 )
 
@@ -52,7 +51,7 @@ func (s *Store) readPage(ctx context.Context, ch *channel, c *eventlog.Cursor) (
 		if err != nil {
 			return nil, err
 		}
-		tail.CountEvents(&s.metrics, metrics.SourceHistory, p.Entries)
+		eventlog.CountRead(&s.metrics, metrics.SourceHistory, p.Entries)
 		if view.Accept(p) {
 			s.pages.Add(log, epoch, pos, p, time.Now())
 			log.Prepend(epoch, p)

@@ -46,6 +46,22 @@ func sizeOf(entries []Entry) (bytes int) {
 	return bytes
 }
 
+// CountRead counts entries that were read and are used, and the event names that
+// they lost. source is a label of package metrics.
+func CountRead(m *metrics.Store, source string, entries []Entry) {
+	events, dropped := 0, 0
+	for i := range entries {
+		if entries[i].Kind != KindTrimmed {
+			events++
+		}
+		if entries[i].NameDropped {
+			dropped++
+		}
+	}
+	m.EventsRead.WithLabelValues(source).Add(float64(events))
+	m.EventNamesDropped.Add(float64(dropped))
+}
+
 // mayFollow reports whether the stream may have had an entry at pos, given that
 // e is the first entry that the log has.
 func (e *Entry) mayFollow(pos redisstream.ID) bool {

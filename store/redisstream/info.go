@@ -39,13 +39,13 @@ func ReadInfo(rd *resp.Reader) (Info, error) {
 	var hasLength, hasLast bool
 	for range h.Len / 2 {
 		h, err := rd.Next()
+		if err == nil && !h.IsString() {
+			err = wrong(h, "the name of a field of XINFO STREAM was")
+		}
 		if err != nil {
 			return Info{}, err
 		}
 		name, err := rd.Text(h)
-		if err == nil && !h.IsString() {
-			err = wrong(h, "the name of a field of XINFO STREAM was")
-		}
 		if err != nil {
 			return Info{}, err
 		}
@@ -78,17 +78,13 @@ func ReadInfo(rd *resp.Reader) (Info, error) {
 }
 
 func readInt(rd *resp.Reader) (int64, error) {
-	h, err := rd.Next()
-	if err != nil {
-		return 0, err
-	}
-	text, err := rd.Text(h)
+	text, err := rd.NextText()
 	if err != nil {
 		return 0, err
 	}
 	n, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil {
-		err = wrong(h, "a number was")
+		err = fmt.Errorf("%w: %.20q where a number was expected", resp.ErrProtocol, text)
 	}
 	return n, err
 }

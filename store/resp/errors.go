@@ -18,8 +18,6 @@ func IsReply(err error) bool {
 	return errors.As(err, &reply)
 }
 
-// hasPrefix reports whether err is, or wraps, an error reply that begins with
-// one of the prefixes.
 func hasPrefix(err error, prefixes ...string) bool {
 	var reply replyError
 	return errors.As(err, &reply) &&

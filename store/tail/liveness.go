@@ -9,8 +9,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
-// StalledAfter is how long Redis may show no sign of life before its channels
-// count as stalled.
+// StalledAfter is how long Redis may show no sign of life before it counts as stalled.
 const StalledAfter = 5 * time.Second
 
 // liveness is when a server was last known to be alive, and why it is not. The
@@ -22,7 +21,6 @@ type liveness struct {
 	stalled atomic.Bool // the subscribers have been told so
 }
 
-// signOfLife notes that the server was alive at a time.
 func (n *Node) signOfLife(at time.Time) {
 	n.mu.Lock()
 	n.aliveAt, n.proven, n.failure = at, true, nil

@@ -32,13 +32,12 @@ type Config struct {
 	Credentials func(ctx context.Context) (username, password string, err error)
 	DB          int
 
-	// Encode makes an entry of the log of an entry of the stream, whose fields
-	// are valid during the call only.
+	// Encode makes an entry of the log. The fields are valid during the call only.
 	Encode    func(channel string, e redisstream.Entry) eventlog.Entry
 	EncodeGap func(eventlog.Gap) []byte
 	// OnBatchEnd is called after each batch of reads in which somebody may have
-	// been woken, on the goroutine of the node. No lock is held that a cursor
-	// or a subscription needs. The tail waits for it.
+	// been woken. The tail waits for it, and holds no lock that a cursor or a
+	// subscription needs.
 	OnBatchEnd func()
 
 	Metrics *metrics.Store
@@ -57,8 +56,8 @@ type Target struct {
 type Server interface {
 	// Locate returns what a new session connects to.
 	Locate(ctx context.Context) (Target, error)
-	// Verify asks over a session's connection, about every second, whether its
-	// server is still the one to follow. Its error ends the session.
+	// Verify asks over a session's connection whether its server is still the one to
+	// follow, about every second. Its error ends the session.
 	Verify(c Asker) error
 	// Watch runs beside a session until ctx ends, or returns an error that ends
 	// the session, ErrSwitchServer for one. It may return nil at once.
@@ -79,8 +78,8 @@ type Asker interface {
 }
 
 // Node follows the sources of one server: the only one, the master that the
-// sentinels name, or one master of a cluster. It outlives its connections. Its
-// methods may be called concurrently.
+// sentinels name, or one master of a cluster. Its methods may be called
+// concurrently.
 type Node struct {
 	// Fixed at construction.
 	cfg    *Config
@@ -91,9 +90,8 @@ type Node struct {
 	batchLimit int // streams that one batch reads, readBatch at most; owned by the goroutine of Run
 	session    atomic.Pointer[session]
 
-	// mu guards the fields below, and those of the sources. Lock order: mu
-	// before Source.mu. Invariant: sources are those whose node this is, by key;
-	// see doc.go for the queues.
+	// mu guards the fields below, and noted of the sources. Lock order: mu before
+	// Source.mu. Invariant: sources are those whose node this is, by key.
 	mu sync.Mutex
 	liveness
 	sources    map[string]*Source
@@ -103,7 +101,7 @@ type Node struct {
 	dirtySince time.Time           // when the first source of more than low priority was queued; zero if caught up
 }
 
-// NewNode returns a node without sources. Run follows them.
+// NewNode returns a node without sources.
 func NewNode(cfg *Config, name string, server Server) *Node {
 	return &Node{
 		cfg: cfg, name: name, server: server, log: cfg.Log.With("redis", name),
@@ -130,8 +128,7 @@ func (n *Node) Remove(s *Source) bool {
 	return n.dropLocked(s, nil)
 }
 
-// dropLocked gives a source to another node, or none, and reports whether this one
-// followed it. The caller holds mu.
+// dropLocked gives a source to another node, or to none. The caller holds mu.
 func (n *Node) dropLocked(s *Source, to *Node) bool {
 	if s.node.Load() != n {
 		return false
@@ -169,9 +166,9 @@ func (n *Node) Move(s *Source, to *Node) bool {
 	return followed
 }
 
+// The wait before a new session: short at first, and after a session that worked,
+// because a connection that was cut is mostly good again at once; then doubled.
 const (
-	// The wait before a new session: short at first, and after a session that worked,
-	// because a connection that was cut is mostly good again at once; then doubled.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 2 * time.Second
 )
@@ -202,8 +199,7 @@ func (n *Node) Run(ctx context.Context) {
 		if worked {
 			backoff = minBackoff
 		}
-		// The attempts while the node is away are of interest to debugging only.
-		level := slog.LevelDebug
+		level := slog.LevelDebug // for attempts while the node is away
 		if backoff == minBackoff {
 			level = slog.LevelWarn
 		}

@@ -10,20 +10,19 @@ func (n *Node) readPush(r *resp.Reader, elements int) error {
 	ours := false
 	for i := range elements {
 		h, err := r.Next()
+		var text []byte
 		switch {
 		case err != nil:
 		case i == 0:
-			var kind []byte
-			kind, err = r.Text(h)
-			ours = string(kind) == "invalidate"
+			text, err = r.Text(h)
+			ours = string(text) == "invalidate"
 		case ours && h.Kind == resp.Null:
 			n.log.Info("a database was flushed")
 			n.enqueueAll(high, high, readInvalidated)
 		case ours && h.IsAggregate():
 			for i := 0; i < h.Len && err == nil; i++ {
-				var key []byte
-				key, err = r.NextText()
-				n.invalidate(key) // nil is no source's
+				text, err = r.NextText()
+				n.invalidate(text) // nil is no source's key
 			}
 		default:
 			err = r.Skip(h)

@@ -33,8 +33,7 @@ type task struct {
 	why cause
 }
 
-// enqueue has the source read for the given reasons, unless it moved: whoever
-// moved it queued it there.
+// enqueue has the source read, unless it moved: whoever moved it queued it there.
 func (n *Node) enqueue(s *Source, why cause) {
 	p := high
 	if why == readSwept {
@@ -100,16 +99,13 @@ const (
 	// readBatch is how many streams one pipeline reads: few enough to see a new
 	// invalidation soon.
 	readBatch = 128
-	// batchBytes is how much is kept of the replies of one batch: what a full
-	// one is expected to have, so that nothing is read twice.
+	// batchBytes is how much is kept of the replies of one batch.
 	batchBytes = readBatch * redisstream.PageBytes
-	// lowPriorityShare is the part of a batch, one in so many, that is kept for
-	// lower priorities, so that those are read under any load.
+	// lowPriorityShare is the part of a batch, one in so many, for lower priorities.
 	lowPriorityShare = 4
 )
 
-// take moves up to limit sources from the queues to dst, those of high priority
-// first.
+// take moves up to limit sources from the queues to dst.
 func (n *Node) take(dst []task, limit int) []task {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -140,7 +136,7 @@ func (n *Node) takeFrom(p priority, dst []task, limit int) []task {
 	return dst
 }
 
-// caughtUp notes that everything taken until then was read.
+// caughtUp notes that what was taken at a time was read.
 func (n *Node) caughtUp(until time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

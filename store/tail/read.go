@@ -66,17 +66,14 @@ func (rd *reader) readEntries(from *resp.Reader, r *read, to []eventlog.Entry) e
 	return rd.entries.Read(from)
 }
 
-// more reports whether the stream may have more than the reply to r, which was
-// read last.
+// more reports whether the stream may have more than the last reply, the one to r.
 func (rd *reader) more(r *read) bool { return rd.entries.Cut || rd.entries.Seen >= r.count }
 
 // readBatch reads the tails of all tasks in one go.
 func (s *session) readBatch(tasks []task) error {
 	defer s.n.cfg.OnBatchEnd()
-	defer func() { // the views must not outlive the batch: their entries may be evicted
-		clear(s.reads)
-		clear(s.checks)
-	}()
+	// The views must not outlive the batch: their entries may be evicted.
+	defer func() { clear(s.reads); clear(s.checks) }()
 	s.reads, s.checks = s.reads[:0], s.checks[:0]
 	for _, t := range tasks {
 		r := newRead(t)
@@ -107,8 +104,8 @@ func (s *session) readBatch(tasks []task) error {
 	return s.reconcileAll(s.checks)
 }
 
-// finishRead appends what was read, unless err is the reply. It returns false if
-// the stream has to be reconciled first.
+// finishRead appends what was read. It returns false if the stream has to be
+// reconciled first.
 func (rd *reader) finishRead(r *read, err error) bool {
 	if err != nil {
 		return rd.n.failed(r, err)
@@ -167,7 +164,7 @@ func (rd *reader) commit(r *read, entries []eventlog.Entry, more bool) {
 		n.enqueue(r.Source, readChecked)
 		return
 	}
-	CountEvents(n.cfg.Metrics, metrics.SourceTail, entries)
+	eventlog.CountRead(n.cfg.Metrics, metrics.SourceTail, entries)
 	if len(entries) > 0 {
 		r.wake(true)
 	}
@@ -189,20 +186,4 @@ func (rd *reader) commit(r *read, entries []eventlog.Entry, more bool) {
 	case known.Counts && known.Added < 0 && r.snapshot == nil:
 		n.enqueue(r.Source, readChecked) // which finds out
 	}
-}
-
-// CountEvents counts entries that were read and are used, and the event names
-// that they lost.
-func CountEvents(m *metrics.Store, source string, entries []eventlog.Entry) {
-	events, dropped := 0, 0
-	for i := range entries {
-		if entries[i].Kind != eventlog.KindTrimmed {
-			events++
-		}
-		if entries[i].NameDropped {
-			dropped++
-		}
-	}
-	m.EventsRead.WithLabelValues(source).Add(float64(events))
-	m.EventNamesDropped.Add(float64(dropped))
 }

@@ -41,8 +41,7 @@ func (rd *reader) commands(r *read) []redisstream.Command {
 	return r.cmds
 }
 
-// takeSnapshot notes what the commands have read. It returns err if that is one of
-// the connection.
+// takeSnapshot notes what the commands have read. It returns errors of the connection.
 func (rd *reader) takeSnapshot(r *read, err error) error {
 	info, steady := r.reader.Info()
 	r.snapshot = &redisstream.Snapshot{}
@@ -117,7 +116,7 @@ func (rd *reader) reset(ctx context.Context, q redisstream.Querier, r *read) err
 	if err != nil || r.node.Load() != rd.n {
 		return err
 	}
-	known := redisstream.Known{Head: to, HeadExists: exists, First: r.snapshot.Info.First, Added: -1, Removed: -1, Counts: r.known.Counts}
+	known := redisstream.Known{HeadExists: exists, First: r.snapshot.Info.First, Added: -1, Removed: -1, Counts: r.known.Counts}
 	if to.IsZero() {
 		known.Added = 0
 	}
@@ -125,16 +124,14 @@ func (rd *reader) reset(ctx context.Context, q redisstream.Querier, r *read) err
 	return nil
 }
 
-// lastCommonID returns the last position that the log and the stream share;
-// exists tells that the stream has an entry there. If the stream is another one
-// altogether that is 0-0, so that all of it is delivered.
+// lastCommonID returns the last position that the log and the stream share: the
+// newest entry that both have. exists tells that the stream has an entry there. If
+// the stream is another one altogether that is 0-0, so that all of it is delivered.
 func lastCommonID(ctx context.Context, q redisstream.Querier, r *read) (to redisstream.ID, exists bool, err error) {
 	if r.known.Gone {
 		return redisstream.ID{}, false, nil // of the stream before this one nothing is left
 	}
 	view, info := r.Log.View(), r.snapshot.Info
-	// The two agree up to some entry and differ after it, so the newest entry
-	// that both have is the one.
 	last := redisstream.Min(info.Last, r.known.Head)
 	count := redisstream.PageEntries(r.Size.Bytes())
 	for before := last; !before.Less(view.Floor()); {

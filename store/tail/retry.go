@@ -7,9 +7,8 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 )
 
-// retryInterval is how often a source is retried that the session's server cannot
-// speak for. Where there is no other server to ask, it is probeInterval: the error
-// is the trouble of the key.
+// retryInterval is how often sources are retried. Where there is no other server to
+// ask, it is probeInterval.
 const retryInterval = 100 * time.Millisecond
 
 // retryLater has a source retried until the session's server can speak for it. It
@@ -25,7 +24,6 @@ func (n *Node) retryLater(s *Source) (first bool) {
 	return first
 }
 
-// retries returns the sources that are to be retried.
 func (n *Node) retries() (all []*Source) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -59,7 +57,7 @@ func (n *Node) retryAll(ctx context.Context, can abilities) {
 			if err == nil && master != nil {
 				err = r.reconcileBy(ctx, master, s)
 			}
-			if err != nil { // a master that does not answer is waited for once, not for each
+			if err != nil { // waited for once, not for each
 				n.log.Debug("the master could not be asked for a stream", "error", err)
 				break
 			}
@@ -68,7 +66,6 @@ func (n *Node) retryAll(ctx context.Context, can abilities) {
 	}
 }
 
-// reconcileBy reconciles one source with what the master has.
 func (rd *reader) reconcileBy(ctx context.Context, master redisstream.Querier, s *Source) error {
 	rd.room = batchBytes
 	r := newRead(task{s, readChecked})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/eventlog"
+	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/resp"
 )
 
@@ -96,7 +97,7 @@ func (n *Node) opened(s *session) {
 	n.enqueueAll(normal, low, readChecked)
 }
 
-// run reads what is queued and waits for more, until the session ends.
+// run reads what is queued and waits for more.
 func (s *session) run(ctx context.Context) error {
 	n := s.n
 	sweepEvery := n.cfg.SweepInterval
@@ -151,11 +152,9 @@ func (s *session) run(ctx context.Context) error {
 // user who may no longer read counts as one who cannot. Any answer that is not
 // about that will do, MOVED for one.
 func (s *session) probe() error {
-	s.conn.Append("XRANGE", s.n.cfg.KeyPrefix+"gateway.probe", "-", "+", "COUNT", "1")
-	if err := s.conn.Flush(); err != nil {
-		return err
-	}
-	err := s.conn.Reader.Status()
+	err := s.Pipeline(context.Background(), redisstream.Command{
+		Args: []string{"XRANGE", s.n.cfg.KeyPrefix + "gateway.probe", "-", "+", "COUNT", "1"}, Read: (*resp.Reader).Status,
+	})
 	if err != nil && !resp.IsReply(err) || resp.IsDenied(err) || resp.IsLoading(err) {
 		return err
 	}

@@ -12,8 +12,7 @@ import (
 // which logs are settled. All who ask meanwhile share the next one.
 const settleInterval = 20 * time.Millisecond
 
-// emptyTransaction is of commands that the gateway's user may use, and not, as PING,
-// of those that proxies answer themselves.
+// emptyTransaction has no key, nor PING, which proxies answer themselves.
 var emptyTransaction = []redisstream.Command{
 	{Args: []string{"MULTI"}, Read: (*resp.Reader).Status},
 	{Args: []string{"EXEC"}, Read: (*resp.Reader).Status},
@@ -72,11 +71,10 @@ func (s *session) settle() error {
 	return err
 }
 
-func (n *Node) takeSettling() []func(proven bool) {
+func (n *Node) takeSettling() (all []func(proven bool)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := n.settling
-	n.settling = nil
+	all, n.settling = n.settling, nil
 	return all
 }
 

@@ -41,8 +41,7 @@ type noted struct {
 
 // Waker is told that a channel may have something new, or that its Redis went
 // away or came back. Wake must not block, nor call the store. If batched is
-// set, Config.OnBatchEnd is called soon, when all wakers of one batch of reads
-// have been told: what there is to do may wait until then.
+// set, what there is to do may wait until Config.OnBatchEnd is called.
 type Waker interface{ Wake(batched bool) }
 
 // Subscriber is a Waker in the list of a Source.
@@ -65,7 +64,7 @@ func (s *Source) Subscribe(w Waker) *Subscriber {
 }
 
 // Unsubscribe ends what Subscribe began, and reports whether it was not ended
-// before. The waker is not called afterwards.
+// before.
 func (s *Source) Unsubscribe(sub *Subscriber) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,8 +97,7 @@ func (s *Source) wake(batched bool) {
 // Node returns the node that follows the channel, nil if none does.
 func (s *Source) Node() *Node { return s.node.Load() }
 
-// WrongType reports whether the key held something other than a stream when it
-// was last read.
+// WrongType reports whether the key was no stream when it was last read.
 func (s *Source) WrongType() bool { return s.wrongType.Load() }
 
 // Recheck has the tail compare the log with the stream.
@@ -109,8 +107,8 @@ func (s *Source) Recheck() {
 	}
 }
 
-// Stalled reports whether the channel's Redis has been unreachable for
-// StalledAfter, and since when.
+// Stalled reports whether the channel's Redis is away, and since when; see
+// Node.Stalled.
 func (s *Source) Stalled() (since time.Time, stalled bool) {
 	n := s.node.Load()
 	if n == nil || !n.Stalled() {
