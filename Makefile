@@ -112,7 +112,7 @@ chaos: export SSE_CHAOS = long
 
 .PHONY: screenshot
 screenshot: deps ## the picture of the page in README, anew
-	dir=$$(mktemp -d) && $(GO) test -count=1 -run '^TestBrowser$$/^tour,_looks$$' -artifacts -outputdir "$$dir" ./cmd/sse-gateway && \
+	dir=$$(mktemp -d) && $(GO) test -count=1 -run '^TestBrowserTour$$/^looks$$' -artifacts -outputdir "$$dir" ./cmd/sse-gateway && \
 		find "$$dir" -name readme.png -exec cp {} gateway/console/screenshot.png \; && rm -r "$$dir"
 
 .PHONY: release

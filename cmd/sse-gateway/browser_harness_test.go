@@ -40,10 +40,6 @@ func TestBrowser(t *testing.T) {
 		"refusals that do not":              testFinalRefusals,
 		"console":                           testConsole,
 		"console of dev":                    testConsoleDev,
-		"tour, an answer":                   testTourAnswer,
-		"tour, a killed replica":            testTourKill,
-		"tour, a gap":                       testTourGap,
-		"tour, looks":                       testTourLooks,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,20 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
+// TestBrowserTour has a real browser play the tour of dev. It runs before the tests that
+// run side by side: with five more gateways and pages among them, those were too slow.
+func TestBrowserTour(t *testing.T) {
+	browser := browsertest.Start(t)
+	for name, test := range map[string]func(t *testing.T, browser context.Context){
+		"an answer": testTourAnswer, "a killed replica": testTourKill, "a gap": testTourGap, "looks": testTourLooks,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, browser)
+		})
+	}
+}
+
 // tourPage is the page of dev with one of its experiments.
 type tourPage struct {
 	*browserTab
