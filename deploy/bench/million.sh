@@ -10,7 +10,7 @@
 #   STAY        how long heartbeats alone are measured (default 30s)
 #   HEARTBEAT   SSE_HEARTBEAT of the replicas, in seconds (default 60s)
 #   LIMIT       how long connecting may take (default 600s)
-#   CALM        how long the replicas have before, to give memory back (default 12s)
+#   CALM        how long they have before, to give memory back (default 12s)
 #   BIN         take sse-gateway and sse-bench from this directory
 set -euo pipefail
 
@@ -45,6 +45,13 @@ row() {
 memory() {
 	awk '{ v[$1] = $2 } END {
 		printf "%.0f %.0f\n", (v["MemTotal:"] - v["MemFree:"] - v["Buffers:"] - v["Cached:"]) * 1024 / 1e6, v["Slab:"] * 1024 / 1e6 }' /proc/meminfo
+}
+
+# listings prints what the kernel keeps of listings of /proc/PID/fd, in MB: an inode of
+# /proc and a directory entry for each descriptor. It frees them when memory is short.
+# Another program makes them, one that looks up whose a socket is; nobody else may see.
+listings() {
+	awk '$1 == "proc_inode_cache" { n = $2; each = $4 } $1 == "dentry" { each += $4 } END { printf "%.0f\n", n * each / 1e6 }' /proc/slabinfo 2>/dev/null || echo 0
 }
 
 # counter prints a counter of the network: counter TCPAbortOnTimeout.
@@ -131,7 +138,7 @@ mem=$(resident "${gateways[@]}")
 row "resident memory of all replicas" "$mem MB, $(compute %.0f "($mem - $empty) * 1e6 / $reached") bytes per stream beyond the empty replicas"
 read -r used slab < <(memory)
 row "memory of the machine, with kernel and load clients" \
-	"$((used - used_before)) MB, of which slab $((slab - slab_before)) MB, load processes $(resident $(pgrep -P "$bench") "$bench") MB"
+	"$((used - used_before)) MB, of which slab $((slab - slab_before)) MB ($(listings) MB of that are listings of /proc/PID/fd by other programs), load processes $(resident $(pgrep -P "$bench") "$bench") MB"
 row "sockets" "$(awk '/^TCP:/ { print $3 " in use, " $11 * 4096 / 1e6 " MB of buffers" }' /proc/net/sockstat)"
 
 before=$(processor "${gateways[@]}") redis_before=$(processor "$redis_pid")

@@ -50,14 +50,16 @@ func (s *Stream) peer() conn.PeerState {
 	return conn.PeerState{Waiting: queued > 0, Taken: acked}
 }
 
-// schedule puts the stream into the timer wheel for whatever comes first, as far as
-// the clock tells now: a grant ends by a clock that may be set, so the time is
-// computed again at each heartbeat. The caller holds loopMu.
+// schedule puts the stream into the timer wheel for whatever comes first. A parked
+// stream whose client has taken everything is not looked at before something is written
+// again: a million idle streams cost only their heartbeats. The caller holds loopMu.
 func (sh *shard) schedule(s *Stream, now time.Time) {
-	timeout := sh.env.cfg.WriteTimeout
-	due := reactor.Nanos(now.Add(timeout))
-	if !s.parked || s.pending != nil || s.progress.since != 0 {
+	due := int64(math.MaxInt64)
+	switch timeout := sh.env.cfg.WriteTimeout; {
+	case !s.parked, s.pending != nil, s.progress.since != 0:
 		due = reactor.Nanos(now.Add(timeout / lookEvery))
+	case s.unseen:
+		due = reactor.Nanos(now.Add(timeout))
 	}
 	if s.parked {
 		due = min(due, s.dueAt(now))
@@ -75,7 +77,8 @@ func (s *Stream) dueAt(now time.Time) int64 {
 		due = s.heartbeatAt
 	}
 	if end := s.life.Deadline(now); !end.IsZero() {
-		due = min(due, reactor.Nanos(end))
+		// By a clock that may be set, so it is asked again from time to time.
+		due = min(due, reactor.Nanos(end), reactor.Nanos(now.Add(s.shard.env.cfg.WriteTimeout)))
 	}
 	if b := s.history; b != nil && b.pause != 0 {
 		due = min(due, reactor.Nanos(b.until))
@@ -106,11 +109,13 @@ func (sh *shard) lookAtParked(s *Stream, now time.Time) {
 	if p := s.pending; p != nil {
 		s.lasted(reactor.Nanos(now) - p.since)
 	}
+	stuck := s.unseen && s.progress.stuck(s.peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout)
+	s.unseen = s.progress.since != 0
 	b := s.history
 	switch e := s.ending.Load(); {
 	case e != nil && reactor.Nanos(now) >= e.at+int64(conn.CloseGrace):
 		sh.endParked(s, e.reason)
-	case s.progress.stuck(s.peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout):
+	case stuck:
 		sh.endParked(s, metrics.EndWriteTimeout)
 	case e != nil, b != nil && b.pause != 0 && b.isOver(now):
 		sh.flush(s)

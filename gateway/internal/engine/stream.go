@@ -33,6 +33,7 @@ type Stream struct {
 	// Owned by the owner.
 	closed      bool           // nothing may follow what is pending
 	slow        bool           // the last write had to wait for the client
+	unseen      bool           // the client was not yet seen to have taken everything
 	reader      content.Reader // Channel.Index is in topic.subscribers, and guarded by shard.mu
 	history     *backoff       // of reads of history; nil mostly
 	pending     *unsent        // what is left of a write; nil mostly
@@ -127,7 +128,13 @@ func (s *Stream) unsubscribe() {
 	}
 }
 
-// written notes that the client was just written to.
+// written notes that the client was just written to. That of a parked stream is called
+// with loopMu held.
 func (s *Stream) written(now time.Time) {
 	s.heartbeatAt = reactor.Nanos(now.Add(lifetime.Jitter(s.shard.env.cfg.Heartbeat)))
+	if !s.unseen {
+		if s.unseen = true; s.parked {
+			s.shard.schedule(s, now)
+		}
+	}
 }
