@@ -92,7 +92,7 @@ func (c *Config) Check() (loopback bool, err error) {
 			return false, fmt.Errorf("source %q is not an IP address", s)
 		}
 	}
-	if c.Engine == EngineEpoll && (!EpollSupported || usesTLS(targets) || usesTLS(returns)) {
+	if c.Engine == EngineEpoll && (!EpollSupported || usesTLS(targets, returns)) {
 		return false, fmt.Errorf("the engine %s exists only on Linux and speaks no TLS", EngineEpoll)
 	}
 	return loopback, nil

@@ -5,6 +5,8 @@ import (
 	"net"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 )
 
 // connTimer is due at a time (unix ns): a waiting connection is to be dialled,
@@ -81,7 +83,7 @@ func (e *epollEngine) dial(i int32) {
 	}
 	c.fd, c.state = int32(fd), connConnecting
 	e.inflight++
-	heap.Push(&e.timers, connTimer{UnixNow() + int64(connectTimeout), i, c.gen})
+	heap.Push(&e.timers, connTimer{clock.Now() + int64(connectTimeout), i, c.gen})
 	ev := unix.EpollEvent{
 		Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET,
 		Fd:     i, Pad: c.gen,

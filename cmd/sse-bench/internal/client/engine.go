@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"time"
 )
 
@@ -32,7 +31,7 @@ func newEngine(g *group) (engine, error) {
 	name := g.cfg.Engine
 	if name == EngineAuto {
 		name = EngineGoroutine
-		if EpollSupported && !usesTLS(g.targets) && !usesTLS(g.returns) {
+		if EpollSupported && !usesTLS(g.targets, g.returns) {
 			name = EngineEpoll
 		}
 	}
@@ -40,22 +39,4 @@ func newEngine(g *group) (engine, error) {
 		return newEpollEngine(g)
 	}
 	return newGoroutineEngine(g), nil
-}
-
-// UnixNow is the clock of send times and latencies.
-func UnixNow() int64 { return time.Now().UnixNano() }
-
-// Wait blocks for d or until ctx ends; it tells whether d passed.
-func Wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return ctx.Err() == nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

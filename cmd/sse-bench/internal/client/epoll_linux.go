@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 )
 
 // EpollSupported tells whether this system has the epoll engine.
@@ -96,7 +98,7 @@ func newEpollEngine(g *group) (engine, error) {
 
 func (e *epollEngine) open() {
 	e.g.mu.Lock()
-	now := UnixNow()
+	now := clock.Now()
 	for i := range e.conns {
 		if e.conns[i].state == connIdle && e.g.subs[i].phase != phaseClosed {
 			e.schedule(int32(i), now)
@@ -149,9 +151,9 @@ func (e *epollEngine) loop() {
 		for _, ev := range events[:max(n, 0)] {
 			e.handle(ev)
 		}
-		e.fireTimers(UnixNow())
+		e.fireTimers(clock.Now())
 		e.dialQueued()
-		timeout = e.timeout(UnixNow())
+		timeout = e.timeout(clock.Now())
 		e.g.mu.Unlock()
 	}
 }
@@ -235,7 +237,7 @@ func (e *epollEngine) read(i int32, c *epollConn, ending bool) {
 			e.fail(i, "")
 			return
 		}
-		if s.feed(e.buf[:n], UnixNow()) == streamOver {
+		if s.feed(e.buf[:n], clock.Now()) {
 			e.fail(i, "")
 			return
 		}
@@ -253,7 +255,7 @@ func (e *epollEngine) read(i int32, c *epollConn, ending bool) {
 func (e *epollEngine) fail(i int32, fault string) {
 	e.release(i)
 	if after, again := e.g.subs[i].ended(fault); again {
-		e.schedule(i, UnixNow()+int64(after))
+		e.schedule(i, clock.Now()+int64(after))
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 )
 
 // readBuffer is the buffer of one connection of the goroutine engine, in bytes.
@@ -70,7 +72,7 @@ func (e *goroutineEngine) close() { e.leave(len(e.lives)) }
 // live is one EventSource: attempts and streams until ctx ends.
 func (e *goroutineEngine) live(ctx context.Context, s *subscriber) {
 	after := time.Duration(0)
-	for again := e.comesBack(s); again && Wait(ctx, after); {
+	for again := e.comesBack(s); again && clock.Wait(ctx, after); {
 		fault := e.attempt(ctx, s)
 		if ctx.Err() != nil {
 			return
@@ -123,12 +125,12 @@ func (e *goroutineEngine) read(conn net.Conn, s *subscriber, answered func()) (f
 	for {
 		n, err := conn.Read(buf)
 		if n > 0 {
-			now := UnixNow()
+			now := clock.Now()
 			e.g.mu.Lock()
-			result := s.feed(buf[:n], now)
+			over := s.feed(buf[:n], now)
 			inBody := s.phase == phaseBody
 			e.g.mu.Unlock()
-			if result == streamOver {
+			if over {
 				return ""
 			}
 			if head && inBody {

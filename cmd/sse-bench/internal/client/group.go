@@ -98,7 +98,7 @@ func (g *group) appendRequest(b []byte, s *subscriber) []byte {
 func (g *group) status() *Tally {
 	t := *g.tally
 	t.Live, t.CatchUp, t.GapChannels = report.Histogram{}, report.Histogram{}, nil
-	t.Refusals, t.Faults, t.GapEvents = maps.Clone(t.Refusals), maps.Clone(t.Faults), maps.Clone(t.GapEvents)
+	t.Refusals, t.Faults = maps.Clone(t.Refusals), maps.Clone(t.Faults)
 	g.tally.Worst = 0
 	if g.published == nil {
 		return &t

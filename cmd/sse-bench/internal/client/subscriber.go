@@ -20,14 +20,6 @@ const (
 	phaseClosed              // refused, or all channels have ended: an EventSource never comes back from this
 )
 
-// outcome tells an engine what to do with a connection after feed.
-type outcome uint8
-
-const (
-	keepReading outcome = iota
-	streamOver          // close it and call ended
-)
-
 // subscriber follows the rules of a browser's EventSource: it honours retry:,
 // remembers the last event id, comes back after the end of a stream, and gives up
 // for good on any answer but 200 with text/event-stream. All of it is guarded by
@@ -57,8 +49,9 @@ func (s *subscriber) request(b []byte) []byte {
 	return s.g.appendRequest(b, s)
 }
 
-// feed takes bytes that the connection has received at the time now (unix ns).
-func (s *subscriber) feed(p []byte, now int64) outcome {
+// feed takes bytes that the connection has received at the time now (unix ns). It
+// reports whether the stream is over: close the connection and call ended.
+func (s *subscriber) feed(p []byte, now int64) (over bool) {
 	g := s.g
 	g.now = now
 	g.tally.Bytes += int64(len(p))
@@ -67,14 +60,14 @@ func (s *subscriber) feed(p []byte, now int64) outcome {
 		if err != nil {
 			g.tally.fault("protocol: " + err.Error())
 			s.phase = phaseAway
-			return streamOver
+			return true
 		}
 		if !done {
-			return keepReading
+			return false
 		}
 		if r.Status != 200 || !r.EventStream {
 			s.refuse(r)
-			return streamOver
+			return true
 		}
 		s.phase = phaseBody
 		s.body.Reset(r)
@@ -86,21 +79,19 @@ func (s *subscriber) feed(p []byte, now int64) outcome {
 		}
 		p = p[used:]
 	}
-	for len(p) > 0 {
+	var err error // io.EOF at the end of the body, or a malformed one
+	for len(p) > 0 && err == nil {
 		var data []byte
-		var err error
 		data, p, err = s.body.Next(p)
 		if len(data) > 0 && !s.take(data) {
-			return streamOver
-		}
-		if err != nil {
-			return s.over()
+			return true
 		}
 	}
-	if s.body.Done() {
-		return s.over()
+	if err == nil && !s.body.Done() {
+		return false
 	}
-	return keepReading
+	s.finish()
+	return true
 }
 
 // take takes bytes of the body. It is false if they end the stream, which it counts.
@@ -117,8 +108,8 @@ func (s *subscriber) take(data []byte) bool {
 	return s.phase == phaseBody
 }
 
-// over takes the end of a body by its own framing.
-func (s *subscriber) over() outcome {
+// finish takes the end of a body by its own framing.
+func (s *subscriber) finish() {
 	if s.gunzip != nil && s.body.Done() {
 		data, err := s.gunzip.End(&s.g.pieces)
 		if err != nil {
@@ -126,7 +117,6 @@ func (s *subscriber) over() outcome {
 		}
 		s.sse.Feed(data, s, &s.g.buffers)
 	}
-	return streamOver
 }
 
 func (s *subscriber) refuse(r stream.Head) {
@@ -276,6 +266,6 @@ func (s *subscriber) gap(data []byte) {
 			continue
 		}
 		s.channels[i].Gap(integrity.Announced{After: gap.After, Resumed: gap.Resumed, Reason: gap.Reason})
-		s.g.tally.gap(name, gap.Reason)
+		s.g.tally.addGaps(name, map[string]int64{gap.Reason: 1})
 	}
 }

@@ -24,7 +24,6 @@ type Tally struct {
 	Behind      int64            `json:"behind"`      // channels of subscribers that miss the end
 	Refusals    map[string]int64 `json:"refusals"`
 	Faults      map[string]int64 `json:"faults"`
-	GapEvents   map[string]int64 `json:"gapEvents"`
 
 	// GapChannels are the gaps by channel and reason.
 	GapChannels map[string]map[string]int64 `json:"gapChannels"`
@@ -36,8 +35,7 @@ type Tally struct {
 // NewTally returns an empty one.
 func NewTally() *Tally {
 	return &Tally{
-		Refusals: map[string]int64{}, Faults: map[string]int64{}, GapEvents: map[string]int64{},
-		GapChannels: map[string]map[string]int64{},
+		Refusals: map[string]int64{}, Faults: map[string]int64{}, GapChannels: map[string]map[string]int64{},
 	}
 }
 
@@ -49,12 +47,21 @@ func (t *Tally) fault(text string) {
 	t.Faults[text]++
 }
 
-func (t *Tally) gap(channel, reason string) {
-	t.GapEvents[reason]++
+// addGaps adds gaps of a channel, by reason.
+func (t *Tally) addGaps(channel string, reasons map[string]int64) {
 	if t.GapChannels[channel] == nil {
 		t.GapChannels[channel] = map[string]int64{}
 	}
-	t.GapChannels[channel][reason]++
+	addAll(t.GapChannels[channel], reasons)
+}
+
+// Gaps returns the gaps of all channels by reason.
+func (t *Tally) Gaps() map[string]int64 {
+	sum := map[string]int64{}
+	for _, reasons := range t.GapChannels {
+		addAll(sum, reasons)
+	}
+	return sum
 }
 
 // Merge adds the tally of another process.
@@ -76,12 +83,8 @@ func (t *Tally) Merge(o *Tally) {
 	t.Behind += o.Behind
 	addAll(t.Refusals, o.Refusals)
 	addAll(t.Faults, o.Faults)
-	addAll(t.GapEvents, o.GapEvents)
 	for channel, reasons := range o.GapChannels {
-		if t.GapChannels[channel] == nil {
-			t.GapChannels[channel] = map[string]int64{}
-		}
-		addAll(t.GapChannels[channel], reasons)
+		t.addGaps(channel, reasons)
 	}
 	t.Live.Merge(&o.Live)
 	t.CatchUp.Merge(&o.CatchUp)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -101,11 +102,6 @@ func (t *target) appendChannel(b []byte, i int, name string) []byte {
 	return b
 }
 
-func usesTLS(list []target) bool {
-	for _, t := range list {
-		if t.tls {
-			return true
-		}
-	}
-	return false
+func usesTLS(lists ...[]target) bool {
+	return slices.ContainsFunc(slices.Concat(lists...), func(t target) bool { return t.tls })
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 )
@@ -154,7 +155,7 @@ func (b *bench) closeSink(stderr io.Writer) {
 
 // publish sends the events from to to-1, at a rate, and waits until all are sent.
 func (b *bench) publish(from, to int64, rate float64) (schedule, error) {
-	at := schedule{client.UnixNow() + int64(publishLead), rate}
+	at := schedule{clock.Now() + int64(publishLead), rate}
 	before := b.pub.total.Load()
 	done := make(chan struct{})
 	var failed error
@@ -168,7 +169,7 @@ func (b *bench) publish(from, to int64, rate float64) (schedule, error) {
 		b.report.Failures = append(b.report.Failures, failed.Error())
 	}
 	n := b.pub.total.Load() - before
-	seconds := float64(client.UnixNow()-at.start) / 1e9
+	seconds := float64(clock.Now()-at.start) / 1e9
 	late := report.NewLatency(&b.pub.late) // its senders have ended
 	b.report.Publish = &report.PublishReport{
 		Events: n, Seconds: seconds, PerSecond: report.PerSecond(n, seconds), Errors: b.errors(),
@@ -261,7 +262,7 @@ func (b *bench) judge() error {
 	r.Integrity = report.IntegrityReport{
 		Checked: b.checked, Lost: v.Lost, Late: v.Late, LateMaxMs: float64(v.LateBy) / float64(time.Millisecond),
 		Repeated: v.Repeated, OutOfOrder: v.Disorder, Misrouted: t.Misrouted, Gapped: v.Gapped,
-		Gaps: t.GapEvents, GapChannels: t.GapChannels, Affected: v.Affected, Examples: append([]string{}, v.Examples...),
+		Gaps: t.Gaps(), GapChannels: t.GapChannels, Affected: v.Affected, Examples: append([]string{}, v.Examples...),
 		Reconnects: t.Reconnects, Ends: t.Ends, Ended: t.Ended, Refused: t.Refused, Refusals: t.Refusals, Faults: t.Faults,
 	}
 	if r.Storm != nil && v.Lost+v.Gapped > 0 {

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
 )
 
@@ -47,7 +47,7 @@ func (h *httpSink) send(ctx context.Context, batch []integrity.Payload, accepted
 				break
 			}
 			h.errors.Add(1)
-			if !client.Wait(ctx, redisPause) {
+			if !clock.Wait(ctx, redisPause) {
 				return fmt.Errorf("publish: an event was not taken: %w", err)
 			}
 		}

@@ -2,6 +2,7 @@ package load
 
 import (
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 )
 
@@ -29,7 +30,7 @@ func (b *bench) phases() error {
 	if err := b.fleet.leave(b.o.Subscribers); err != nil {
 		return err
 	}
-	client.Wait(b.ctx, b.o.After)
+	clock.Wait(b.ctx, b.o.After)
 	b.meter.After(b.report)
 	return nil
 }
@@ -38,7 +39,7 @@ func (b *bench) phases() error {
 // false when the time was not enough for that.
 func (b *bench) connect() (all bool, err error) {
 	b.report.Server = b.meter.Before()
-	start := client.UnixNow()
+	start := clock.Now()
 	t, all, err := b.ready()
 	if err != nil {
 		return false, err
@@ -120,7 +121,7 @@ func (b *bench) storm() error {
 	if err := b.measure(); err != nil {
 		return err
 	}
-	start := client.UnixNow()
+	start := clock.Now()
 	if err := b.fleet.do(client.OpOpen); err != nil {
 		return err
 	}

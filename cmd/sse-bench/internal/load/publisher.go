@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 )
@@ -19,8 +19,6 @@ const (
 	// publishGrace is how long events that are due may still be sent after the
 	// end, when the other side was away.
 	publishGrace = 60 * time.Second
-	// fineSleep is the rest of a wait that pause is used for.
-	fineSleep = 3 * time.Millisecond
 )
 
 // payload appends the data of an event.
@@ -95,10 +93,10 @@ func (p *publisher) run(stop context.Context, at schedule, from, to int64) error
 func (p *publisher) shard(ctx, stop context.Context, i int, at schedule, from, to int64) error {
 	batch := make([]integrity.Payload, 0, publishBatch)
 	for k := p.own(from, i); k < to; {
-		if !sleepUntil(stop, at.due(k-from)) {
+		if !clock.WaitUntil(stop, at.due(k-from)) {
 			return nil
 		}
-		now := client.UnixNow()
+		now := clock.Now()
 		batch = batch[:0]
 		for k < to && len(batch) < publishBatch && at.due(k-from) <= now {
 			batch = append(batch, integrity.Payload{Channel: int(k % int64(p.channels)), Seq: k/int64(p.channels) + 1, Due: at.due(k - from)})
@@ -142,21 +140,4 @@ func (p *publisher) published() []int64 {
 		out[i] = p.sent[i].Load()
 	}
 	return out
-}
-
-// sleepUntil returns at a time (unix ns), or false as soon as ctx has ended.
-func sleepUntil(ctx context.Context, at int64) bool {
-	for {
-		left := time.Duration(at - client.UnixNow())
-		switch {
-		case left <= 0:
-			return ctx.Err() == nil
-		case left > fineSleep:
-			if !client.Wait(ctx, left-fineSleep+time.Millisecond) {
-				return false
-			}
-		default:
-			pause(left)
-		}
-	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
@@ -31,7 +31,7 @@ func TestPublisherStopsWithoutRedis(t *testing.T) {
 		stop, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		err := newPublisher(stuckSink{}, 1, 1, make([]int64, 1)).run(stop, schedule{start: client.UnixNow(), rate: 1}, 0, 3600)
+		err := newPublisher(stuckSink{}, 1, 1, make([]int64, 1)).run(stop, schedule{start: clock.Now(), rate: 1}, 0, 3600)
 		if took := time.Since(start); err == nil || took != time.Second+publishGrace {
 			t.Errorf("it ended after %v: %v", took, err)
 		}
@@ -54,7 +54,7 @@ func TestPublisherSurvivesRedisRestarts(t *testing.T) {
 	const events = 6000
 	done := make(chan error, 1)
 	go func() {
-		at := schedule{start: client.UnixNow(), rate: 3000}
+		at := schedule{start: clock.Now(), rate: 3000}
 		done <- p.run(context.Background(), at, 0, events)
 	}()
 	for i := range int64(3) {
@@ -99,7 +99,7 @@ func TestPublisherIsAnOpenLoop(t *testing.T) {
 	var got []integrity.Payload
 	slow := sinkFunc(func(ctx context.Context, batch []integrity.Payload, accepted func(integrity.Payload, string)) error {
 		if len(got) == 0 {
-			client.Wait(ctx, 50*time.Millisecond)
+			clock.Wait(ctx, 50*time.Millisecond)
 		}
 		for _, m := range batch {
 			got = append(got, m)
@@ -108,11 +108,11 @@ func TestPublisherIsAnOpenLoop(t *testing.T) {
 		return nil
 	})
 	p := newPublisher(slow, 1, 4, []int64{2})
-	at := schedule{start: client.UnixNow(), rate: 1000}
+	at := schedule{start: clock.Now(), rate: 1000}
 	if err := p.run(t.Context(), at, 0, 100); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Duration(client.UnixNow() - at.start); took < 98*time.Millisecond || len(got) != 100 {
+	if took := time.Duration(clock.Now() - at.start); took < 98*time.Millisecond || len(got) != 100 {
 		t.Errorf("%d events in %v", len(got), took)
 	}
 	if p.expected.Load() != 200 {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/integrity"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
@@ -69,7 +69,7 @@ func (r *redisSink) send(ctx context.Context, batch []integrity.Payload, accepte
 			return first
 		}
 		r.failed(ctx)
-		if !client.Wait(ctx, redisPause) {
+		if !clock.Wait(ctx, redisPause) {
 			return fmt.Errorf("publish: %d events were not written: %w", len(failed), first)
 		}
 		var err error
@@ -97,7 +97,7 @@ func (r *redisSink) repeat(ctx context.Context, read func() error) error {
 			return nil
 		}
 		r.failed(ctx)
-		if redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "WRONGTYPE") || !client.Wait(ctx, redisPause) {
+		if redis.HasErrorPrefix(err, "NOPERM") || redis.HasErrorPrefix(err, "WRONGTYPE") || !clock.Wait(ctx, redisPause) {
 			return err
 		}
 	}

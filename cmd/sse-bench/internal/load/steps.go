@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/client"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/clock"
 	"github.com/sse-gateway/sse-gateway/cmd/sse-bench/internal/report"
 )
 
@@ -57,7 +58,7 @@ func (b *bench) steps(in io.Reader, out io.Writer) error {
 
 // step carries out one step.
 func (b *bench) step(s *Step, first, second string) (err error) {
-	before, start := b.fleet.cpu(), client.UnixNow()
+	before, start := b.fleet.cpu(), clock.Now()
 	var t *client.Tally
 	switch s.Step {
 	case "connect":
@@ -71,7 +72,7 @@ func (b *bench) step(s *Step, first, second string) (err error) {
 		var d time.Duration
 		if d, err = time.ParseDuration(first); err == nil {
 			_, _, err = b.watch(b.ctx, nil, d, report.Every, nil)
-			s.Seconds = float64(client.UnixNow()-start) / 1e9 // on a busy machine more than d
+			s.Seconds = float64(clock.Now()-start) / 1e9 // on a busy machine more than d
 		}
 	case "return":
 		n, bad := strconv.Atoi(first)

@@ -1,4 +1,4 @@
-package load
+package clock
 
 import (
 	"time"
