@@ -4,12 +4,12 @@ import (
 	"log/slog"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // Whoever asks for the console's figures often has them collected once a second.
@@ -27,7 +27,7 @@ func TestStatsAreKeptForAWhile(t *testing.T) {
 				t.Fatalf("the figures were collected again: %d deliveries", got)
 			}
 		}
-		time.Sleep(statsFor)
+		redistest.Pass(statsFor)
 		if got := s.getFigures().Deliveries; got != 2 {
 			t.Errorf("after %v there are %d deliveries, want 2", statsFor, got)
 		}

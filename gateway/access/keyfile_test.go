@@ -10,11 +10,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access/keys"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // rotation is an authorizer with a key file that a test writes.
@@ -145,14 +145,13 @@ func TestKeyFileIsReadAgainWhenItChanges(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { r.Run(ctx); close(done) }()
-		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
-		pass(keys.FileInterval / 2)
+		redistest.Pass(keys.FileInterval / 2)
 		for n := keys.MinSecret; n <= len(second); n++ { // every reading finds another beginning
 			r.write(second[:n])
-			pass(keys.FileInterval)
+			redistest.Pass(keys.FileInterval)
 			r.require("while it is written", map[string]bool{before: true, after: false})
 		}
-		pass(keys.FileInterval)
+		redistest.Pass(keys.FileInterval)
 		r.require("once it is written", map[string]bool{before: false, after: true})
 		if n := strings.Count(r.log.String(), "read again"); n != 1 {
 			t.Errorf("read again %d times:\n%s", n, &r.log)

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 func newTestList(max int) *List {
@@ -35,7 +36,7 @@ func TestSubjectRevokesEarlierTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newTestList(10)
 		at := time.Date(2030, 1, 1, 0, 0, 10, 300e6, time.UTC)
-		time.Sleep(time.Until(at))
+		redistest.Pass(time.Until(at))
 		revokeSubject(l, "u", at, time.Hour)
 		second := at.Truncate(time.Second)
 		for name, tt := range map[string]struct {
@@ -65,11 +66,11 @@ func TestSubjectRevokesEarlierTokens(t *testing.T) {
 			}
 		}
 		old := OfToken("u", "", 0, false)
-		time.Sleep(time.Hour - time.Millisecond)
+		redistest.Pass(time.Hour - time.Millisecond)
 		if !l.Revoked(old) {
 			t.Error("it ends before its until")
 		}
-		time.Sleep(time.Millisecond)
+		redistest.Pass(time.Millisecond)
 		if l.Revoked(old) {
 			t.Error("it outlives its until")
 		}
@@ -96,13 +97,13 @@ func TestRevocationsOfOneSubjectAddUp(t *testing.T) {
 		start := time.Now()
 		first := OfToken("u", "", unix(start)-60, true)
 		revokeSubject(l, "u", start, time.Hour)
-		time.Sleep(10 * time.Second)
+		redistest.Pass(10 * time.Second)
 		between := OfToken("u", "", unix(start)+2, true)
 		revokeSubject(l, "u", time.Now(), time.Minute)
 		if !l.Revoked(first) || !l.Revoked(between) {
 			t.Error("one of the two does not count")
 		}
-		time.Sleep(2 * time.Minute)
+		redistest.Pass(2 * time.Minute)
 		if !l.Revoked(first) {
 			t.Error("the second has shortened the first")
 		}

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // These tests run in virtual time.
@@ -36,7 +38,7 @@ func TestReplyThatTricklesIsTaken(t *testing.T) {
 	for _, in := range []string{"$12\r\nhello, world\r\n", ">2\r\n+a\r\n+b\r\n+c\r\n"} {
 		quietly(t, func(server net.Conn) {
 			for _, b := range []byte(in) {
-				time.Sleep(patience - time.Millisecond)
+				redistest.Pass(patience - time.Millisecond)
 				send(server, string(b))
 			}
 		}, func(t *testing.T, c *Conn, _ *recorder) {
@@ -62,7 +64,7 @@ func TestSilence(t *testing.T) {
 		if err := c.Reader.Status(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour) // nobody waits for the next one yet
+		redistest.Pass(time.Hour) // nobody waits for the next one yet
 		began := time.Now()
 		for i := range 3 {
 			time.AfterFunc(time.Duration(i)*patience/2, c.Wake)
@@ -81,7 +83,7 @@ func TestSilence(t *testing.T) {
 func TestReplyInTheGraceIsTaken(t *testing.T) {
 	for _, wake := range []bool{false, true} {
 		quietly(t, func(server net.Conn) {
-			time.Sleep(patience + graceRead/2)
+			redistest.Pass(patience + graceRead/2)
 			send(server, "+OK\r\n")
 		}, func(t *testing.T, c *Conn, _ *recorder) {
 			if wake {
@@ -127,7 +129,7 @@ func TestWait(t *testing.T) {
 	t.Run("until a push", func(t *testing.T) {
 		quietly(t, func(server net.Conn) {
 			for _, s := range []string{">1\r\n+a\r\n>1\r\n+b\r\n", ">1\r\n+c\r\n", ">1", "\r\n+d\r\n"} {
-				time.Sleep(time.Second)
+				redistest.Pass(time.Second)
 				send(server, s)
 			}
 		}, func(t *testing.T, c *Conn, pushes *recorder) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
 // openTerminal returns both ends of a pseudo terminal: the program's, and the screen's.
@@ -70,7 +72,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewProgress(program, false)
 		for second := range int64(3) {
-			time.Sleep(Every)
+			redistest.Pass(Every)
 			p.Tick(Counts{Connected: 1_000_000, Published: 500 * (second + 1), Delivered: 1000 * (second + 1), Expected: 9999, Worst: 12 * time.Millisecond})
 		}
 		before = shown(readScreen(t, program, screen))
@@ -93,7 +95,7 @@ func TestProgressDoesNotWrap(t *testing.T) {
 	program, screen := openTerminal(t)
 	synctest.Test(t, func(t *testing.T) {
 		p := NewProgress(program, false)
-		time.Sleep(Every)
+		redistest.Pass(Every)
 		p.Tick(Counts{})
 	})
 	text := readScreen(t, program, screen)
