@@ -22,6 +22,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
+	"github.com/sse-gateway/sse-gateway/gateway/listener/certificate"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation"
 	"github.com/sse-gateway/sse-gateway/gateway/revocation/feed"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
@@ -70,9 +71,9 @@ func serveWith(ctx, force context.Context, cfg *config.Config, p program, log *s
 	if err != nil {
 		return usageError{err}
 	}
-	var certs *listener.Certificates // nil: no TLS
+	var certs *certificate.Files // nil: no TLS
 	if cfg.TLSCertFile != "" {
-		if certs, err = listener.NewCertificates(cfg.TLSCertFile, cfg.TLSKeyFile, log); err != nil {
+		if certs, err = certificate.Open(cfg.TLSCertFile, cfg.TLSKeyFile, log); err != nil {
 			return usageError{err}
 		}
 	}
@@ -135,8 +136,8 @@ type running struct {
 	log           *slog.Logger
 	gateway       *gateway.Gateway
 	authorizer    *access.Authorizer
-	certs         *listener.Certificates // nil: no TLS
-	hangups       <-chan os.Signal       // each reads keys and certificates again; may be nil
+	certs         *certificate.Files // nil: no TLS
+	hangups       <-chan os.Signal   // each reads keys and certificates again; may be nil
 	public, admin *http.Server
 	// feeds are what streams need. Each runs until its context is done, and its error
 	// ends the process.

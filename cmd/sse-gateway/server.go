@@ -14,6 +14,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
+	"github.com/sse-gateway/sse-gateway/gateway/listener/certificate"
 )
 
 const (
@@ -42,7 +43,7 @@ func newServer(logger *slog.Logger) *http.Server {
 
 // newPublicServer adds HTTP/2: with TLS if there is a certificate, else
 // without, as load balancers speak it.
-func newPublicServer(cfg *config.Config, certs *listener.Certificates, logger *slog.Logger) *http.Server {
+func newPublicServer(cfg *config.Config, certs *certificate.Files, logger *slog.Logger) *http.Server {
 	s := newServer(logger)
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)

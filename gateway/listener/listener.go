@@ -10,15 +10,16 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/head"
 )
 
 const (
 	// HeadTimeout bounds how long a connection may take for all that comes
 	// before a request: a PROXY header, a TLS handshake, and the head.
 	HeadTimeout = 10 * time.Second
-	// maxHead is the longest head that is kept and parsed here, and the longest
-	// PROXY header, in bytes.
-	maxHead = 4 << 10
+	// maxHead is the longest head that is kept, and the longest PROXY header, in bytes.
+	maxHead = head.Max
 )
 
 // Config is what New needs.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sse-gateway/sse-gateway/gateway/internal/head"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
 )
 
@@ -213,9 +214,9 @@ func (f *front) receive(s *socket, buffer []byte) {
 			return
 		}
 		switch kind := f.kindOf(s); {
-		case kind != headIncomplete || err != nil: // with half a head and no more to come, net/http answers that
+		case kind != head.Incomplete || err != nil: // with half a head and no more to come, net/http answers that
 			f.forget(s)
-			s.plain = kind == headPlain
+			s.plain = kind == head.Plain
 			f.l.deciding.Add(1)
 			f.workers.submit(s)
 			return
@@ -227,14 +228,14 @@ func (f *front) receive(s *socket, buffer []byte) {
 }
 
 // kindOf tells what a socket has sent.
-func (f *front) kindOf(s *socket) headKind {
+func (f *front) kindOf(s *socket) head.Kind {
 	switch {
 	case s.proxied || len(s.head) == 0:
-		return headIncomplete
+		return head.Incomplete
 	case f.l.cfg.TLS:
-		return headOther
+		return head.Other
 	}
-	return classify(s.head)
+	return head.Classify(s.head)
 }
 
 // takeProxyHeader parses the PROXY header, if all of it is there, and counts the
@@ -303,7 +304,7 @@ func (f *front) drop(s *socket) {
 func (f *front) work(w *worker, s *socket) {
 	defer f.l.deciding.Done()
 	if s.plain && f.l.cfg.IsStream != nil {
-		if r, err := w.parse(s.head); err == nil && f.l.cfg.IsStream(r) {
+		if r, err := w.Parse(s.head); err == nil && f.l.cfg.IsStream(r) {
 			f.decide(w, s, r)
 			return
 		}

@@ -293,31 +293,3 @@ func FuzzHandOver(f *testing.F) {
 		w.both(t, string(b[:i]), string(b[i:j]), string(b[j:]))
 	})
 }
-
-// FuzzClassify checks what is said to be a plain head with net/http's parser.
-func FuzzClassify(f *testing.F) {
-	for _, r := range requests {
-		f.Add([]byte(r))
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if classify(b) != headPlain {
-			return
-		}
-		var p headParser
-		r, err := p.parse(b)
-		if err != nil {
-			return // net/http answers
-		}
-		if p.in.Buffered() != 0 || p.from.Len() != 0 {
-			t.Errorf("%d bytes are behind the head", p.in.Buffered()+p.from.Len())
-		}
-		if r.Method != http.MethodGet || r.Proto != "HTTP/1.1" || r.Body != http.NoBody || r.ContentLength != 0 || r.Host == "" {
-			t.Errorf("%q is no plain GET: %s", b, describe(r))
-		}
-		for i := range b {
-			if k := classify(b[:i]); k != headIncomplete && i > 0 {
-				t.Fatalf("%q is the beginning of a plain head, and counts as %d", b[:i], k)
-			}
-		}
-	})
-}

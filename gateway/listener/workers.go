@@ -3,6 +3,8 @@ package listener
 import (
 	"sync"
 	"time"
+
+	"github.com/sse-gateway/sse-gateway/gateway/internal/head"
 )
 
 const (
@@ -32,7 +34,7 @@ type workers[T any] struct {
 
 // worker is one goroutine of workers.
 type worker struct {
-	headParser
+	head.Parser
 
 	mu     sync.Mutex // guards the rest, which the timer uses
 	isSlow bool       // the task of this moment is slow

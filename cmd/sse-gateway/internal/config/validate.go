@@ -17,6 +17,7 @@ import (
 	"github.com/sse-gateway/sse-gateway/gateway/access/outbound"
 	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
 	"github.com/sse-gateway/sse-gateway/gateway/listener"
+	"github.com/sse-gateway/sse-gateway/gateway/listener/certificate"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store/redisurl"
 )
@@ -146,7 +147,7 @@ func (c *Config) validateTLS() (mistakes []error) {
 	case cert == "" && key != "":
 		mistakes = append(mistakes, &valueError{"SSE_TLS_KEY_FILE", key, "a key with its certificate, and SSE_TLS_CERT_FILE is not set: set both or none"})
 	case cert != "":
-		if err := listener.CheckCertificate(cert, key); err != nil {
+		if err := certificate.Check(cert, key); err != nil {
 			mistakes = append(mistakes, err)
 		}
 	}

@@ -1,4 +1,6 @@
-package listener
+// Package head tells a plain request from any other by the bytes of its head, and parses
+// it from memory.
+package head
 
 import (
 	"bufio"
@@ -6,13 +8,17 @@ import (
 	"net/http"
 )
 
-// headKind is what the bytes that a connection has sent are.
-type headKind uint8
+// Max is the longest plain head, in bytes.
+const Max = 4 << 10
 
+// Kind is what the bytes that a connection has sent are.
+type Kind uint8
+
+// The kinds of bytes.
 const (
-	headIncomplete headKind = iota // the beginning of a plain head
-	headPlain                      // the whole head of a plain GET, and nothing else
-	headOther                      // anything else: net/http has to see it
+	Incomplete Kind = iota // the beginning of a plain head
+	Plain                  // the whole head of a plain GET, and nothing else
+	Other                  // anything else: net/http has to see it
 )
 
 var (
@@ -21,12 +27,12 @@ var (
 	headEnd    = []byte("\r\n\r\n")
 )
 
-// classify tells what b is. A plain head is one about which net/http has nothing
+// Classify tells what b is. A plain head is one about which net/http has nothing
 // to say but what its parser says: a GET of HTTP/1.1 for a path, one host, lines
 // of printable ASCII, no body, no upgrade, and no byte after it.
-func classify(b []byte) headKind {
-	if k := min(len(b), len(plainStart)); len(b) > maxHead || !bytes.Equal(b[:k], plainStart[:k]) {
-		return headOther
+func Classify(b []byte) Kind {
+	if k := min(len(b), len(plainStart)); len(b) > Max || !bytes.Equal(b[:k], plainStart[:k]) {
+		return Other
 	}
 	end := bytes.Index(b, headEnd)
 	for i, c := range b {
@@ -34,18 +40,18 @@ func classify(b []byte) headKind {
 		case c == '\n' && (i == 0 || b[i-1] != '\r'), // a line ends without a CR: the head may have ended
 			c == '\r' && i+1 < len(b) && b[i+1] != '\n',
 			c < ' ' && c != '\r' && c != '\n', c > '~':
-			return headOther
+			return Other
 		}
 	}
 	switch {
-	case end < 0 && len(b) >= maxHead:
-		return headOther
+	case end < 0 && len(b) >= Max:
+		return Other
 	case end < 0:
-		return headIncomplete
+		return Incomplete
 	case end+len(headEnd) < len(b) || !isPlain(b[:end+2]):
-		return headOther
+		return Other
 	}
-	return headPlain
+	return Plain
 }
 
 // isPlain looks at the lines of a head.
@@ -99,19 +105,19 @@ func isHost(host []byte) bool {
 
 func isAlnum(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' }
 
-// headParser parses heads from memory. One goroutine uses it at a time.
-type headParser struct {
+// Parser parses heads from memory. One goroutine uses it at a time.
+type Parser struct {
 	from bytes.Reader
 	in   *bufio.Reader
 }
 
-// parse returns the request of a plain head. It is as net/http's server makes it,
+// Parse returns the request of a plain head. It is as net/http's server makes it,
 // without a context and without the client's address. The error is that of
 // http.ReadRequest.
-func (p *headParser) parse(head []byte) (*http.Request, error) {
+func (p *Parser) Parse(head []byte) (*http.Request, error) {
 	p.from.Reset(head)
 	if p.in == nil {
-		p.in = bufio.NewReaderSize(&p.from, maxHead)
+		p.in = bufio.NewReaderSize(&p.from, Max)
 	} else {
 		p.in.Reset(&p.from)
 	}
