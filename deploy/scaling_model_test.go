@@ -9,9 +9,9 @@ import "math"
 const (
 	gatewayBase     = 40e6      // a process without connections
 	windowBytes     = 256 << 20 // recent events: SSE_WINDOW_MEMORY, counted in full
-	connectionBytes = 770.0     // an idle connection, HTTP/1.1 without TLS
-	channelBytes    = 1080.0    // a channel with a subscriber, without its events
-	kernelBytes     = 4500.0    // a TCP connection in the kernel: in no process's resident size
+	connectionBytes = 750.0     // an idle connection, HTTP/1.1 without TLS
+	channelBytes    = 1100.0    // a channel with a subscriber, without its events
+	kernelBytes     = 4300.0    // a TCP connection in the kernel: in no process's resident size
 	connectCPU      = 75.0      // an accepted connection up to its first event
 	deliveryCPU     = 8.0       // an event written to one of many connections
 	heartbeatCPU    = 8.0       // a comment is a write as well
