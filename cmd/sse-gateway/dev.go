@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/tour"
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
 )
@@ -61,13 +62,13 @@ func dev(ctx, force context.Context, cfg *config.Config, p program) error {
 		defer stop()
 		page.Publish = publish(publisher, cfg.KeyPrefix)
 		w.cli = redisCLI(opts)
-		tour, err := startReplicas(cfg, p.polled, log)
+		replicas, err := tour.Start(func() (tour.Process, error) { return startReplica(cfg, p.polled) }, cfg.Path, log)
 		if err != nil {
 			return err
 		}
-		defer tour.close()
-		defer context.AfterFunc(ctx, tour.close)() // their streams are none that a drain knows
-		page.Tour = tour.tour()
+		defer replicas.Close()
+		defer context.AfterFunc(ctx, replicas.Close)() // their streams are none that a drain knows
+		page.Tour = replicas.Tour()
 	} else {
 		// go-redis has no such URL: not its error, which may hold a password.
 		log.Warn("no demo and no publishing from the console: those need a single Redis without certificate files")

@@ -1,11 +1,10 @@
-package main
+package tour
 
 import (
 	"context"
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -13,27 +12,31 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
 )
 
-const (
-	// replicaRestart is how long a killed replica is away.
-	replicaRestart = 2 * time.Second
-	// replicaRetry bounds SSE_RETRY of the tour's replicas: nobody waits for long to
-	// see a browser come back.
-	replicaRetry = time.Second
-)
+// restartDelay is how long a killed replica is away.
+const restartDelay = 2 * time.Second
 
-// replicas are two more gateways on the Redis of dev, behind a load balancer: what the
-// tour of the page kills. Its methods may be called concurrently.
-type replicas struct {
-	start    func() (*process, error)
+// Process is a replica that runs: a whole gateway, as a process of its own has it.
+type Process interface {
+	// Addr is where it listens, as host:port.
+	Addr() string
+	// Channels returns the channels of the tour that have subscribers.
+	Channels() []string
+	// Kill resets its connections and releases everything. No stream is ended in order.
+	Kill()
+}
+
+// Replicas are two gateways behind a load balancer: what the tour of the page kills.
+// Its methods may be called concurrently.
+type Replicas struct {
+	start    func() (Process, error)
 	path     string // of event streams
 	balancer *httputil.ReverseProxy
 	log      *slog.Logger
 
-	ctx      context.Context // ends with close
+	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	restarts sync.WaitGroup
 
@@ -45,21 +48,21 @@ type replicas struct {
 // replica is a place in the balancer's list.
 type replica struct {
 	name    string
-	process *process // nil while it is down
+	process Process // nil while it is down
 }
 
-// startReplicas starts the replicas.
-func startReplicas(cfg *config.Config, polled bool, log *slog.Logger) (*replicas, error) {
-	r := &replicas{
-		start: func() (*process, error) { return startProcess(cfg, polled) },
-		path:  cfg.Path, balancer: newBalancer(), log: log,
+// Start starts the replicas, each with start; so is one that was killed. path is that
+// of event streams.
+func Start(start func() (Process, error), path string, log *slog.Logger) (*Replicas, error) {
+	r := &Replicas{
+		start: start, path: path, balancer: newBalancer(), log: log,
 		all: []*replica{{name: "A"}, {name: "B"}},
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	for _, one := range r.all {
 		p, err := r.start()
 		if err != nil {
-			r.close()
+			r.Close()
 			return nil, err
 		}
 		one.process = p
@@ -67,13 +70,13 @@ func startReplicas(cfg *config.Config, polled bool, log *slog.Logger) (*replicas
 	return r, nil
 }
 
-// tour is what the page does with the replicas.
-func (r *replicas) tour() *console.Tour {
+// Tour is what the page does with the replicas.
+func (r *Replicas) Tour() *console.Tour {
 	return &console.Tour{Events: http.HandlerFunc(r.serveEvents), Replicas: r.list, Kill: r.kill}
 }
 
-// close ends the replicas and all streams on them. Further calls do nothing.
-func (r *replicas) close() {
+// Close ends the replicas and all streams on them. Further calls do nothing.
+func (r *Replicas) Close() {
 	r.mu.Lock()
 	r.cancel() // kill starts no restart from here on
 	r.mu.Unlock()
@@ -82,38 +85,38 @@ func (r *replicas) close() {
 	defer r.mu.Unlock()
 	for _, one := range r.all {
 		if one.process != nil {
-			one.process.kill()
+			one.process.Kill()
 			one.process = nil
 		}
 	}
 }
 
 // list returns the state of all replicas.
-func (r *replicas) list() []console.Replica {
+func (r *Replicas) list() []console.Replica {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := make([]console.Replica, len(r.all))
 	for i, one := range r.all {
 		list[i] = console.Replica{Name: one.name, Up: one.process != nil, Channels: []string{}}
 		if one.process != nil {
-			list[i].Channels = one.process.channels()
+			list[i].Channels = one.process.Channels()
 		}
 	}
 	return list
 }
 
 // kill kills the replica that serves a channel, and starts it again later.
-func (r *replicas) kill(channel string) (name string) {
+func (r *Replicas) kill(channel string) (name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := slices.IndexFunc(r.all, func(one *replica) bool {
-		return one.process != nil && slices.Contains(one.process.channels(), channel)
+		return one.process != nil && slices.Contains(one.process.Channels(), channel)
 	})
 	if i < 0 || r.ctx.Err() != nil {
 		return ""
 	}
 	killed := r.all[i]
-	killed.process.kill()
+	killed.process.Kill()
 	killed.process = nil
 	r.log.Info("tour: a replica was killed", "replica", killed.name)
 	r.restarts.Go(func() { r.restart(killed) })
@@ -121,11 +124,11 @@ func (r *replicas) kill(channel string) (name string) {
 }
 
 // restart starts a replica again after a while.
-func (r *replicas) restart(killed *replica) {
+func (r *Replicas) restart(killed *replica) {
 	select {
 	case <-r.ctx.Done():
 		return
-	case <-time.After(replicaRestart):
+	case <-time.After(restartDelay):
 	}
 	p, err := r.start()
 	if err != nil {
@@ -139,19 +142,19 @@ func (r *replicas) restart(killed *replica) {
 }
 
 // target is the address of the first replica that is up, "" if none is.
-func (r *replicas) target() string {
+func (r *Replicas) target() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, one := range r.all {
 		if one.process != nil {
-			return one.process.addr
+			return one.process.Addr()
 		}
 	}
 	return ""
 }
 
 // serveEvents passes a subscription to a replica that is up.
-func (r *replicas) serveEvents(w http.ResponseWriter, req *http.Request) {
+func (r *Replicas) serveEvents(w http.ResponseWriter, req *http.Request) {
 	clear(w.Header()) // those of the page; the replica has its own
 	addr := r.target()
 	if addr == "" {
@@ -183,50 +186,4 @@ func newBalancer() *httputil.ReverseProxy {
 func refuseForNow(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	_, _ = io.WriteString(w, "retry: 500\n\n")
-}
-
-// resettingListener is a listener whose connections can be reset all at once.
-type resettingListener struct {
-	net.Listener
-	mu    sync.Mutex
-	conns map[*resettableConn]struct{}
-}
-
-// resettableConn hides the TCP connection, which the gateway would park otherwise.
-type resettableConn struct {
-	net.Conn
-	listener *resettingListener
-}
-
-func (l *resettingListener) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	c := &resettableConn{nc, l}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.conns[c] = struct{}{}
-	return c, nil
-}
-
-func (c *resettableConn) Close() error {
-	c.listener.mu.Lock()
-	delete(c.listener.conns, c)
-	c.listener.mu.Unlock()
-	return c.Conn.Close()
-}
-
-// reset closes the listener and resets its connections, as the system does for a
-// process that is killed.
-func (l *resettingListener) reset() {
-	_ = l.Listener.Close()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.conns {
-		if tcp, ok := c.Conn.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0) // a reset rather than an end
-		}
-		_ = c.Conn.Close()
-	}
 }

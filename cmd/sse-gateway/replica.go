@@ -5,36 +5,40 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/config"
+	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/internal/tour"
 	"github.com/sse-gateway/sse-gateway/gateway"
 	"github.com/sse-gateway/sse-gateway/gateway/console"
 	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 )
 
-// process is a whole gateway, as a process of its own has it: all that a kill takes
-// away. Nothing of it is used again.
-type process struct {
-	addr     string
+// tourRetry bounds SSE_RETRY of the tour's replicas: nobody waits for long to see a
+// browser come back.
+const tourRetry = time.Second
+
+// replica is a gateway of the tour: all that a kill takes away. Nothing of it is used
+// again.
+type replica struct {
 	gateway  *gateway.Gateway
 	store    *store.Store
-	listener *resettingListener
+	listener *tour.Listener
 	server   *http.Server
 	stop     context.CancelFunc
 	running  *errgroup.Group
 }
 
-// startProcess starts a gateway for the channels of the tour on a loopback address.
-func startProcess(cfg *config.Config, polled bool) (*process, error) {
+// startReplica starts a gateway for the channels of the tour on a loopback address.
+func startReplica(cfg *config.Config, polled bool) (tour.Process, error) {
 	own := *cfg
 	own.PublicChannels = []string{console.TourChannels}
-	own.Retry = min(own.Retry, replicaRetry)
+	own.Retry = min(own.Retry, tourRetry)
 	own.MaxConnectionsPerIP = 0 // all come from the balancer
 	quiet := slog.New(slog.DiscardHandler)
 	m := metrics.New(prometheus.NewRegistry(), build())
@@ -46,14 +50,11 @@ func startProcess(cfg *config.Config, polled bool) (*process, error) {
 	if err != nil {
 		return nil, errors.Join(usageError{err}, st.Close())
 	}
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	socket, err := tour.Listen()
 	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	p := &process{
-		addr: socket.Addr().String(), gateway: gateway.New(gc), store: st, server: newServer(quiet),
-		listener: &resettingListener{Listener: socket, conns: make(map[*resettableConn]struct{})},
-	}
+	p := &replica{gateway: gateway.New(gc), store: st, listener: socket, server: newServer(quiet)}
 	p.server.Handler = refuseNames(p.gateway.Handler())
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
@@ -64,10 +65,13 @@ func startProcess(cfg *config.Config, polled bool) (*process, error) {
 	return p, nil
 }
 
-// kill breaks the connections off and lets go of everything. No stream is ended in
-// order: that the connections are reset comes first.
-func (p *process) kill() {
-	p.listener.reset()
+// Addr implements tour.Process.
+func (p *replica) Addr() string { return p.listener.Addr().String() }
+
+// Kill implements tour.Process. The connections are reset first, so that no stream is
+// ended in order.
+func (p *replica) Kill() {
+	p.listener.Reset()
 	p.gateway.Stop()
 	_ = p.server.Close()
 	p.stop()
@@ -75,8 +79,8 @@ func (p *process) kill() {
 	_ = p.store.Close()
 }
 
-// channels are those that have subscribers.
-func (p *process) channels() []string {
+// Channels implements tour.Process.
+func (p *replica) Channels() []string {
 	names := []string{}
 	for _, c := range p.gateway.ListChannels(console.IsTourChannel, math.MaxInt).Channels {
 		names = append(names, c.Name)
