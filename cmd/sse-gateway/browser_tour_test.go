@@ -169,6 +169,11 @@ func testTourGap(t *testing.T, browser context.Context) {
 	}
 }
 
+// unevenFigures counts the cards whose figures are not on one line, as when a label
+// takes two lines.
+const unevenFigures = `[...document.querySelectorAll("#tour .figures")].filter((card) =>
+	new Set([...card.querySelectorAll("dd")].map((figure) => Math.round(figure.getBoundingClientRect().top))).size > 1).length`
+
 // The tour can be read in both themes, and on a phone, without scrolling sideways. With
 // -artifacts the pictures are kept, to be looked at; `make screenshot` takes the first.
 func testTourLooks(t *testing.T, browser context.Context) {
@@ -192,6 +197,9 @@ func testTourLooks(t *testing.T, browser context.Context) {
 		tp.until(browserPatience, fmt.Sprintf(`innerWidth === %d && matchMedia("(prefers-color-scheme: dark)").matches === %t`, screen.width, screen.theme == "dark"))
 		if over := evaluate[int](tp.browserTab, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 			t.Errorf("%s: %d px wider than the screen", screen.name, over)
+		}
+		if uneven := evaluate[int](tp.browserTab, unevenFigures); uneven > 0 {
+			t.Errorf("%s: the figures of %d cards are not on one line", screen.name, uneven)
 		}
 		for _, text := range evaluate[[]string](tp.browserTab, browsertest.FaintTexts) {
 			t.Errorf("%s: hard to read: %s", screen.name, text)
