@@ -23,7 +23,7 @@ import (
 
 // browserPatience is how long a test waits for what must come, which may have
 // to wait for one reconnection.
-const browserPatience = 15 * time.Second
+const browserPatience = patience
 
 // TestBrowser has a real browser use the real program. What is not tried here:
 // Firefox and Safari; see TestFirstFrameHasIDAndData.

@@ -14,9 +14,6 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// A refusal that passes tells a browser to come back in 5 to 15 s.
-const comesBack = 25 * time.Second
-
 // What passes never closes an EventSource for good: it is CONNECTING, and later
 // OPEN.
 func testPassingRefusals(t *testing.T, browser context.Context) {
@@ -41,7 +38,7 @@ func testPassingRefusals(t *testing.T, browser context.Context) {
 	draining := startGateway(t, drainEnv...)
 	keeper := subscribe(t, transport(t, 1, nil), draining.eventsURL("channel=a")).ready(t)
 	draining.terminate()
-	redistest.Eventually(t, 5*time.Second, "the replica drains", func() bool {
+	redistest.Eventually(t, patience, "the replica drains", func() bool {
 		status, _ := draining.ready()
 		return status == http.StatusServiceUnavailable
 	})
@@ -62,11 +59,11 @@ func testPassingRefusals(t *testing.T, browser context.Context) {
 	neighbour.close()
 	http2.CloseIdleConnections()
 	down.Restart()
-	keeper.awaitEnd(t, 10*time.Second)
-	draining.requireExit(10 * time.Second)
+	keeper.awaitEnd(t, patience)
+	draining.requireExit(patience)
 	startGateway(t, drainEnv...)
 	for _, s := range all {
-		tb.until(comesBack, s.js()+".es.readyState === EventSource.OPEN && "+s.js()+".events.length > 0")
+		tb.until(browserPatience, s.js()+".es.readyState === EventSource.OPEN && "+s.js()+".events.length > 0")
 		if evaluate[bool](tb, s.js()+".everClosed") {
 			t.Errorf("%s was closed in between", s.name)
 		}
@@ -127,7 +124,7 @@ func firstFrame(t *testing.T, p *gatewayProcess, query string) string {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(c, "GET /events?"+query+" HTTP/1.1\r\nHost: gateway\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func trySubscribe(t *testing.T, rt http.RoundTripper, url string, headers ...str
 	for i := 0; i < len(headers); i += 2 {
 		req.Header.Add(headers[i], headers[i+1])
 	}
-	slow := time.AfterFunc(15*time.Second, cancel)
+	slow := time.AfterFunc(patience, cancel)
 	res, err := rt.RoundTrip(req)
 	slow.Stop()
 	if err != nil {
@@ -155,8 +155,8 @@ func (c *client) next(t *testing.T) event {
 			t.Fatal("the stream ended")
 		}
 		return e
-	case <-time.After(15 * time.Second):
-		t.Fatal("no event within 15 s")
+	case <-time.After(patience):
+		t.Fatalf("no event within %v", patience)
 	}
 	return event{}
 }
@@ -228,7 +228,7 @@ func requirePassingRefusal(t *testing.T, rt http.RoundTripper, url string) {
 	if c.status != http.StatusOK || !strings.HasPrefix(c.header.Get("Content-Type"), "text/event-stream") {
 		t.Errorf("an EventSource gets %d %s, want 200 and an event stream", c.status, c.header.Get("Content-Type"))
 	}
-	c.awaitEnd(t, 5*time.Second)
+	c.awaitEnd(t, patience)
 	if e, ok := <-c.events; ok {
 		t.Errorf("the refusal has an event: %+v", e)
 	}

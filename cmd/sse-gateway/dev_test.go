@@ -43,7 +43,7 @@ func startRun(t *testing.T, args ...string) *inProcess {
 	case p.addrs = <-started:
 	case err := <-p.done:
 		t.Fatalf("run: %v\n%s", err, &p.err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("run does not listen\n%s", &p.err)
 	}
 	return p
@@ -58,7 +58,7 @@ func (p *inProcess) stop(t *testing.T) {
 		if err != nil {
 			t.Errorf("run: %v", err)
 		}
-	case <-time.After(15 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("run does not return\n%s", &p.err)
 	}
 }
@@ -139,9 +139,10 @@ func testDemo(t *testing.T, c *client) {
 			t.Errorf("unexpected %+v", e)
 		}
 	}
+	// The first may be late by nearly a second, and each by what the machine is late.
 	n := len(pings) - 1
-	if d := pings[n].Sub(pings[0]) / time.Duration(n); d < 900*time.Millisecond || d > 1300*time.Millisecond {
-		t.Errorf("%v from ping to ping, want a second", d)
+	if d := pings[n].Sub(pings[0]); d < time.Duration(n-1)*time.Second || d > time.Duration(n)*5*time.Second {
+		t.Errorf("%d pings within %v, want one a second", n, d)
 	}
 }
 

@@ -14,12 +14,9 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// The process never lives longer after SIGTERM than delay, window and this.
-const drainReserve = 5 * time.Second
-
 // patience is how long a test waits for what should take moments: a loaded
 // machine is slow, and a quick one never waits it out.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // publishing adds an entry of size bytes to a channel every 20 ms
 // until the test ends or stop is called.
@@ -55,7 +52,6 @@ func publishing(t *testing.T, r *redistest.Server, channel string, size int) (st
 
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	// Clients that come during the delay have to be let in before it is over.
 	const delay, window, n = 6 * time.Second, 4 * time.Second, 60
 	r := redistest.Start(t)
 	p := startGateway(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY="+delay.String(), "SSE_DRAIN_WINDOW="+window.String(), "SSE_RETRY=1s")...)
@@ -69,13 +65,19 @@ func TestDrain(t *testing.T) {
 	publishing(t, r, "a", 2000)
 
 	at := p.terminate()
-	redistest.Eventually(t, 10*time.Second, "the replica is not ready", func() bool {
+	redistest.Eventually(t, patience, "the replica is not ready", func() bool {
 		status, reason := p.ready()
 		return status == http.StatusServiceUnavailable && reason == "draining"
 	})
-	// The load balancer does not know yet, and still sends clients.
+	// The load balancer does not know yet, and still sends clients. One that a slow
+	// machine delays until the delay is over may be refused.
 	for _, rt := range []http.RoundTripper{http1, http2} {
-		clients = append(clients, subscribe(t, rt, p.eventsURL("channel=a")).ready(t))
+		c := subscribe(t, rt, p.eventsURL("channel=a"))
+		if e, ok := <-c.events; ok && e.name == "gateway.ready" {
+			clients = append(clients, c)
+		} else if d := time.Since(at); d < delay {
+			t.Fatalf("a client is refused %v after the signal, within the delay", d)
+		}
 	}
 	if status, _ := fetch(t, "http://"+p.admin+"/healthz", nil); status != http.StatusOK {
 		t.Errorf("/healthz answers %d while draining", status)
@@ -83,11 +85,11 @@ func TestDrain(t *testing.T) {
 	if v := p.metric("sse_gateway_draining"); v != 1 {
 		t.Errorf("sse_gateway_draining is %v", v)
 	}
-	redistest.Eventually(t, delay+window, "the window to begin", func() bool { return p.metric("sse_gateway_connections") < n+2 })
+	redistest.Eventually(t, patience, "the window to begin", func() bool { return p.metric("sse_gateway_connections") < float64(len(clients)) })
 	requirePassingRefusal(t, http1, p.eventsURL("channel=a"))
 	requirePassingRefusal(t, http2, p.eventsURL("channel=a"))
 	requireEvenEnds(t, clients, at.Add(delay), window)
-	p.requireExit(time.Until(at.Add(delay + window + drainReserve)))
+	p.requireExit(patience)
 	requireFarewells(t, clients)
 }
 
@@ -98,7 +100,7 @@ func requireEvenEnds(t *testing.T, clients []*client, start time.Time, window ti
 	t.Helper()
 	var ends []time.Duration
 	for _, c := range clients {
-		ends = append(ends, c.awaitEnd(t, time.Until(start.Add(window+drainReserve))).Sub(start))
+		ends = append(ends, c.awaitEnd(t, patience).Sub(start))
 	}
 	if slices.IsSorted(ends) {
 		t.Error("the streams end in the order in which they were opened")
@@ -138,7 +140,7 @@ func TestDrainWithoutStreams(t *testing.T) {
 	r := redistest.Start(t)
 	p := startGateway(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY=500ms", "SSE_DRAIN_WINDOW=1m")...)
 	at := p.terminate()
-	p.requireExit(4 * time.Second)
+	p.requireExit(patience / 2) // and not after the window
 	if d := time.Since(at); d < 500*time.Millisecond {
 		t.Errorf("the process was gone after %v, before the delay was over", d)
 	}
@@ -148,28 +150,29 @@ func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		p := startGateway(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY=1m", "SSE_DRAIN_WINDOW=1m")...)
+		p := startGateway(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY=10m", "SSE_DRAIN_WINDOW=10m")...)
 		p.awaitReady() // that it is not must be the drain's doing
 		rt, stopper := stoppableTransport(t, 1)
 		c := subscribe(t, rt, p.eventsURL("channel=a")).ready(t)
 		stopper.stop()
 		p.terminate()
-		redistest.Eventually(t, 5*time.Second, "the replica drains", func() bool { status, _ := p.ready(); return status == http.StatusServiceUnavailable })
+		redistest.Eventually(t, patience, "the replica drains", func() bool { status, _ := p.ready(); return status == http.StatusServiceUnavailable })
 		if err := p.cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
-		p.requireExit(3 * time.Second)
+		p.requireExit(patience)
 		stopper.resume()
-		c.awaitEnd(t, time.Second)
+		c.awaitEnd(t, patience)
 	}
 }
 
-// The process ends in time whatever its clients do.
+// The process ends soon after the window, and not with SSE_WRITE_TIMEOUT, whatever its
+// clients do.
 func TestDrainWithClientsThatDoNotRead(t *testing.T) {
 	t.Parallel()
 	const delay, window = 500 * time.Millisecond, time.Second
 	r := redistest.Start(t)
-	p := startGateway(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY="+delay.String(), "SSE_DRAIN_WINDOW="+window.String(), "SSE_WRITE_TIMEOUT=5m")...)
+	p := startGateway(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY="+delay.String(), "SSE_DRAIN_WINDOW="+window.String(), "SSE_WRITE_TIMEOUT=10m")...)
 	var reading []*client
 	for i := range 24 {
 		rt, stopper := stoppableTransport(t, 1+i%2)
@@ -189,10 +192,10 @@ func TestDrainWithClientsThatDoNotRead(t *testing.T) {
 	}
 	stop()
 	at := p.terminate()
-	p.requireExit(delay + window + drainReserve)
+	p.requireExit(patience)
 	t.Logf("gone after %v", time.Since(at))
 	for _, c := range reading {
-		c.awaitEnd(t, time.Second)
+		c.awaitEnd(t, patience)
 		if c.partial != "" {
 			t.Errorf("a stream that is read ends with %.60q", c.partial)
 		}
@@ -213,10 +216,10 @@ func TestDrainWithFrozenRedis(t *testing.T) {
 		_, _, err := fetchResponse(p.eventsURL("channel=b"), nil)
 		waiting <- err
 	}()
-	redistest.Eventually(t, 5*time.Second, "the request waits", func() bool { return p.metric("sse_gateway_connections") == 2 })
+	redistest.Eventually(t, patience, "the request waits", func() bool { return p.metric("sse_gateway_connections") == 2 })
 	p.terminate()
-	p.requireExit(drainReserve)
-	c.awaitEnd(t, time.Second)
+	p.requireExit(patience)
+	c.awaitEnd(t, patience)
 	<-waiting
 }
 
@@ -224,22 +227,18 @@ func TestDrainWithFrozenRedis(t *testing.T) {
 func TestRunDrainsAndEnds(t *testing.T) {
 	leaveNothing(t)
 	r := redistest.Start(t)
-	gatewaytest.SetEnv(t, append(runEnv(r.URL()), "SSE_DRAIN_DELAY=1m", "SSE_DRAIN_WINDOW=1m")...)
+	gatewaytest.SetEnv(t, append(runEnv(r.URL()), "SSE_DRAIN_DELAY=10m", "SSE_DRAIN_WINDOW=10m")...)
 	p := startRun(t)
 	c := subscribe(t, transport(t, 1, nil), "http://"+p.public+"/events?channel=a").ready(t)
 	p.drain()
-	redistest.Eventually(t, 10*time.Second, "the replica is not ready", func() bool {
+	redistest.Eventually(t, patience, "the replica is not ready", func() bool {
 		status, _ := fetch(t, fmt.Sprintf("http://%s/readyz", p.admin), nil)
 		return status == http.StatusServiceUnavailable
 	})
 	if !c.isOpen() {
 		t.Error("a stream ended before the delay was over")
 	}
-	start := time.Now()
 	p.end()
-	p.stop(t)
-	if d := time.Since(start); d > 3*time.Second {
-		t.Errorf("run returns %v after it was told to end at once", d)
-	}
-	c.awaitEnd(t, time.Second)
+	p.stop(t) // which has less patience than the delay takes
+	c.awaitEnd(t, patience)
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -164,19 +163,19 @@ func TestTLS(t *testing.T) {
 
 	// Only the certificate: it does not fit the key.
 	copyFile(t, second.ServerCertFile, cert)
-	redistest.Eventually(t, 10*time.Second, "the log tells of the broken replacement", func() bool {
+	redistest.Eventually(t, patience, "the log tells of the broken replacement", func() bool {
 		handshake(t, p.public, first.ClientConfig())
 		return strings.Contains(p.err.String(), "the new certificate cannot be used")
 	})
 	if err := os.WriteFile(key, []byte("not PEM"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, 10*time.Second, "the log tells of the second broken replacement", func() bool {
+	redistest.Eventually(t, patience, "the log tells of the second broken replacement", func() bool {
 		handshake(t, p.public, first.ClientConfig())
 		return strings.Count(p.err.String(), "the new certificate cannot be used") == 2
 	})
 	copyFile(t, second.ServerKeyFile, key)
-	redistest.Eventually(t, 10*time.Second, "the new certificate is served", func() bool {
+	redistest.Eventually(t, patience, "the new certificate is served", func() bool {
 		conn, err := tls.Dial("tcp", p.public, second.ClientConfig())
 		if err == nil {
 			conn.Close()

@@ -37,7 +37,7 @@ func TestMaxConnectionAge(t *testing.T) {
 		t.Errorf("all streams lived for about the same time: %v", ages)
 	}
 	requireFarewells(t, clients)
-	p.awaitMetric(5*time.Second, 20, "sse_gateway_disconnects_total", "max_age")
+	p.awaitMetric(patience, 20, "sse_gateway_disconnects_total", "max_age")
 	// Nothing is lost by it.
 	r.XAdd("sse:a", "data", "meanwhile")
 	subscribe(t, http1, p.eventsURL("channel=a"), "Last-Event-ID", clients[0].position()).ready(t).requireData(t, "meanwhile")
@@ -63,7 +63,7 @@ func TestMaxConnections(t *testing.T) {
 		t.Errorf("a full replica is not ready: %d", status)
 	}
 	first.close()
-	p.awaitMetric(5*time.Second, 1, "sse_gateway_connections")
+	p.awaitMetric(patience, 1, "sse_gateway_connections")
 	subscribe(t, tr, p.eventsURL("channel=a")).ready(t)
 }
 
@@ -76,7 +76,7 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 		subscribe(t, tr, p.eventsURL("channel=a"), "X-Forwarded-For", "192.0.2.1").ready(t)
 	}
 	c := subscribe(t, tr, p.eventsURL("channel=a"), "X-Forwarded-For", "192.0.2.1")
-	c.awaitEnd(t, 5*time.Second)
+	c.awaitEnd(t, patience)
 	if n := p.metric("sse_gateway_refusals_total", "max_connections_per_ip"); n != 1 {
 		t.Errorf("%v refusals counted, want 1", n)
 	}

@@ -78,7 +78,7 @@ func startGatewayCommand(t *testing.T, cmd *exec.Cmd, env ...string) *gatewayPro
 	case <-serving:
 	case <-p.exited:
 		t.Fatalf("the gateway did not start: %v\n%s", p.cmd.ProcessState, &p.err)
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("the gateway did not start\n%s", &p.err)
 	}
 	return p
@@ -167,7 +167,7 @@ func (p *gatewayProcess) ready() (status int, reason string) {
 // awaitReady waits until the replica is ready.
 func (p *gatewayProcess) awaitReady() {
 	p.t.Helper()
-	redistest.Eventually(p.t, 20*time.Second, "the gateway is ready", func() bool {
+	redistest.Eventually(p.t, patience, "the gateway is ready", func() bool {
 		status, _ := p.ready()
 		return status == http.StatusOK
 	})
@@ -214,7 +214,7 @@ func fetch(t *testing.T, url string, header http.Header) (status int, body strin
 }
 
 func fetchResponse(url string, header http.Header) (*http.Response, string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -236,7 +236,7 @@ func fetchResponse(url string, header http.Header) (*http.Response, string, erro
 // runProgram runs the program to its end and returns what it printed.
 func runProgram(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, gatewayBinary, args...)
 	cmd.Env = cleanEnv(env)

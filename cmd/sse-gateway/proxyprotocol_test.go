@@ -8,10 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/deploy/proxytest"
-	"github.com/sse-gateway/sse-gateway/gateway/listener"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -86,13 +84,13 @@ func TestProxyProtocol(t *testing.T) {
 				c.ready(t)
 			}
 			if tt.version == 1 && tt.env == nil {
-				p.awaitMetric(10*time.Second, 2, "sse_gateway_connections_parked")
+				p.awaitMetric(patience, 2, "sse_gateway_connections_parked")
 			}
-			p.awaitMetric(10*time.Second, 2, "sse_gateway_connections")
+			p.awaitMetric(patience, 2, "sse_gateway_connections")
 			// A second one of the first address, whatever it says it is.
 			c, err := trySubscribe(t, from("127.0.0.2"), url, "X-Forwarded-For", "127.0.0.9")
 			if err == nil {
-				c.awaitEnd(t, 10*time.Second)
+				c.awaitEnd(t, patience)
 			}
 			r.XAdd("sse:a", "data", "behind a proxy")
 			one.requireData(t, "behind a proxy")
@@ -146,7 +144,7 @@ func TestProxyProtocolTrust(t *testing.T) {
 			t.Errorf("%s: status %d, want %d", name, got, tt.status)
 		}
 	}
-	redistest.Eventually(t, listener.HeadTimeout+20*time.Second, "those that do not finish their header are closed", func() bool {
+	redistest.Eventually(t, patience, "those that do not finish their header are closed", func() bool {
 		for _, c := range silent {
 			if !isClosed(c) {
 				return false
@@ -155,5 +153,5 @@ func TestProxyProtocolTrust(t *testing.T) {
 		return true
 	})
 	// The streams of the four that got one are parked.
-	p.awaitMetric(10*time.Second, 4, "sse_gateway_connections_parked")
+	p.awaitMetric(patience, 4, "sse_gateway_connections_parked")
 }

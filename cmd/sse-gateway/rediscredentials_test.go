@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -56,7 +55,7 @@ func TestRedisPasswordFile(t *testing.T) {
 	writePassword(t, file, "old-hunter2\n")
 	p := startGateway(t, gatewayEnv("redis://"+r.Addr(), "SSE_REDIS_USERNAME=gateway", "SSE_REDIS_PASSWORD_FILE="+file, "SSE_LOG_LEVEL=debug")...)
 	up := func() bool { return p.metric("sse_gateway_tail_up") == 1 }
-	redistest.Eventually(t, 20*time.Second, "Redis is followed", up)
+	redistest.Eventually(t, patience, "Redis is followed", up)
 
 	r.Do("ACL", "SETUSER", "gateway", "resetpass", ">new-hunter2")
 	kill := func() {
@@ -65,14 +64,14 @@ func TestRedisPasswordFile(t *testing.T) {
 		}
 	}
 	kill()
-	redistest.Eventually(t, 20*time.Second, "the old password is refused", func() bool { return strings.Contains(p.err.String(), "WRONGPASS") })
+	redistest.Eventually(t, patience, "the old password is refused", func() bool { return strings.Contains(p.err.String(), "WRONGPASS") })
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, 20*time.Second, "the log names the file", func() bool { return strings.Contains(p.err.String(), file+": no such file") })
+	redistest.Eventually(t, patience, "the log names the file", func() bool { return strings.Contains(p.err.String(), file+": no such file") })
 	sessions := p.metric("sse_gateway_tail_sessions_total")
 	writePassword(t, file, "new-hunter2\n")
-	redistest.Eventually(t, 20*time.Second, "the new password is used", func() bool { return p.metric("sse_gateway_tail_sessions_total") > sessions && up() })
+	redistest.Eventually(t, patience, "the new password is used", func() bool { return p.metric("sse_gateway_tail_sessions_total") > sessions && up() })
 	p.terminate()
 	<-p.exited
 	hidden.requireNone(t, "the log", p.out.String()+p.err.String())

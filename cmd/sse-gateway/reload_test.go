@@ -52,7 +52,7 @@ func TestHangupReloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		hangups++
-		redistest.Eventually(t, 10*time.Second, "the log tells of the signal", func() bool {
+		redistest.Eventually(t, patience, "the log tells of the signal", func() bool {
 			return strings.Count(p.err.String(), "SIGHUP") == hangups
 		})
 	}
@@ -61,7 +61,7 @@ func TestHangupReloads(t *testing.T) {
 	write(secrets, old+"\nshort\n")
 	copyFile(t, second.ServerCertFile, cert) // does not fit the key
 	hangup()
-	redistest.Eventually(t, 10*time.Second, "the log tells of both", func() bool {
+	redistest.Eventually(t, patience, "the log tells of both", func() bool {
 		s := p.err.String()
 		return strings.Contains(s, "line 2 has 5") && strings.Contains(s, "the new certificate cannot be used")
 	})
@@ -71,7 +71,7 @@ func TestHangupReloads(t *testing.T) {
 	write(secrets, old+"\n"+new+"\n")
 	copyFile(t, second.ServerKeyFile, key)
 	hangup()
-	redistest.Eventually(t, 10*time.Second, "the log tells of both", func() bool {
+	redistest.Eventually(t, patience, "the log tells of both", func() bool {
 		s := p.err.String()
 		return strings.Contains(s, "the keys for tokens were read again") && strings.Contains(s, "the certificate was replaced")
 	})
@@ -83,7 +83,7 @@ func TestHangupReloads(t *testing.T) {
 	open.requireData(t, "still open")
 	open.close()
 	p.terminate()
-	p.requireExit(10 * time.Second)
+	p.requireExit(patience)
 }
 
 // A SIGHUP before there is anything to reload, or while it stops, ends nothing
@@ -99,8 +99,8 @@ func TestHangupEndsNothing(t *testing.T) {
 	r.XAdd("sse:a", "data", "x")
 	c.requireData(t, "x")
 	p.terminate()
-	redistest.Eventually(t, 10*time.Second, "it drains", func() bool { return strings.Contains(p.err.String(), "draining") })
+	redistest.Eventually(t, patience, "it drains", func() bool { return strings.Contains(p.err.String(), "draining") })
 	_ = p.cmd.Process.Signal(syscall.SIGHUP)
-	p.requireExit(20 * time.Second)
+	p.requireExit(patience)
 	c.close()
 }

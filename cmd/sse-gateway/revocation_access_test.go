@@ -33,14 +33,14 @@ func TestRevocationOfForwardAuthentication(t *testing.T) {
 		stays := subscribe(t, tr, p.eventsURL("channel=a"), "Cookie", "user=2").ready(t)
 		before := asked.Load()
 		r.XAdd(revocationsKey, "sub", "user=1")
-		gone.awaitEnd(t, 15*time.Second)
+		gone.awaitEnd(t, patience)
 		again := subscribe(t, tr, p.eventsURL("channel=a"), "Cookie", "user=1").ready(t)
 		if n := asked.Load() - before; n != 1 {
 			t.Errorf("HTTP/%d: the application was asked %d times after the revocation, want 1", version, n)
 		}
 		status.Store(http.StatusUnauthorized)
 		r.XAdd(revocationsKey, "sub", "user=1")
-		again.awaitEnd(t, 15*time.Second)
+		again.awaitEnd(t, patience)
 		if c := subscribe(t, tr, p.eventsURL("channel=a"), "Cookie", "user=1"); c.status != http.StatusUnauthorized {
 			t.Errorf("HTTP/%d: a user who was signed out is answered %d", version, c.status)
 		}
@@ -60,8 +60,8 @@ func TestNotReadyBeforeRevocationsAreRead(t *testing.T) {
 	r := redistest.Start(t)
 	r.Do("SET", revocationsKey, "not a stream")
 	p := startGateway(t, revocationEnv(r.URL(), "SSE_PUBLIC_CHANNELS=public")...)
-	redistest.Eventually(t, 20*time.Second, "the log tells why", func() bool { return strings.Contains(p.err.String(), "the revocations cannot be read") })
-	redistest.Eventually(t, 20*time.Second, "/readyz tells why", func() bool {
+	redistest.Eventually(t, patience, "the log tells why", func() bool { return strings.Contains(p.err.String(), "the revocations cannot be read") })
+	redistest.Eventually(t, patience, "/readyz tells why", func() bool {
 		status, reason := p.ready()
 		if status == http.StatusOK {
 			t.Fatal("it is ready")

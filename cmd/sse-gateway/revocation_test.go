@@ -87,7 +87,7 @@ func (r *revocationRig) connect(subject string, issued time.Time, on *gatewayPro
 // round revokes some users while one replica stands still and another is rolled.
 func (r *revocationRig) round(round int) {
 	t, still, rolled := r.t, r.replicas[round%3], r.replicas[(round+1)%3]
-	redistest.Eventually(t, 10*time.Second, "a second has passed since the last sign-in", func() bool {
+	redistest.Eventually(t, patience, "a second has passed since the last sign-in", func() bool {
 		return time.Now().Unix() > r.issued.Unix()
 	})
 	revoked := make(map[*agent]bool)
@@ -125,7 +125,7 @@ func (r *revocationRig) round(round int) {
 	r.revoke(subjects, revoked)
 	at := time.Now()
 	r.awaitOver(at, "on the replicas that run", revoked, func(a *agent) bool { return !onStill[a] })
-	rolled.requireExit(30 * time.Second)
+	rolled.requireExit(patience)
 	r.replicas[(round+1)%3] = r.start()
 	sendSignal(t, still, syscall.SIGCONT)
 	at = time.Now()
@@ -184,7 +184,7 @@ func (r *revocationRig) revoke(subjects []string, revoked map[*agent]bool) {
 // notes how long that took.
 func (r *revocationRig) awaitOver(since time.Time, where string, revoked map[*agent]bool, chosen func(*agent) bool) {
 	r.t.Helper()
-	redistest.Eventually(r.t, 60*time.Second, "revoked streams have ended "+where, func() bool {
+	redistest.Eventually(r.t, patience, "revoked streams have ended "+where, func() bool {
 		for a := range revoked {
 			if _, refused, _ := a.state(); chosen(a) && !refused {
 				return false
@@ -202,7 +202,7 @@ func (r *revocationRig) awaitOver(since time.Time, where string, revoked map[*ag
 // lateRequest asks a replica that stands still, and returns what was wrong with
 // the answer: the stream must not stay open.
 func (r *revocationRig) lateRequest(p *gatewayProcess, token string) string {
-	ctx, cancel := context.WithTimeout(r.ctx, 60*time.Second)
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
 	defer cancel()
 	a := &agent{token: token}
 	a.stream(ctx, &http.Transport{DisableKeepAlives: true}, p, "")
@@ -215,7 +215,7 @@ func (r *revocationRig) lateRequest(p *gatewayProcess, token string) string {
 // requireMarker publishes an event, which everybody but the revoked has to get.
 func (r *revocationRig) requireMarker(name string, revoked func(*agent) bool) {
 	r.t.Helper()
-	redistest.Eventually(r.t, 60*time.Second, "everybody who may has a stream", func() bool {
+	redistest.Eventually(r.t, patience, "everybody who may has a stream", func() bool {
 		for _, a := range r.agents {
 			if open, _, _ := a.state(); !revoked(a) && !open {
 				return false
@@ -224,7 +224,7 @@ func (r *revocationRig) requireMarker(name string, revoked func(*agent) bool) {
 		return true
 	})
 	r.redis.XAdd("sse:news", "data", "marker"+name)
-	redistest.Eventually(r.t, 60*time.Second, "everybody who may gets marker "+name, func() bool {
+	redistest.Eventually(r.t, patience, "everybody who may gets marker "+name, func() bool {
 		for _, a := range r.agents {
 			if open, refused, marker := a.state(); !revoked(a) && (!open || refused || marker != name) {
 				return false

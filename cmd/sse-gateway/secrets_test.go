@@ -68,7 +68,7 @@ func TestSecretsAreNotWritten(t *testing.T) {
 	} {
 		s := append(s, "wrong-hunter2")
 		p := startGateway(t, append(env, "SSE_LOG_FORMAT=json", "SSE_REDIS_URL="+redisURL)...)
-		redistest.Eventually(t, 10*time.Second, "Redis was tried", func() bool {
+		redistest.Eventually(t, patience, "Redis was tried", func() bool {
 			return p.metric("sse_gateway_tail_up") == 1 || strings.Contains(p.err.String(), "the session with Redis ended")
 		})
 		statuses := []int64{200}
@@ -136,7 +136,7 @@ func (s *secrets) once(t *testing.T, p *gatewayProcess, path string, header http
 	for k, v := range header {
 		req.Header[k] = v
 	}
-	tr := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: 15 * time.Second}
+	tr := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: patience}
 	res, err := tr.RoundTrip(req)
 	if err != nil {
 		if strings.Contains(err.Error(), "invalid header") {
@@ -154,7 +154,7 @@ func (s *secrets) once(t *testing.T, p *gatewayProcess, path string, header http
 func raw(t *testing.T, addr, text string) {
 	t.Helper()
 	conn := dialSmall(t, addr)
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = conn.Write([]byte(text))
 	_, _ = conn.Read(make([]byte, 1000))
 	conn.Close()

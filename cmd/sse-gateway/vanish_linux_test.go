@@ -100,7 +100,7 @@ func vanishEnv(redisURL string) []string {
 func (p *gatewayProcess) requireFreed(t *testing.T) {
 	t.Helper()
 	start := time.Now()
-	redistest.Eventually(t, 4*vanishTimeout, "the stream is gone", func() bool { return p.metric("sse_gateway_connections") == 0 })
+	redistest.Eventually(t, patience, "the stream is gone", func() bool { return p.metric("sse_gateway_connections") == 0 })
 	t.Logf("gone after %v", time.Since(start))
 }
 
@@ -115,7 +115,7 @@ func testVanishAfterASlowWrite(t *testing.T, r *redistest.Server, p *gatewayProc
 	p.awaitMetric(patience, 0, "sse_gateway_connections_parked") // the write waits
 	// It takes most of it, which is known to be too little for the write to return.
 	// Each few kB may cost a probe of a window that was full, a fraction of a second.
-	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.CopyN(io.Discard, conn, most); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func testVanishAfterASlowWrite(t *testing.T, r *redistest.Server, p *gatewayProc
 	// the kernel's buffer. After a write of over a second the stream is not parked
 	// before its next heartbeat, so what was read counts too.
 	read := most
-	redistest.Eventually(t, time.Minute, "the write to return", func() bool {
+	redistest.Eventually(t, patience, "the write to return", func() bool {
 		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
 		n, _ := conn.Read(make([]byte, 16<<10))
 		read += n

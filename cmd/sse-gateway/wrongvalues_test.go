@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
@@ -23,7 +22,7 @@ func runFailing(t *testing.T, args []string, env ...string) (code int, printed s
 	t.Helper()
 	gatewaytest.SetEnv(t, env...)
 	var out, stderr bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	code = exitCode(run(ctx, ctx, args, program{out: &out, err: &stderr}), &stderr)
 	if out.Len() > 0 {
