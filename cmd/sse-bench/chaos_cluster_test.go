@@ -13,12 +13,12 @@ import (
 // nobody loses anything, and nobody hears of it.
 func TestChaosCluster(t *testing.T) {
 	t.Parallel()
-	const channels, subscribers = 20, 100
+	const channels, subscribers = 20, 40
 	s := newStage(t)
 	c := redistest.StartCluster(t, 3, 1)
 	s.startReplicas(2, c.URL())
 	l := s.startLoad("--gateway", s.urls(), "--redis", c.URL(), "--channel", "chaos:{n}", "--no-gaps",
-		"--subscribers", "100", "--channels", "20", "--rate", "200")
+		"--subscribers", "40", "--channels", "20", "--rate", "100")
 	l.awaitConnected(subscribers)
 	f := &clusterFaults{stage: s, load: l, cluster: c}
 	for i := range channels {

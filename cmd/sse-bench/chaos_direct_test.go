@@ -10,12 +10,12 @@ import (
 // another address of their list, from their Last-Event-ID.
 func TestChaosDirect(t *testing.T) {
 	t.Parallel()
-	const subscribers = 150
+	const subscribers = 60
 	s := newStage(t)
 	r := redistest.Start(t, redistest.WithAOF())
 	s.startReplicas(3, r.URL())
 	l := s.startLoad("--gateway", s.urls(), "--redis", r.URL(), "--no-gaps",
-		"--subscribers", "150", "--channels", "15", "--rate", "150")
+		"--subscribers", "60", "--channels", "15", "--rate", "60")
 	l.awaitConnected(subscribers)
 	for i, victim := range s.replicas {
 		others := []*replica{s.replicas[(i+1)%3], s.replicas[(i+2)%3]}

@@ -28,7 +28,7 @@ func TestChaosFailoverLoss(t *testing.T) {
 	s.startReplicas(2, g.URL())
 	l := s.startLoad("--gateway", s.urls(), "--redis", strings.Replace(g.URL(), "://", "://publisher:secret@", 1),
 		"--channel", "chaos:{n}", "--subscribers", strconv.Itoa(channels*each), "--channels", strconv.Itoa(channels),
-		"--rate", "240", "--settle", "60s")
+		"--rate", "120", "--settle", "60s")
 	l.awaitConnected(channels * each)
 	f := &failover{stage: s, load: l, master: master, replica: replica}
 	for i := range channels {

@@ -26,7 +26,7 @@ func TestChaosStopped(t *testing.T) {
 	t.Parallel()
 	const stopped, window, channel = 60, 64, "chaos:stopped"
 	s := newStage(t)
-	others, rate, size, events := 40, 200, 4000, int64(1000) // 4 MB
+	others, rate, size, events := 10, 200, 4000, int64(1000) // 4 MB
 	if s.long {
 		others, rate, size, events = 3000, 30, 1500, 2250 // 75 s
 	}

@@ -22,9 +22,9 @@ const chaosLong = 4 * time.Minute
 func TestChaosRolling(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	subscribers, rate := 300, 300
+	subscribers, squeezed, rate := 100, 20, 100
 	if s.long {
-		subscribers, rate = 1000, 500
+		subscribers, squeezed, rate = 1000, 50, 500
 	}
 	r := redistest.Start(t, redistest.WithAOF())
 	s.startReplicas(3, r.URL(), "SSE_COMPRESSION=gzip")
@@ -32,9 +32,9 @@ func TestChaosRolling(t *testing.T) {
 	target := []string{"--gateway", "http://" + s.balancer.addr, "--redis", r.URL(), "--no-gaps"}
 	l := s.startLoad(append(target, "--subscribers", strconv.Itoa(subscribers), "--channels", "50", "--rate", strconv.Itoa(rate))...)
 	compressed := s.startLoad(append(target, "--compressed", "--data=json", "--size=500",
-		"--subscribers", "50", "--channels", "5", "--channels-each", "2", "--rate", "20")...)
+		"--subscribers", strconv.Itoa(squeezed), "--channels", "5", "--channels-each", "2", "--rate", "20")...)
 	l.awaitConnected(subscribers)
-	compressed.awaitConnected(50)
+	compressed.awaitConnected(squeezed)
 
 	f := &faults{stage: s, redis: r, load: l, subscribers: subscribers}
 	if s.long {
@@ -44,7 +44,7 @@ func TestChaosRolling(t *testing.T) {
 	}
 
 	l.awaitConnected(subscribers)
-	compressed.awaitConnected(50)
+	compressed.awaitConnected(squeezed)
 	code, report := compressed.finish()
 	compressed.requireIntact(code, report)
 	code, report = l.finish()

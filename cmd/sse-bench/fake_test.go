@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	}
 	logging.Disable() // as main does
 	// Most tests wait most of the time.
-	redistest.Main(m, 6)
+	redistest.Main(m, 10)
 }
 
 // fakeServer serves streams from Redis in the gateway's words, one blocking read

@@ -32,7 +32,7 @@ func (s progressSpy) Write(p []byte) (int, error) {
 // there all the time.
 func TestLateIsNotLost(t *testing.T) {
 	t.Parallel()
-	const settle = 4 * time.Second // on a busy machine it is enough for what is not held back
+	const settle = 8 * time.Second // on a busy machine it is enough for what is not held back
 	r := redistest.Start(t)
 	for _, tt := range []struct {
 		name   string

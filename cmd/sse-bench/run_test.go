@@ -140,7 +140,7 @@ func TestFaultyServersAreFound(t *testing.T) {
 			f := startFake(t, r, func(f *fakeServer) { f.mangle = tt.mangle })
 			// What is missing has the whole of -settle to come, as has the rest on
 			// a busy machine.
-			code, rep := bench1(t, small(r, f.URL, "--settle", "5s", "--grace", "0s")...)
+			code, rep := bench1(t, small(r, f.URL, "--settle", "10s", "--grace", "0s")...)
 			if code != tt.code || !tt.want(&rep.Integrity) {
 				t.Errorf("exit %d, %+v", code, rep.Integrity)
 			}
@@ -262,7 +262,7 @@ func TestNobodyThere(t *testing.T) {
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	for _, engine := range []string{client.EngineEpoll, client.EngineGoroutine} {
-		code, rep := bench1(t, small(r, dead.URL, "--engine", engine, "--ready-timeout", "300ms", "--retry", "50ms")...)
+		code, rep := bench1(t, small(r, dead.URL, "--engine", engine, "--ready-timeout", "2s", "--retry", "50ms")...)
 		if code != exitFail || rep.Connect.Connected != 0 || rep.Integrity.Faults["connect: connection refused"] < 12 {
 			t.Errorf("%s: exit %d, %+v", engine, code, rep.Integrity)
 		}
@@ -293,7 +293,7 @@ func TestOtherServer(t *testing.T) {
 			return []string{frame}
 		}
 	})
-	if code, rep := bench1(t, append(args(f), "--settle", "5s", "--grace", "0s")...); code != exitFail || rep.Integrity.Lost != 6 {
+	if code, rep := bench1(t, append(args(f), "--settle", "10s", "--grace", "0s")...); code != exitFail || rep.Integrity.Lost != 6 {
 		t.Errorf("exit %d, %+v", code, rep.Integrity)
 	}
 }
