@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -155,7 +154,7 @@ func (f *failover) awaitEvents(r *redistest.Server, keys []string, more int64) {
 func (f *failover) gatewaysUpToDate() bool {
 	var channels []string
 	want := map[string]string{}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for _, key := range f.all {
 		info, err := f.master.Client().XInfoStream(ctx, key).Result()

@@ -20,8 +20,9 @@ const (
 	stormPages  = 3 // 128, 256, and what is left
 	// stormTail is how often at most the tail reads a channel that nothing is
 	// published to in each of its sessions, the first of which begins with the
-	// channel's first subscriber. A busy machine may make it begin others.
-	stormTail = 2
+	// channel's first subscriber: two or three. A busy machine may make it begin
+	// other sessions.
+	stormTail = 4
 )
 
 // Clients that come back at once to a replica that has not seen their channels

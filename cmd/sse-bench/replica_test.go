@@ -128,7 +128,7 @@ series:
 // subscribers: those of the gateway.ready of a new stream.
 func (r *replica) positions(channels []string) (map[string]string, error) {
 	u := "http://" + r.public + "/events?" + url.Values{"channel": channels}.Encode()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	res, err := probe(ctx, u, http.Header{"Accept": {"text/event-stream"}})
 	if err != nil {
@@ -154,7 +154,7 @@ func probe(ctx context.Context, url string, header http.Header) (*http.Response,
 		return nil, err
 	}
 	req.Header = header
-	client := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: 5 * time.Second}
+	client := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: patience}
 	return client.RoundTrip(req)
 }
 
