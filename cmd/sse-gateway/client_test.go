@@ -25,6 +25,7 @@ type client struct {
 	status   int
 	header   http.Header
 	proto    int
+	gzip     bool          // it came compressed, as Go's client asks for by itself
 	events   chan event    // closed at the end
 	comments atomic.Int64  // seen so far
 	ended    chan struct{} // closed at the end
@@ -80,7 +81,7 @@ func trySubscribe(t *testing.T, rt http.RoundTripper, url string, headers ...str
 		return nil, err
 	}
 	c := &client{
-		status: res.StatusCode, header: res.Header, proto: res.ProtoMajor, cancel: cancel,
+		status: res.StatusCode, header: res.Header, proto: res.ProtoMajor, gzip: res.Uncompressed, cancel: cancel,
 		events: make(chan event, 1<<16), ended: make(chan struct{}),
 	}
 	go c.read(res.Body)

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -153,128 +152,6 @@ func isClosed(c net.Conn) bool {
 // get is the request for an event stream as text; headers are whole lines.
 func get(query string, headers ...string) string {
 	return "GET /events?" + query + " HTTP/1.1\r\nHost: gateway\r\nAccept: text/event-stream\r\n" + strings.Join(append(headers, ""), "\r\n") + "\r\n"
-}
-
-// honest is a subscriber that wants nothing but what it has subscribed to, with
-// a publisher of its own. It finds out whether somebody is in its way.
-type honest struct {
-	t       *testing.T
-	p       *gatewayProcess
-	r       *redistest.Server
-	channel string
-	resumes bool // other clients come back meanwhile
-	http    *http.Transport
-
-	stop chan struct{}
-	done chan struct{}
-
-	worst    atomic.Int64 // nanoseconds from XADD to the subscriber
-	received atomic.Int64
-	resumed  atomic.Int64 // clients that came back and got what they had missed
-	failed   atomic.Pointer[string]
-}
-
-// startHonest begins to publish, 20 events a second, and to check that each
-// arrives, once and in order. With resumes another client comes back every few
-// events, at the position before all of them.
-func startHonest(t *testing.T, r *redistest.Server, p *gatewayProcess, resumes bool) *honest {
-	t.Helper()
-	h := &honest{t: t, p: p, r: r, channel: "honest", resumes: resumes, http: transport(t, 1, nil), stop: make(chan struct{}), done: make(chan struct{})}
-	live := subscribe(t, h.http, p.eventsURL("channel="+h.channel)).ready(t)
-	go h.run(live, live.position())
-	t.Cleanup(func() { h.end() })
-	return h
-}
-
-func (h *honest) end() {
-	select {
-	case <-h.stop:
-	default:
-		close(h.stop)
-	}
-	<-h.done
-}
-
-func (h *honest) fail(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	h.failed.CompareAndSwap(nil, &text)
-}
-
-func (h *honest) run(live *client, start string) {
-	defer close(h.done)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for n := 0; ; n++ {
-		select {
-		case <-h.stop:
-			return
-		case <-tick.C:
-		}
-		sent := time.Now()
-		data := strconv.Itoa(n)
-		if err := h.r.Client().Do(h.t.Context(), "XADD", "sse:"+h.channel, "*", "data", data).Err(); err != nil {
-			return // Redis ends with the test
-		}
-		if e, ok := nextWithin(live, 10*time.Second); !ok || e.data != data {
-			h.fail("event %d did not arrive: got %+v, %v", n, e, ok)
-			return
-		}
-		h.received.Add(1)
-		h.worst.Store(max(h.worst.Load(), int64(time.Since(sent))))
-		if h.resumes && n%10 == 9 {
-			h.resume(start, n+1)
-		}
-	}
-}
-
-// resume comes back at a position and expects n events.
-func (h *honest) resume(position string, n int) {
-	back, err := trySubscribe(h.t, h.http, h.p.eventsURL("channel="+h.channel), "Last-Event-ID", position)
-	if err != nil {
-		h.fail("a client cannot come back: %v", err)
-		return
-	}
-	defer back.close()
-	if e, ok := nextWithin(back, 10*time.Second); !ok || e.name != "gateway.ready" {
-		h.fail("a client that comes back gets %+v, %v", e, ok)
-		return
-	}
-	for i := range n {
-		if e, ok := nextWithin(back, 10*time.Second); !ok || e.data != strconv.Itoa(i) {
-			h.fail("a client that comes back gets %+v, %v as event %d", e, ok, i)
-			return
-		}
-	}
-	h.resumed.Add(1)
-}
-
-// nextWithin is client.next for another goroutine than the test's.
-func nextWithin(c *client, d time.Duration) (event, bool) {
-	select {
-	case e, ok := <-c.events:
-		return e, ok
-	case <-time.After(d):
-		return event{}, false
-	}
-}
-
-// requireUndisturbed checks that every event arrived, none of them later than
-// within, and that clients that came back got what they had missed.
-func (h *honest) requireUndisturbed(within time.Duration) {
-	h.t.Helper()
-	n := h.received.Load()
-	redistest.Eventually(h.t, 10*time.Second, "the honest subscriber gets events and resumes", func() bool {
-		return h.failed.Load() != nil || h.received.Load() >= n+10 && (!h.resumes || h.resumed.Load() > 0)
-	})
-	h.end()
-	if text := h.failed.Load(); text != nil {
-		h.t.Error(*text)
-	}
-	worst := time.Duration(h.worst.Load())
-	h.t.Logf("honest subscriber: %d events, %d resumes, the slowest event took %v", h.received.Load(), h.resumed.Load(), worst)
-	if worst > within {
-		h.t.Errorf("an event took %v, want at most %v", worst, within)
-	}
 }
 
 // status reads the status of an HTTP/1.1 response. The body is left: to close it

@@ -57,7 +57,7 @@ func TestHostileReadersOfBusyChannel(t *testing.T) {
 	redistest.Eventually(t, 20*time.Second, "they are cut", func() bool {
 		return p.metric("sse_gateway_disconnects_total", "write_timeout") == clients
 	})
-	h.requireUndisturbed(5 * time.Second)
+	h.requireUndisturbed()
 	// Large events are shared by those who are sent them, in an envelope or not.
 	bound := base + (window+clients*heldBatch+events*size)*3/2 + 16<<20
 	p.requireMemory(base, bound, base+window*3/2+24<<20)
@@ -81,7 +81,7 @@ func TestHostileReadersOfHistory(t *testing.T) {
 	redistest.Eventually(t, 30*time.Second, "they are cut", func() bool {
 		return p.metric("sse_gateway_disconnects_total", "write_timeout") == clients
 	})
-	h.requireUndisturbed(8 * time.Second)
+	h.requireUndisturbed()
 	p.requireMemory(base, base+(window+clients*(heldBatch+heldPage))*3/2+16<<20, base+window*3/2+24<<20)
 }
 
@@ -110,7 +110,7 @@ func TestHostileReplays(t *testing.T) {
 	})
 	stop()
 	attackers.Wait()
-	h.requireUndisturbed(5 * time.Second)
+	h.requireUndisturbed()
 	t.Logf("%d replays were asked for; %v reads of history, %v at a time, %v shared, %v refused; the gateway had %s more at most", asked.Load(),
 		p.metric("sse_gateway_history_reads_total", "read"), reads, p.metric("sse_gateway_history_reads_total", "shared"),
 		p.metric("sse_gateway_history_reads_total", "refused"), mib(p.memory("VmHWM")-base))

@@ -43,7 +43,7 @@ func TestSlowHTTPTest(t *testing.T) {
 	for range 3 {
 		<-done
 	}
-	h.requireUndisturbed(5 * time.Second)
+	h.requireUndisturbed()
 	p.awaitMetric(20*time.Second, 1, "sse_gateway_connections")
 }
 

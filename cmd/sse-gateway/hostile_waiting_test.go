@@ -46,7 +46,7 @@ func TestHostileSilence(t *testing.T) {
 	if n := p.metric("process_open_fds"); n > files-10 {
 		t.Errorf("%v of %d files are open", n, files)
 	}
-	h.requireUndisturbed(8 * time.Second)
+	h.requireUndisturbed()
 	// Then those go whose request does not come.
 	redistest.Eventually(t, listener.HeadTimeout+5*time.Second, "there is room again", func() bool {
 		c := dialSmall(t, p.public)
@@ -84,7 +84,7 @@ func TestHostileSilenceFromOneAddress(t *testing.T) {
 		}
 		return open == perIP || open < perIP && time.Since(began) > listener.HeadTimeout
 	})
-	startHonest(t, r, p, true).requireUndisturbed(5 * time.Second)
+	startHonest(t, r, p, true).requireUndisturbed()
 }
 
 // A TLS handshake that is not finished ends with the time for the head.
