@@ -147,49 +147,6 @@ func TestReaderHasAllAfterAFlush(t *testing.T) {
 	}
 }
 
-// FuzzAnyPieceMayFollowAny makes streams of shared blocks and stored blocks in any
-// order, and reads them with the standard library.
-func FuzzAnyPieceMayFollowAny(f *testing.F) {
-	f.Add(object(700, 6), []byte(":\n"), []byte{0, 1, 2, 3, 4, 5, 6, 7, 0, 0, 2})
-	f.Add(noise(500, 7), object(140, 8), []byte{9, 8, 7, 0})
-	f.Add([]byte{}, make([]byte, 5000), []byte{1, 1, 1, 0})
-	fixed := [][]byte{object(2000, 9), noise(storedCopy+3, 10), bytes.Repeat([]byte("ab"), 70_000), object(150, 11)}
-	cache := NewCache(1 << 20)
-	f.Fuzz(func(t *testing.T, a, b, order []byte) {
-		// The fuzzer writes its next input into the same memory.
-		bodies := append([][]byte{bytes.Clone(a), bytes.Clone(b)}, fixed...)
-		if len(order) > 200 {
-			order = order[:200]
-		}
-		var plain []byte
-		var sum Sum
-		stream := slices.Clone(Header)
-		for _, o := range order {
-			body := bodies[int(o>>1)%len(bodies)]
-			if block := cache.Block(body); o&1 == 0 && len(block.Data) > 0 {
-				stream, sum = append(stream, block.Data...), sum.Join(block.Part)
-			} else {
-				stream, sum = AppendStored(stream, body), sum.Add(body)
-			}
-			if plain = append(plain, body...); len(plain) > 1<<19 {
-				break
-			}
-		}
-		// All of it can be read before the end is there.
-		r, err := gzip.NewReader(bytes.NewReader(stream))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := make([]byte, len(plain))
-		if n, err := io.ReadFull(r, got); err != nil && len(plain) > 0 || !bytes.Equal(got, plain) {
-			t.Fatalf("without the end, %d bytes of %d: %v", n, len(plain), err)
-		}
-		if got := unzip(t, AppendEnd(stream, sum)); !bytes.Equal(got, plain) {
-			t.Fatalf("%d bytes come back of %d", len(got), len(plain))
-		}
-	})
-}
-
 // BenchmarkCompress tells what a level costs and saves. The ratio is of plain bytes to
 // those of the block.
 func BenchmarkCompress(b *testing.B) {
