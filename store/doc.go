@@ -17,17 +17,7 @@
 //	topology     which servers there are, and which has a key
 //	store        channels, subscriptions, and reads of what memory does not have
 //
-// Nothing is written to Redis. With access control lists, the gateway's user
-// needs the keys under the prefix to be readable, and these commands:
-//
-//	%R~<prefix>* +xinfo|stream +xrange +xrevrange +multi +exec +client|tracking
-//	+select                                 for a database other than 0
-//	+role                                   with Sentinel
-//	+cluster|slots +cluster|nodes +asking   with Redis Cluster
-//	+info +readonly                         to read from replicas, the latter on a cluster
-//
-// On the sentinels it needs +sentinel|master, and +sentinel|replicas to read
-// from replicas.
+// Nothing is written to Redis. REDIS.md has the rights that the gateway's user needs.
 //
 // # Invariants
 //

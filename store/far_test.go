@@ -60,7 +60,7 @@ func TestReadsAtATime(t *testing.T) {
 	var reads sync.WaitGroup
 	for i := range callers {
 		reads.Go(func() {
-			_, err := readOnce(t.Context(), s, "sse:a", i, func(context.Context, *topology.Node) (any, error) {
+			_, err := readOnce(t.Context(), s, want{key: "sse:a", count: i}, func(context.Context, *topology.Node, redisstream.Querier) (any, error) {
 				n := running.Add(1)
 				defer running.Add(-1)
 				for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {

@@ -10,7 +10,7 @@ import (
 // concurrently.
 type flights struct {
 	mu  sync.Mutex
-	all map[any]*flight // by what is wanted
+	all map[want]*flight // by what is wanted
 }
 
 // flight is a call that is under way.
@@ -26,19 +26,19 @@ type flight struct {
 // do returns what f returns, or what another call for the same, which is under
 // way, will. first tells that f was called. The context of f ends with parent, and
 // when all callers' contexts have.
-func (g *flights) do(ctx, parent context.Context, want any, f func(context.Context) (any, error)) (v any, first bool, err error) {
+func (g *flights) do(ctx, parent context.Context, w want, f func(context.Context) (any, error)) (v any, first bool, err error) {
 	g.mu.Lock()
-	call := g.all[want]
+	call := g.all[w]
 	if first = call == nil; first {
 		var callCtx context.Context
 		call = &flight{done: make(chan struct{})}
 		callCtx, call.cancel = context.WithCancel(parent)
-		g.all[want] = call
+		g.all[w] = call
 		go func() {
 			defer call.cancel()
 			call.v, call.err = f(callCtx)
 			g.mu.Lock()
-			g.forgetLocked(want, call)
+			g.forgetLocked(w, call)
 			g.mu.Unlock()
 			close(call.done)
 		}()
@@ -54,13 +54,13 @@ func (g *flights) do(ctx, parent context.Context, want any, f func(context.Conte
 	defer g.mu.Unlock()
 	if call.callers--; call.callers == 0 {
 		call.cancel()
-		g.forgetLocked(want, call) // whoever comes now wants an answer
+		g.forgetLocked(w, call) // whoever comes now wants an answer
 	}
 	return nil, first, ctx.Err()
 }
 
-func (g *flights) forgetLocked(want any, call *flight) {
-	if g.all[want] == call {
-		delete(g.all, want)
+func (g *flights) forgetLocked(w want, call *flight) {
+	if g.all[w] == call {
+		delete(g.all, w)
 	}
 }

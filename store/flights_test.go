@@ -14,7 +14,7 @@ import (
 func TestFlightEndsWithItsLastCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		g := flights{all: make(map[any]*flight)}
+		g := flights{all: make(map[want]*flight)}
 		var ended atomic.Int32
 		call := func(ctx context.Context) (any, error) {
 			select {
@@ -35,7 +35,7 @@ func TestFlightEndsWithItsLastCaller(t *testing.T) {
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), timeout)
 				defer cancel()
-				v, first, err := g.do(ctx, t.Context(), "a", call)
+				v, first, err := g.do(ctx, t.Context(), want{key: "a"}, call)
 				c <- result{v, first, err}
 			}()
 			synctest.Wait()

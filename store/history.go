@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
+	"github.com/sse-gateway/sse-gateway/store/eventlog"
 	"github.com/sse-gateway/sse-gateway/store/rediserr"
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
 	"github.com/sse-gateway/sse-gateway/store/resp"
@@ -41,14 +42,26 @@ func unavailable(err error) error { return fmt.Errorf("%w: %w", ErrUnavailable, 
 
 func (s *Store) countRead(outcome string) { s.metrics.HistoryReads.WithLabelValues(outcome).Inc() }
 
-// readFunc reads from a node. It may be called again after an error.
-type readFunc[T any] func(context.Context, *topology.Node) (T, error)
+// readFunc reads from the server of a node that is followed. It may be called again
+// after an error.
+type readFunc[T any] func(context.Context, *topology.Node, redisstream.Querier) (T, error)
 
-// readOnce runs f as one of the reads of history from the node that has a key.
-// Callers that want the same share one call.
-func readOnce[T any](ctx context.Context, s *Store, key string, want any, f readFunc[T]) (T, error) {
-	v, first, err := s.flights.do(ctx, s.ctx, want, func(ctx context.Context) (any, error) {
-		v, err := s.lead(ctx, key, func(ctx context.Context, n *topology.Node) (any, error) { return f(ctx, n) })
+// want is what is read, and callers that want the same share a call: the state of the
+// stream at key; a page of entries after pos; or, on the way back, count entries
+// before pos. A page that was asked for before the log entered its epoch is not
+// shared: it may be of the stream before the reset.
+type want struct {
+	key   string
+	log   *eventlog.Log // only for a page
+	epoch uint32        // only for a page
+	pos   ID
+	count int // only on the way back
+}
+
+// readOnce runs f as one of the reads of history from the node that has the key.
+func readOnce[T any](ctx context.Context, s *Store, w want, f readFunc[T]) (T, error) {
+	v, first, err := s.flights.do(ctx, s.ctx, w, func(ctx context.Context) (any, error) {
+		v, err := s.lead(ctx, w.key, func(ctx context.Context, n *topology.Node, q redisstream.Querier) (any, error) { return f(ctx, n, q) })
 		switch {
 		case err == nil:
 			s.countRead("read")
@@ -95,7 +108,13 @@ func (s *Store) lead(ctx context.Context, key string, f readFunc[any]) (any, err
 	defer node.HistoryReads.Release(1)
 	s.metrics.HistoryInFlight.Inc()
 	defer s.metrics.HistoryInFlight.Dec()
-	return retryWhileAlive(ctx, func() bool { return node.Alive(time.Now()) }, func() (any, error) { return f(ctx, node) })
+	return retryWhileAlive(ctx, func() bool { return node.Alive(time.Now()) }, func() (any, error) {
+		q, err := node.Querier(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return f(ctx, node, q)
+	})
 }
 
 // retryWhileAlive calls f, again if it finds no connection to a Redis that is
@@ -127,9 +146,6 @@ type streamState struct {
 	at    time.Time // when the read began: before the call, if another caller has begun it
 }
 
-// wantState is what readers of the state of a stream share a call by.
-type wantState struct{ key string }
-
 // readState reads what the stream of a channel is. A key that is no stream gives
 // ErrWrongType.
 //
@@ -147,11 +163,7 @@ func (s *Store) readState(ctx context.Context, channel, key string) (streamState
 		})
 		return state, err
 	}
-	return readOnce(ctx, s, key, wantState{key}, func(ctx context.Context, n *topology.Node) (streamState, error) {
-		q, err := n.Querier(ctx)
-		if err != nil {
-			return streamState{}, err
-		}
+	return readOnce(ctx, s, want{key: key}, func(ctx context.Context, n *topology.Node, q redisstream.Querier) (streamState, error) {
 		state, err := read(ctx, q)
 		if err != nil || state.Exists || !s.cfg.ReadReplicas {
 			return state, err

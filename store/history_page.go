@@ -23,14 +23,6 @@ func (s *Store) entryReader(each func(redisstream.Entry)) *redisstream.EntryRead
 	return &redisstream.EntryReader{Limits: redisstream.ReplyLimits(s.cfg.MaxEventBytes), Each: each}
 }
 
-// wantPage is what readers of a page share a call by. A read that began before the
-// log entered its epoch is not shared: it may be of the stream before the reset.
-type wantPage struct {
-	log   *eventlog.Log
-	epoch uint32
-	pos   ID
-}
-
 // readPage reads the entries after a cursor, or after the gap if retention or a
 // reset of the stream has passed its position.
 func (s *Store) readPage(ctx context.Context, ch *channel, c *eventlog.Cursor) (*eventlog.Page, error) {
@@ -39,7 +31,8 @@ func (s *Store) readPage(ctx context.Context, ch *channel, c *eventlog.Cursor) (
 		s.countRead("shared")
 		return p, nil
 	}
-	return readOnce(ctx, s, ch.source.Key, wantPage{log, epoch, pos}, func(ctx context.Context, n *topology.Node) (*eventlog.Page, error) {
+	w := want{key: ch.source.Key, log: log, epoch: epoch, pos: pos}
+	return readOnce(ctx, s, w, func(ctx context.Context, n *topology.Node, q redisstream.Querier) (*eventlog.Page, error) {
 		view := log.View()
 		if view.Epoch() == epoch && view.Covers(pos) || s.pages.Find(log, epoch, pos) != nil {
 			return nil, errNowCached
@@ -47,7 +40,15 @@ func (s *Store) readPage(ctx context.Context, ch *channel, c *eventlog.Cursor) (
 		if count == 0 {
 			count = min(ch.pageEntries(), firstEntries)
 		}
-		p, err := s.pageOf(ctx, n, ch, pos, count)
+		p, err := s.pageFrom(ctx, q, ch, pos, count)
+		if err == nil && p.GapReason != "" && s.cfg.ReadReplicas {
+			// The replica may only be behind, or the key on its way to another node of
+			// the cluster. While the master cannot be asked, the position stays, and
+			// nobody is told of a loss.
+			if q, err = n.Master(ctx); err == nil {
+				p, err = s.pageFrom(ctx, q, ch, pos, count)
+			}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -58,24 +59,6 @@ func (s *Store) readPage(ctx context.Context, ch *channel, c *eventlog.Cursor) (
 		}
 		return p, nil
 	})
-}
-
-// pageOf reads a page from a node. A replica that tells of a gap may only be
-// behind, or the key on its way to another node of the cluster. While the master
-// cannot be asked, the position stays, and nobody is told of a loss.
-func (s *Store) pageOf(ctx context.Context, n *topology.Node, ch *channel, pos ID, count int) (*eventlog.Page, error) {
-	q, err := n.Querier(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p, err := s.pageFrom(ctx, q, ch, pos, count)
-	if err != nil || p.GapReason == "" || !s.cfg.ReadReplicas {
-		return p, err
-	}
-	if q, err = n.Master(ctx); err != nil {
-		return nil, err
-	}
-	return s.pageFrom(ctx, q, ch, pos, count)
 }
 
 // pageFrom reads a page from one server.

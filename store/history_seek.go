@@ -17,13 +17,6 @@ type backPage struct {
 	entries, bytes int
 }
 
-// wantBack is what those who go back share a call by.
-type wantBack struct {
-	key   string
-	from  ID
-	count int
-}
-
 // seekBack returns the position after which the last n entries of the stream
 // are, all of them if there are fewer, and MaxID if there are none.
 //
@@ -42,7 +35,7 @@ func (s *Store) seekBack(ctx context.Context, ch *channel, n int) (ID, error) {
 	before := MaxID
 	for n > 0 {
 		count = min(n, count)
-		p, err := s.scanBack(ctx, wantBack{ch.source.Key, before, count})
+		p, err := s.scanBack(ctx, want{key: ch.source.Key, pos: before, count: count})
 		if err != nil {
 			return ID{}, err
 		}
@@ -56,16 +49,12 @@ func (s *Store) seekBack(ctx context.Context, ch *channel, n int) (ID, error) {
 }
 
 // scanBack goes back over some entries from one id on.
-func (s *Store) scanBack(ctx context.Context, want wantBack) (backPage, error) {
-	return readOnce(ctx, s, want.key, want, func(ctx context.Context, n *topology.Node) (backPage, error) {
-		q, err := n.Querier(ctx)
-		if err != nil {
-			return backPage{}, err
-		}
-		p := backPage{before: want.from}
+func (s *Store) scanBack(ctx context.Context, w want) (backPage, error) {
+	return readOnce(ctx, s, w, func(ctx context.Context, _ *topology.Node, q redisstream.Querier) (backPage, error) {
+		p := backPage{before: w.pos}
 		r := &redisstream.EntryReader{Each: func(e redisstream.Entry) { p.before = e.ID.Prev() }}
-		args := []string{"XREVRANGE", want.key, want.from.String(), "-", "COUNT", strconv.Itoa(want.count)}
-		err = q.Pipeline(ctx, redisstream.Command{Args: args, Read: r.Read})
+		args := []string{"XREVRANGE", w.key, w.pos.String(), "-", "COUNT", strconv.Itoa(w.count)}
+		err := q.Pipeline(ctx, redisstream.Command{Args: args, Read: r.Read})
 		p.entries, p.bytes = r.Seen, r.Bytes
 		return p, err
 	})

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -77,7 +78,7 @@ func TestStarts(t *testing.T) {
 		cur  Cursor
 		want []ID
 	}{
-		"all":                     {must(r.sub.All(ctx)), ids},
+		"all":                     {must(r.sub.Last(ctx, math.MaxInt)), ids},
 		"last 0":                  {must(r.sub.Last(ctx, 0)), nil},
 		"last 3":                  {must(r.sub.Last(ctx, 3)), ids[47:]},
 		"last 8":                  {must(r.sub.Last(ctx, 8)), ids[42:]},
@@ -100,7 +101,7 @@ func TestStarts(t *testing.T) {
 		wantIDs(t, name, r.got, c.want)
 	}
 	empty := s.subscribe(t, "empty")
-	for name, c := range map[string]Cursor{"all": must(empty.sub.All(ctx)), "last": must(empty.sub.Last(ctx, 9)), "since": empty.sub.Since(time.Now())} {
+	for name, c := range map[string]Cursor{"all": must(empty.sub.Last(ctx, math.MaxInt)), "last": must(empty.sub.Last(ctx, 9)), "since": empty.sub.Since(time.Now())} {
 		empty.cur = c
 		if empty.drain(); len(empty.got) != 0 {
 			t.Errorf("%s of an empty channel: %v", name, empty.got)
@@ -295,7 +296,7 @@ func TestWrongType(t *testing.T) {
 	srv.Do("DEL", "sse:a")
 	r := s.subscribe(t, "a")
 	srv.Do("SET", "sse:a", "x")
-	if _, err := r.sub.All(t.Context()); !errors.Is(err, ErrWrongType) {
+	if _, err := r.sub.Last(t.Context(), math.MaxInt); !errors.Is(err, ErrWrongType) {
 		t.Errorf("All: %v", err)
 	}
 	if _, err := r.sub.Last(t.Context(), 5); !errors.Is(err, ErrWrongType) {

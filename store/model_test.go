@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -262,7 +263,7 @@ func readModel(ctx context.Context, t *testing.T, rng *rand.Rand, stores []*test
 func (r *reader) arrive(rng *rand.Rand) (err error) {
 	switch rng.IntN(4) {
 	case 0:
-		r.cur, err = r.sub.All(context.Background())
+		r.cur, err = r.sub.Last(context.Background(), math.MaxInt)
 	case 1:
 		r.cur, err = r.sub.Last(context.Background(), rng.IntN(30))
 	case 2:

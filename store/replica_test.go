@@ -280,13 +280,3 @@ func TestReplicaWithoutMaster(t *testing.T) {
 	master.Do("DEL", "sse:a")
 	s.awaitGone(t, "a")
 }
-
-// TestReplicaNeedsTopology: a single server has no replicas that are known.
-func TestReplicaNeedsTopology(t *testing.T) {
-	t.Parallel()
-	for _, url := range []string{"redis://h", "rediss://h", "unix:///s"} {
-		if _, err := Open(Config{RedisURL: url, ReadReplicas: true}); err == nil || !strings.Contains(err.Error(), "one server") {
-			t.Errorf("Open(%q): %v", url, err)
-		}
-	}
-}

@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -36,7 +35,7 @@ type Config struct {
 	PollInterval  time.Duration // between reads of a Redis without CLIENT TRACKING
 	ExpectPolling bool          // that it has none is no reason to warn
 	SweepInterval time.Duration // between safety reads of every channel
-	ReadReplicas  bool          // read from replicas rather than masters; of a single server none are known
+	ReadReplicas  bool          // read from replicas rather than masters; a single server, whose replicas are not known, is read itself
 	Ready         Readiness     // when Health says that the store is ready
 	Encoder       Encoder
 	Metrics       *metrics.Store
@@ -89,10 +88,6 @@ type Store struct {
 	closed   bool
 }
 
-// errOneServer is returned for replicas of a server whose replicas are unknown.
-var errOneServer = errors.New("the URL names one server, whose replicas are not known: accepted is redis+sentinel:// or redis+cluster://, " +
-	"or the address of the replica itself as the server")
-
 // Open makes a store. Redis need not be reachable: Run keeps trying.
 func Open(cfg Config) (*Store, error) {
 	addr, err := redisurl.Parse(cfg.RedisURL)
@@ -102,13 +97,10 @@ func Open(cfg Config) (*Store, error) {
 	if err := addr.SetCredentials(cfg.RedisUsername, cfg.RedisPasswordFile); err != nil {
 		return nil, err
 	}
-	if cfg.ReadReplicas && addr.Topology == redisurl.Single {
-		return nil, errOneServer
-	}
 	s := &Store{
 		cfg: cfg, metrics: *cfg.Metrics, channels: make(map[string]*channel),
 		budget:    eventlog.NewBudget(cfg.WindowMemory, cfg.WindowEvents, cfg.Metrics),
-		flights:   flights{all: make(map[any]*flight)},
+		flights:   flights{all: make(map[want]*flight)},
 		longScans: semaphore.NewWeighted(longScanReads),
 		pages:     eventlog.NewPageCache(cfg.WindowMemory/pageCacheShare, cmp.Or(cfg.keepPages, pageCacheTTL)),
 	}

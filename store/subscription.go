@@ -217,7 +217,7 @@ func (sub *Subscription) Since(t time.Time) Cursor {
 }
 
 // Last returns a cursor before the last n entries of the stream, before all of
-// them if there are fewer. Errors are those of Subscribe.
+// them if there are fewer, and so of math.MaxInt. Errors are those of Subscribe.
 func (sub *Subscription) Last(ctx context.Context, n int) (Cursor, error) {
 	if pos, ok := sub.log.View().BeforeLast(n); ok {
 		return Cursor{sub, sub.log.From(pos)}, nil
@@ -226,14 +226,14 @@ func (sub *Subscription) Last(ctx context.Context, n int) (Cursor, error) {
 	if err != nil {
 		return Cursor{}, err
 	}
-	if int64(n) >= state.Length { // there is no need to walk there
-		return sub.beforeFirst(state), nil
+	switch {
+	case state.First.IsZero():
+		return sub.Now(), nil
+	case int64(n) >= state.Length: // there is no need to walk there
+		return Cursor{sub, sub.log.From(state.First.Prev())}, nil
 	}
 	pos, err := sub.store.seekBack(ctx, sub.ch, n)
-	if err != nil {
-		return Cursor{}, err
-	}
-	return Cursor{sub, sub.log.From(pos)}, nil
+	return Cursor{sub, sub.log.From(pos)}, err
 }
 
 // Newest asks Redis for the last id that the stream had, which the log may not
@@ -243,24 +243,6 @@ func (sub *Subscription) Newest(ctx context.Context) (ID, error) {
 	return state.Last, err
 }
 
-// All returns a cursor before the oldest entry that the stream has. Errors are
-// those of Subscribe.
-func (sub *Subscription) All(ctx context.Context) (Cursor, error) {
-	state, err := sub.state(ctx)
-	if err != nil {
-		return Cursor{}, err
-	}
-	return sub.beforeFirst(state), nil
-}
-
 func (sub *Subscription) state(ctx context.Context) (streamState, error) {
 	return sub.store.readState(ctx, sub.ch.name, sub.ch.source.Key)
-}
-
-// beforeFirst returns a cursor before the oldest entry of the stream.
-func (sub *Subscription) beforeFirst(state streamState) Cursor {
-	if state.First.IsZero() {
-		return sub.Now()
-	}
-	return Cursor{sub, sub.log.From(state.First.Prev())}
 }

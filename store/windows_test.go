@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -247,7 +248,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 	s := openHealthy(t, srv.URL(), nil)
 	r := s.subscribe(t, "a")
 	r.awaitID(srv.XAdd("sse:a", "data", "x"))
-	if _, err := r.sub.All(t.Context()); err != nil {
+	if _, err := r.sub.Last(t.Context(), math.MaxInt); err != nil {
 		t.Fatal(err)
 	}
 	s.stop()

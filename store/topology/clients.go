@@ -42,8 +42,6 @@ type client struct {
 	used time.Time // when it was last asked for
 }
 
-func newClients(o Options) *clients { return &clients{options: o, all: make(map[string]*client)} }
-
 // at returns the client of the server at addr.
 func (cs *clients) at(addr string) *redis.Client {
 	cs.mu.Lock()
@@ -82,9 +80,6 @@ func (cs *clients) clientOptions(addr string) *redis.Options {
 }
 
 func (cs *clients) isCluster() bool { return cs.options.Address.Topology == redisurl.Cluster }
-
-// querier returns a Querier of the server at addr.
-func (cs *clients) querier(addr string) querier { return querier{cs, addr} }
 
 // forget closes the client of a server that is gone. Reads under way fail.
 func (cs *clients) forget(addr string) {

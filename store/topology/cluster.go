@@ -33,8 +33,6 @@ const (
 func (t *Topology) runCluster(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	for {
 		wait := refreshEvery
 		if err := t.refresh(ctx, &wg); err != nil && ctx.Err() == nil {
@@ -63,6 +61,7 @@ func (t *Topology) refresh(ctx context.Context, wg *sync.WaitGroup) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	used := make(map[*Node]bool)
+	clear(t.slots[:])
 	for _, r := range ranges {
 		if len(r.Nodes) == 0 {
 			continue
@@ -89,11 +88,6 @@ func (t *Topology) refresh(ctx context.Context, wg *sync.WaitGroup) error {
 			n.stop()
 			delete(t.nodes, name)
 			t.options.Tail.Log.Info("a node has no slots of the cluster any more", "redis", name)
-		}
-	}
-	for slot, n := range t.slots {
-		if !used[n] {
-			t.slots[slot] = nil
 		}
 	}
 	return nil
@@ -167,7 +161,7 @@ func (t *Topology) askMap(ctx context.Context, addr string) (clusterMap, error) 
 			r.Nodes[i].Addr = absolute(r.Nodes[i].Addr, addr)
 		}
 	}
-	return clusterMap{ranges, highestEpoch(nodesCmd.Val())}, nil
+	return clusterMap{ranges, parseNodes(nodesCmd.Val()).epoch}, nil
 }
 
 // verifyShard asks a master over a connection whether it still is one. It also
@@ -175,18 +169,17 @@ func (t *Topology) askMap(ctx context.Context, addr string) (clusterMap, error) 
 // is then created on the new one, and the old one, where tracking is armed, hears
 // nothing of it. To read such a stream is to be told so, by ASK.
 func (n *Node) verifyShard(c tail.Asker) error {
-	self, err := askSelf(c)
-	if err != nil || self == nil {
+	v, err := askView(c)
+	switch {
+	case err != nil:
 		return err
-	}
-	if !self.master {
+	case v.replica:
 		return fmt.Errorf("%w: it is a replica", errNotMaster)
-	}
-	if len(self.migrating) == 0 {
+	case len(v.migrating) == 0:
 		return nil
 	}
 	for _, s := range n.Sources() {
-		if self.migrating[slotOf(s.Key)] {
+		if v.migrating[slotOf(s.Key)] {
 			s.Recheck()
 		}
 	}

@@ -15,46 +15,29 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-func TestParseSelf(t *testing.T) {
+func TestParseNodes(t *testing.T) {
 	t.Parallel()
 	const id = "07c37dfeb235213a872192d90877d0cd55635b91"
-	for line, want := range map[string]struct {
-		master    bool
+	const others = "a 127.0.0.1:1@2 master - 0 0 7 connected 0-1 [93->-b]\nc 127.0.0.1:3@4 slave a 0 0 7 connected\n"
+	for text, want := range map[string]struct {
+		epoch     int64
+		replica   bool
 		migrating []int
-		ok        bool
 	}{
-		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-5460\n":                                         {true, nil, true},
-		id + " 127.0.0.1:1@2,host myself,slave " + id + " 0 0 1 connected\n":                                   {false, nil, true},
-		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 3 7-9 16383 [93->-" + id + "] [77-<-" + id + "]":  {true, []int{93}, true},
-		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected -5 x-9 7-3 99999 16380-99999 [x->-" + id + "] [-": {true, nil, true},
-		id + " 127.0.0.1:1@2 master - 0 0 1 connected 0-5460":                                                  {},
-		"":         {},
-		"x y z":    {},
-		"a myself": {},
+		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-5460\n":                                         {1, false, nil},
+		id + " 127.0.0.1:1@2,host myself,slave " + id + " 0 0 1 connected\n" + others:                          {7, true, nil},
+		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected 3 7-9 16383 [93->-" + id + "] [77-<-" + id + "]":  {1, false, []int{93}},
+		id + " 127.0.0.1:1@2 myself,master - 0 0 1 connected -5 x-9 7-3 99999 16380-99999 [x->-" + id + "] [-": {1, false, nil},
+		others + id + " 127.0.0.1:2@3 myself,master - 0 0 12 connected 2-3\n":                                  {12, false, nil},
+		others:  {7, false, nil},
+		"":      {},
+		"x y z": {},
+		"a 127.0.0.1:1@2 master - 0 0 x connected\nshort 99\n":       {},
+		"a 127.0.0.1:1@2 master - 0 0 9223372036854775807 connected": {1<<63 - 1, false, nil},
 	} {
-		s := parseSelf(line)
-		if s == nil {
-			if want.ok {
-				t.Errorf("%q is not read", line)
-			}
-			continue
-		}
-		if migrating := slices.Collect(maps.Keys(s.migrating)); s.master != want.master || !want.ok || !slices.Equal(migrating, want.migrating) {
-			t.Errorf("%q: master %v, migrating %v", line, s.master, migrating)
-		}
-	}
-}
-
-func TestHighestEpoch(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]int64{
-		"": 0,
-		"a 127.0.0.1:1@2 master - 0 0 7 connected 0-1\nb 127.0.0.1:2@3 myself,master - 0 0 12 connected 2-3\nc 127.0.0.1:3@4 slave a 0 0 7 connected\n": 12,
-		"a 127.0.0.1:1@2 master - 0 0 x connected\nshort 99\n":       0,
-		"a 127.0.0.1:1@2 master - 0 0 9223372036854775807 connected": 1<<63 - 1,
-	} {
-		if got := highestEpoch(text); got != want {
-			t.Errorf("%q: %d, want %d", text, got, want)
+		v := parseNodes(text)
+		if migrating := slices.Collect(maps.Keys(v.migrating)); v.epoch != want.epoch || v.replica != want.replica || !slices.Equal(migrating, want.migrating) {
+			t.Errorf("%q is read as %+v", text, v)
 		}
 	}
 }

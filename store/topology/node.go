@@ -67,16 +67,10 @@ func (n *Node) members(ctx context.Context) (master string, replicas []string, e
 	return n.Name(), n.replicas, nil
 }
 
-// followsReplica reports whether a replica is followed.
-func (n *Node) followsReplica() bool {
-	t := n.target.Load()
-	return t != nil && t.Replica
-}
-
 // ReplicaLag returns whether a replica is followed, and how long ago it was last
 // known to have all that its master had.
 func (n *Node) ReplicaLag(now time.Time) (lag time.Duration, replica bool) {
-	if !n.followsReplica() {
+	if t := n.target.Load(); t == nil || !t.Replica {
 		return 0, false
 	}
 	return max(now.Sub(*n.provenAt.Load()), 0), true
@@ -86,13 +80,13 @@ func (n *Node) ReplicaLag(now time.Time) (lag time.Duration, replica bool) {
 // never see two copies of a stream. Until there is one, it is the master.
 func (n *Node) Querier(ctx context.Context) (redisstream.Querier, error) {
 	if t := n.target.Load(); t != nil {
-		return n.topo.clients.querier(t.Addr), nil
+		return querier{n.topo.clients, t.Addr}, nil
 	}
 	addr, _, err := n.members(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return n.topo.clients.querier(addr), nil
+	return querier{n.topo.clients, addr}, nil
 }
 
 // Master reads from the master, where the server that is followed cannot tell: a
@@ -111,7 +105,7 @@ func (n *Node) Master(ctx context.Context) (redisstream.Querier, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.topo.clients.querier(addr), nil
+	return querier{n.topo.clients, addr}, nil
 }
 
 // requireMaster asks a server whether it is a master.
@@ -136,7 +130,7 @@ func (n *Node) Locate(ctx context.Context) (tail.Target, error) {
 	var why error
 	if n.topo.options.ReadReplicas {
 		var replica string
-		if replica, why = n.fitReplica(ctx, master, replicas); why == nil {
+		if replica, why = n.fitReplica(ctx, master, replicas, questionTimeout); why == nil {
 			next.Addr, next.Replica = replica, true
 		}
 		next.ReadOnly = n.topo.clients.isCluster()
@@ -156,20 +150,14 @@ func (n *Node) Locate(ctx context.Context) (tail.Target, error) {
 	return next, nil
 }
 
-// Verify is of tail.Server. It ends a session with a server whose part in
-// replication has changed.
+// Verify is of tail.Server. It ends a session with a master that is none any more.
 func (n *Node) Verify(c tail.Asker) error {
-	if n.followsReplica() {
-		r, err := askReplication(c)
-		if err == nil && r.master {
-			err = fmt.Errorf("%w: %w", tail.ErrSwitchServer, errNotReplica)
-		}
-		return err
-	}
-	switch n.topo.options.Address.Topology {
-	case redisurl.Cluster:
+	switch topology := n.topo.options.Address.Topology; {
+	case n.target.Load().Replica: // Watch asks it how far it is
+		return nil
+	case topology == redisurl.Cluster:
 		return n.verifyShard(c)
-	case redisurl.Sentinel:
+	case topology == redisurl.Sentinel:
 		return requireMaster(c)
 	}
 	return nil
@@ -191,7 +179,7 @@ func (n *Node) Changed(because error) {
 }
 
 // Watch is of tail.Server. It ends a session with a master that is none any more,
-// or for which there is a replica, and one with a replica that is behind. What
+// or for which there is a replica, and one with a replica that is none any more or behind. What
 // made the replicas unfit is seldom over at once, so they are looked for after
 // ReturnWait, over which all gateways come back spread.
 func (n *Node) Watch(ctx context.Context, t tail.Target) error {
@@ -203,14 +191,13 @@ func (n *Node) Watch(ctx context.Context, t tail.Target) error {
 		switch {
 		case err != nil: // the server that is there is better than none
 		case t.Replica:
-			err := n.watchReplica(ctx, master, t.Addr)
-			if errors.Is(err, tail.ErrSwitchServer) && ctx.Err() == nil {
-				return err
+			if _, err := n.fitReplica(ctx, master, []string{t.Addr}, lagPatience); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("%w: %w", tail.ErrSwitchServer, err)
 			}
 		case master != t.Addr:
 			return fmt.Errorf("%w: it is now %s", errNotMaster, master)
 		case n.topo.options.ReadReplicas && time.Now().After(returnAt):
-			if addr, err := n.fitReplica(ctx, master, replicas); err == nil {
+			if addr, err := n.fitReplica(ctx, master, replicas, questionTimeout); err == nil {
 				return fmt.Errorf("%w: the replica %s is fit", tail.ErrSwitchServer, addr)
 			}
 			returnAt = returnTime()

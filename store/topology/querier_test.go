@@ -17,7 +17,7 @@ import (
 func newQuerier(t *testing.T, url string) querier {
 	topo := New(testOptions(t, url))
 	closeAtEnd(t, topo)
-	return topo.clients.querier(topo.options.Address.Addrs[0])
+	return querier{topo.clients, topo.options.Address.Addrs[0]}
 }
 
 // entries is a reader that keeps all fields, and what it has read.

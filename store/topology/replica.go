@@ -20,11 +20,11 @@ const (
 	maxCatchUpGap = 200 * time.Millisecond
 )
 
-// fitReplica returns a replica that has what the master has, at random so that
-// gateways spread. If the master cannot be asked, any replica will do: to go on
-// reading is worth more than to know that nothing is missing, and no gap counts
-// before the master is there to be asked.
-func (n *Node) fitReplica(ctx context.Context, master string, replicas []string) (addr string, why error) {
+// fitReplica returns a replica that has what the master has now, or has come as far
+// within the patience. The order is random, so that gateways spread. If the master
+// cannot be asked, any replica will do: to go on reading is worth more than to know
+// that nothing is missing, and no gap counts before the master is there to be asked.
+func (n *Node) fitReplica(ctx context.Context, master string, replicas []string, patience time.Duration) (addr string, why error) {
 	asked := time.Now()
 	want, err := n.askMaster(ctx, master)
 	if errors.Is(err, tail.ErrSwitchServer) {
@@ -32,7 +32,7 @@ func (n *Node) fitReplica(ctx context.Context, master string, replicas []string)
 	}
 	why = errors.New("none is known")
 	for _, i := range rand.Perm(len(replicas)) {
-		if why = n.awaitCaughtUp(ctx, questionTimeout, replicas[i], want); why == nil {
+		if why = n.awaitCaughtUp(ctx, patience, replicas[i], want); why == nil {
 			if err == nil {
 				n.provenAt.Store(&asked)
 			}
@@ -40,22 +40,6 @@ func (n *Node) fitReplica(ctx context.Context, master string, replicas []string)
 		}
 	}
 	return "", errors.Join(err, why)
-}
-
-// watchReplica waits until the replica has what the master has now. The error is
-// tail.ErrSwitchServer if that takes longer than lagPatience, another one if the
-// master cannot be asked.
-func (n *Node) watchReplica(ctx context.Context, master, replica string) error {
-	asked := time.Now()
-	want, err := n.askMaster(ctx, master)
-	if err != nil {
-		return err
-	}
-	if err := n.awaitCaughtUp(ctx, lagPatience, replica, want); err != nil {
-		return fmt.Errorf("%w: %w", tail.ErrSwitchServer, err)
-	}
-	n.provenAt.Store(&asked)
-	return nil
 }
 
 // askMaster asks the master how far it is. The error wraps tail.ErrSwitchServer
@@ -66,8 +50,8 @@ func (n *Node) askMaster(ctx context.Context, master string) (position replicati
 	defer cancel()
 	c := n.topo.clients.asker(ctx, master)
 	if n.topo.clients.isCluster() {
-		self, err := askSelf(c)
-		if err == nil && self != nil && len(self.migrating) > 0 {
+		v, err := askView(c)
+		if err == nil && len(v.migrating) > 0 {
 			err = fmt.Errorf("%w: slots are on their way from the master to another", tail.ErrSwitchServer)
 		}
 		if err != nil {

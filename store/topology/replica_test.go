@@ -64,7 +64,7 @@ func TestReplicaChoice(t *testing.T) {
 	n := newTestNode(t, master.URL(), replicas...)
 	chosen := map[string]int{}
 	choose := func() {
-		if addr, err := n.fitReplica(t.Context(), master.Addr(), replicas); err == nil {
+		if addr, err := n.fitReplica(t.Context(), master.Addr(), replicas, questionTimeout); err == nil {
 			chosen[addr]++
 		}
 	}
@@ -84,10 +84,10 @@ func TestReplicaChoice(t *testing.T) {
 		t.Errorf("chose %v; %s is behind", chosen, one)
 	}
 	one.Do("CLIENT", "UNPAUSE")
-	if addr, why := n.fitReplica(t.Context(), master.Addr(), nil); addr != "" || why == nil {
+	if addr, why := n.fitReplica(t.Context(), master.Addr(), nil, questionTimeout); addr != "" || why == nil {
 		t.Errorf("none is known: %s, %v", addr, why)
 	}
-	if addr, _ := n.fitReplica(t.Context(), other.Addr(), []string{master.Addr()}); addr != "" {
+	if addr, _ := n.fitReplica(t.Context(), other.Addr(), []string{master.Addr()}, questionTimeout); addr != "" {
 		t.Errorf("a master was chosen as a replica: %s", addr)
 	}
 	denied := newTestNode(t, master.URLAs("uninformed", "pass"), replicas...)
@@ -117,7 +117,7 @@ func TestReplicaWithoutItsMaster(t *testing.T) {
 	}
 	// Once it is promoted there is no going on.
 	replica.Promote()
-	if err := n.Verify(asker{t.Context(), replica.Client()}); !errors.Is(err, tail.ErrSwitchServer) || !errors.Is(err, errNotReplica) {
+	if err := n.Watch(t.Context(), *n.target.Load()); !errors.Is(err, tail.ErrSwitchServer) || !errors.Is(err, errNotReplica) {
 		t.Errorf("it was promoted: %v", err)
 	}
 }

@@ -32,57 +32,45 @@ func slotOf(key string) int {
 	return int(crc % slots)
 }
 
-// highestEpoch returns the highest configuration epoch in the reply to CLUSTER
-// NODES; see parseNode for its form.
-func highestEpoch(nodes string) (highest int64) {
-	for line := range strings.Lines(nodes) {
-		if f := strings.Fields(line); len(f) >= 8 {
-			epoch, _ := strconv.ParseInt(f[6], 10, 64)
-			highest = max(highest, epoch)
-		}
-	}
-	return highest
+// view is what a node says of itself and of the cluster. The zero view knows
+// nothing.
+type view struct {
+	epoch     int64        // the highest configuration epoch of any node that it knows
+	replica   bool         // the node itself is a replica
+	migrating map[int]bool // slots of the node itself that are on their way to another
 }
 
-// self is what a node says of itself.
-type self struct {
-	master    bool
-	migrating map[int]bool // slots that are on their way to another node
-}
-
-// askSelf asks a node what it is; nil if it does not say.
-func askSelf(c tail.Asker) (*self, error) {
+// askView asks a node for its view.
+func askView(c tail.Asker) (view, error) {
 	reply, err := c.Do("CLUSTER", "NODES")
-	if err != nil {
-		return nil, err
-	}
 	text, _ := reply.(string)
-	for line := range strings.Lines(text) {
-		if s := parseSelf(line); s != nil {
-			return s, nil
-		}
-	}
-	return nil, nil
+	return parseNodes(text), err
 }
 
-// parseSelf reads the line of CLUSTER NODES that a node has about itself; nil
-// for the other lines:
+// parseNodes reads CLUSTER NODES, which has a line for each node:
 //
 //	id ip:port@busport[,host] flags master ping pong epoch link slot slot-slot [slot->-importer] [slot-<-exporter] …
 //
 // See https://redis.io/docs/latest/commands/cluster-nodes/.
-func parseSelf(line string) *self {
-	f := strings.Fields(line)
-	if len(f) < 8 || !strings.Contains(f[2], "myself") {
-		return nil
-	}
-	s := &self{master: strings.Contains(f[2], "master"), migrating: make(map[int]bool)}
-	for _, word := range f[8:] {
-		if text, _, leaving := strings.Cut(strings.TrimPrefix(word, "["), "->-"); leaving {
-			if slot, err := strconv.Atoi(text); err == nil {
-				s.migrating[slot] = true
+func parseNodes(text string) view {
+	v := view{migrating: make(map[int]bool)}
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 8 {
+			continue
+		}
+		epoch, _ := strconv.ParseInt(f[6], 10, 64)
+		v.epoch = max(v.epoch, epoch)
+		if !strings.Contains(f[2], "myself") {
+			continue
+		}
+		v.replica = !strings.Contains(f[2], "master")
+		for _, word := range f[8:] {
+			text, _, leaving := strings.Cut(strings.TrimPrefix(word, "["), "->-")
+			if slot, err := strconv.Atoi(text); leaving && err == nil {
+				v.migrating[slot] = true
 			}
 		}
 	}
-	return s
+	return v
 }

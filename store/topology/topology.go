@@ -42,7 +42,7 @@ type Topology struct {
 
 // New returns the topology that the address names. It asks nobody yet.
 func New(o Options) *Topology {
-	t := &Topology{options: o, clients: newClients(o), stale: make(chan struct{}, 1), nodes: make(map[string]*Node)}
+	t := &Topology{options: o, clients: &clients{options: o, all: make(map[string]*client)}, stale: make(chan struct{}, 1), nodes: make(map[string]*Node)}
 	name := o.Address.Addrs[0]
 	switch o.Address.Topology {
 	case redisurl.Cluster:

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
@@ -114,7 +115,7 @@ func PlaceCursor(ctx context.Context, sub *store.Subscription, start *Start) (st
 	case StartLast:
 		return sub.Last(ctx, start.Last)
 	case StartAll:
-		return sub.All(ctx)
+		return sub.Last(ctx, math.MaxInt)
 	}
 	return sub.Now(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -154,7 +155,7 @@ func (f *Follower) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cursor, err := sub.All(ctx)
+	cursor, err := sub.Last(ctx, math.MaxInt)
 	if err != nil {
 		sub.Close()
 		return err
