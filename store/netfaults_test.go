@@ -102,7 +102,7 @@ func TestLatency(t *testing.T) {
 	r := s.subscribe(t, "a")
 	proxy.Latency(150 * time.Millisecond)
 	p := startPour(srv, "a")
-	r.await("some events", func() bool { return len(r.got) > 1000 })
+	r.await("some events", func() bool { return len(r.got) > 300 })
 	p.judge(t, srv, r, ID{})
 	if s.sessions() != 1 {
 		t.Errorf("%d sessions", s.sessions())

@@ -47,23 +47,20 @@ func (a *Address) setParams(query string, secure bool) error {
 // isName matches what an error may show as the name of a parameter.
 var isName = regexp.MustCompile(`^[A-Za-z_-]{1,32}$`).MatchString
 
-// unknownParam finds the first parameter that is not known. It returns the name
-// with a blank before it, or "" if the name may be part of a secret. After an &
-// that was not escaped, the rest of a user or password looks like a name; a
-// parameter without = may be anything.
+// unknownParam finds the first parameter that is not known, written without escapes.
+// It returns the name with a blank before it, or "" if the name may be part of a
+// secret: after an & that was not escaped, the rest of a sentinel's user or password
+// looks like a name, and a parameter without = may be anything.
 func unknownParam(query string) (name string, found bool) {
-	secret := false
 	for pair := range strings.SplitSeq(query, "&") {
-		raw, _, assigned := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(raw)
-		if pair == "" || err == nil && slices.Contains(params, name) {
-			secret = secret || strings.HasPrefix(name, "sentinel_")
-			continue
-		}
-		if secret || !assigned || !isName(raw) {
+		name, _, assigned := strings.Cut(pair, "=")
+		switch {
+		case pair == "" || slices.Contains(params, name):
+		case !assigned || !isName(name) || strings.Contains(query, "sentinel_"):
 			return "", true
+		default:
+			return " " + name, true
 		}
-		return " " + raw, true
 	}
 	return "", false
 }

@@ -2,7 +2,6 @@ package redisurl
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -24,18 +23,14 @@ func Redact(raw string) string {
 	}
 	rest = rest[strings.LastIndexByte(rest, '@')+1:] // parse accepts no @ after the hosts
 	rest, query, _ := strings.Cut(rest, "?")
-	shown += rest
-	separator := "?"
-	for pair := range strings.SplitSeq(query, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		switch {
-		case pair == "":
-			continue
-		case name == "sentinel_password" || !slices.Contains(params, name): // it may be escaped
-			pair = name + "=***"
-		}
-		shown += separator + pair
-		separator = "&"
+	if query == "" {
+		return shown + rest
 	}
-	return shown
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		if name, _, _ := strings.Cut(pair, "="); name == "sentinel_password" {
+			pairs[i] = name + "=***"
+		}
+	}
+	return shown + rest + "?" + strings.Join(pairs, "&")
 }
