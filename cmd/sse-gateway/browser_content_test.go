@@ -45,11 +45,12 @@ func contractName(s string) string {
 }
 
 // What a browser delivers of what a publisher wrote is what the contract says,
-// byte for byte, and nothing else.
+// byte for byte, and nothing else, with compression and without.
 func testHostileContent(t *testing.T, browser context.Context) {
 	r := redistest.Start(t)
 	home := page(t)
-	p := startGateway(t, append(gatewayEnv(r.URL()), "SSE_CORS_ORIGINS="+home)...)
+	env := append(gatewayEnv(r.URL()), "SSE_CORS_ORIGINS="+home)
+	p, compressing := startGateway(t, env...), startGateway(t, append(env, "SSE_COMPRESSION=gzip")...)
 	tb := openTab(t, browser, home)
 
 	types := []string{"forged", "error", "open"}
@@ -58,6 +59,8 @@ func testHostileContent(t *testing.T, browser context.Context) {
 	}
 	live := tb.listen("live", p.eventsURL("channel=hostile"), false, unique(types)...)
 	live.requireReady()
+	compressed := tb.listen("compressed", compressing.eventsURL("channel=hostile"), false, unique(types)...)
+	compressed.requireReady()
 	want := []browserEvent{{}}
 	dropped := 0
 	for i, text := range hostileTexts {
@@ -76,7 +79,8 @@ func testHostileContent(t *testing.T, browser context.Context) {
 	// The same as they come, from history, and as one of two channels.
 	replay := tb.listen("replay", p.eventsURL("channel=hostile&replay=all"), false, unique(types)...)
 	both := tb.listen("both", p.eventsURL("channel=hostile&channel=other&replay=all"), false, unique(types)...)
-	for _, s := range []*source{live, replay, both} {
+	unpacked := tb.listen("compressed replay", compressing.eventsURL("channel=hostile&replay=all"), false, unique(types)...)
+	for _, s := range []*source{live, replay, both, compressed, unpacked} {
 		got := s.events(len(want))
 		want[0] = got[0]
 		if s == both {
@@ -93,6 +97,9 @@ func testHostileContent(t *testing.T, browser context.Context) {
 		t.Errorf("the browser complains: %q", noise)
 	}
 	requireEnvelopes(t, r, p, tb)
+	if written := compressing.metric("sse_gateway_gzip_bytes_total"); written == 0 {
+		t.Error("nothing was compressed")
+	}
 }
 
 func requireEvents(t *testing.T, name string, got, want []browserEvent) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -33,24 +34,29 @@ func (c *client) requireEnds(t *testing.T, channels ...string) {
 	if e, ok := <-c.events; ok {
 		t.Errorf("after the end: %+v", e)
 	}
+	if c.endErr != io.EOF {
+		t.Errorf("the response of channels that have ended ends with %v", c.endErr)
+	}
 }
 
-// The gateway is killed between the last event and the end. Who comes back to the
-// next one gets the end, and nothing twice; who asks then gets 204.
+// The gateway is killed between the last event and the end, which is an error to its
+// clients. Who comes back to the next one gets the end, and nothing twice; who asks then
+// gets 204. Compressed streams do the same.
 func TestEndAfterKill(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)
-	env := gatewayEnv(r.URL())
+	env := gatewayEnv(r.URL(), "SSE_COMPRESSION=gzip")
 	p := startGateway(t, env...)
 	p.awaitReady()
 	type subscriber struct {
-		name, query string
-		version     int
-		channels    []string
+		name, query, coding string
+		version             int
+		channels            []string
 		*client
 	}
 	var all []*subscriber
-	for _, version := range []int{1, 2} {
+	for i, coding := range []string{"identity", "gzip", "identity", "gzip"} {
+		version := 1 + i/2
 		for name, of := range map[string]struct {
 			query    string
 			channels []string
@@ -62,8 +68,8 @@ func TestEndAfterKill(t *testing.T) {
 			"only the newest":  {"channel=a&deliver=latest", []string{"a"}},
 			"its own position": {"channel=a@0", []string{"a"}},
 		} {
-			s := &subscriber{name: fmt.Sprintf("%s, HTTP/%d", name, version), query: of.query, version: version, channels: of.channels}
-			s.client = subscribe(t, transport(t, version, nil), p.eventsURL(s.query)).ready(t)
+			s := &subscriber{name: fmt.Sprintf("%s, HTTP/%d, %s", name, version, coding), query: of.query, coding: coding, version: version, channels: of.channels}
+			s.client = subscribeCoded(t, coding, transport(t, version, nil), p.eventsURL(s.query)).ready(t)
 			all = append(all, s)
 		}
 	}
@@ -80,7 +86,9 @@ func TestEndAfterKill(t *testing.T) {
 	_ = p.cmd.Process.Kill()
 	<-p.exited
 	for _, s := range all {
-		s.awaitEnd(t, patience)
+		if s.awaitEnd(t, patience); s.endErr == io.EOF {
+			t.Errorf("%s: a kill looks like an orderly end", s.name)
+		}
 	}
 	r.XAdd("sse:a", "gateway.end", "1")
 	r.XAdd("sse:b", "gateway.end", "1")
@@ -88,7 +96,7 @@ func TestEndAfterKill(t *testing.T) {
 	next.awaitReady()
 	for _, s := range all {
 		tr := transport(t, s.version, nil)
-		back := subscribe(t, tr, next.eventsURL(s.query), "Last-Event-ID", s.position()).ready(t)
+		back := subscribeCoded(t, s.coding, tr, next.eventsURL(s.query), "Last-Event-ID", s.position()).ready(t)
 		back.requireEnds(t, s.channels...)
 		if again := subscribe(t, tr, next.eventsURL(s.query), "Last-Event-ID", back.position()); again.status != http.StatusNoContent {
 			t.Errorf("%s: status %d after the end", s.name, again.status)

@@ -10,19 +10,24 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// readScript reads a stream with fetch, and prints the events as they come and how
-// the body ended.
+// readScript reads a stream with fetch twice, compressed and not. It prints the coding
+// of each, the events as they come, and how the body ended.
 const readScript = `
-const response = await fetch(process.argv[1]);
-const text = new TextDecoder();
-try {
-	for await (const chunk of response.body) process.stdout.write(text.decode(chunk, {stream: true}));
-	console.log("the body ended");
-} catch (error) {
-	console.log("the body failed:", error.message);
+for (const coding of ["gzip", "identity"]) read(coding);
+async function read(coding) {
+	let response; // a proxy that asks the gateways in turn may come to one that is not there
+	do response = await fetch(process.argv[1], {headers: {"Accept-Encoding": coding}}); while (!response.ok);
+	console.log("the coding is", response.headers.get("Content-Encoding") ?? "identity");
+	const text = new TextDecoder();
+	try {
+		for await (const chunk of response.body) process.stdout.write(text.decode(chunk, {stream: true}));
+		console.log("the body ended");
+	} catch (error) {
+		console.log("the body failed:", error.message);
+	}
 }`
 
-// startFetch reads a stream in Node until its end.
+// startFetch reads a stream twice in Node until its end, from a gateway that compresses.
 func startFetch(t *testing.T, url string) *redistest.Output {
 	t.Helper()
 	printed := &redistest.Output{}
@@ -42,7 +47,8 @@ func startFetch(t *testing.T, url string) *redistest.Output {
 }
 
 // A gateway that is killed is an error to fetch, and one that drains a clean end,
-// directly and behind proxies. Without chunks, or HTTP/2, both would look alike.
+// directly and behind proxies, compressed and not. Without chunks, or HTTP/2, both would
+// look alike.
 func TestKillIsAnErrorToFetch(t *testing.T) {
 	t.Parallel()
 	type front func(t *testing.T, p *gatewayProcess) proxytest.Proxy
@@ -63,7 +69,7 @@ func TestKillIsAnErrorToFetch(t *testing.T) {
 			t.Run(name+", "+end.name, func(t *testing.T) {
 				t.Parallel()
 				r := redistest.Start(t)
-				p := startGateway(t, gatewayEnv(r.URL(), "SSE_TRUSTED_PROXIES=127.0.0.1", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=1s")...)
+				p := startGateway(t, gatewayEnv(r.URL(), "SSE_TRUSTED_PROXIES=127.0.0.1", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=1s", "SSE_COMPRESSION=gzip")...)
 				p.awaitReady()
 				proxy := front(t, p)
 				if end.name == "kill" && !proxy.TellsKill {
@@ -72,13 +78,16 @@ func TestKillIsAnErrorToFetch(t *testing.T) {
 				base := proxy.HTTP1
 				subscribeUntil(t, transport(t, 1, nil), base+"/events?channel=a").close()
 				printed := startFetch(t, base+"/events?channel=a")
-				redistest.Eventually(t, patience, "the ready frame", func() bool { return strings.Contains(printed.String(), "gateway.ready") })
+				await := func(text string) {
+					redistest.Eventually(t, patience, text+", twice", func() bool { return strings.Count(printed.String(), text) == 2 })
+				}
+				await("gateway.ready")
 				r.XAdd("sse:a", "data", "before the end")
-				redistest.Eventually(t, patience, "the event", func() bool { return strings.Contains(printed.String(), "before the end") })
+				await("before the end")
 				end.stop(p)
-				redistest.Eventually(t, patience, "the end of the body", func() bool { return strings.Contains(printed.String(), "the body ") })
-				if got := printed.String(); !strings.Contains(got, end.want) {
-					t.Errorf("want %q", end.want)
+				await("the body ")
+				if got := printed.String(); strings.Count(got, end.want) != 2 || strings.Count(got, "the coding is gzip") != 1 {
+					t.Errorf("want %q twice, and one stream compressed", end.want)
 				}
 			})
 		}

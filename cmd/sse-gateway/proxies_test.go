@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -66,21 +67,22 @@ func subscribeUntil(t *testing.T, rt http.RoundTripper, url string, headers ...s
 	return c
 }
 
-// A proxy holds nothing back, and heartbeats keep an idle stream for longer
-// than the proxy's time-out.
+// A proxy holds nothing back, compressed or not, and heartbeats keep an idle stream for
+// longer than the proxy's time-out.
 func TestStreamsThroughProxies(t *testing.T) {
 	t.Parallel()
 	forEachProxy(t, func(t *testing.T, start proxytest.Starter) {
 		const idle = 6 * time.Second // the proxy's; a slow machine may be seconds late with a heartbeat
-		r, pair := startPair(t, "SSE_HEARTBEAT=400ms")
+		r, pair := startPair(t, "SSE_HEARTBEAT=400ms", "SSE_COMPRESSION=gzip")
 		lb := start(t, idle, behind(pair...)...)
 		var clients []*client
 		for version, url := range map[int]string{1: lb.HTTP1, 2: lb.HTTP2} {
 			tr := transport(t, version, nil)
-			for range 4 {
-				c := subscribeUntil(t, tr, url+"/events?channel=a")
-				if c.proto != version || !strings.HasPrefix(c.header.Get("Content-Type"), "text/event-stream") {
-					t.Errorf("HTTP/%d: got HTTP/%d, %s", version, c.proto, c.header.Get("Content-Type"))
+			for i := range 4 {
+				coding := codings[i%2]
+				c := subscribeUntil(t, tr, url+"/events?channel=a", acceptCoding(coding)...)
+				if c.proto != version || !strings.HasPrefix(c.header.Get("Content-Type"), "text/event-stream") || c.gzip != (coding == "gzip") {
+					t.Errorf("HTTP/%d, %s: got HTTP/%d, %v, compressed %v", version, coding, c.proto, c.header, c.gzip)
 				}
 				clients = append(clients, c)
 			}
@@ -99,7 +101,7 @@ func TestStreamsThroughProxies(t *testing.T) {
 		}
 		// Each event comes although nothing but heartbeats follows it.
 		for i := range 3 {
-			r.XAdd("sse:a", "data", numbered(i, 5))
+			r.XAdd("sse:a", "data", numbered(i, 500*i)) // small: stored; large: compressed
 			for _, c := range clients {
 				requireNumbered(t, c, i)
 			}
@@ -107,19 +109,20 @@ func TestStreamsThroughProxies(t *testing.T) {
 	})
 }
 
-// A replica that drains gets no new clients, keeps those it has until their turn comes, and they resume on the other.
+// A replica that drains gets no new clients, keeps those it has until their turn comes,
+// and they resume on the other, compressed or not.
 func TestDrainBehindProxies(t *testing.T) {
 	t.Parallel()
 	forEachProxy(t, func(t *testing.T, start proxytest.Starter) {
 		// The delay is long enough for a slow machine to come as far as to its end.
 		const delay, window = 12 * time.Second, 2 * time.Second
-		r, pair := startPair(t, "SSE_DRAIN_DELAY="+delay.String(), "SSE_DRAIN_WINDOW="+window.String())
+		r, pair := startPair(t, "SSE_DRAIN_DELAY="+delay.String(), "SSE_DRAIN_WINDOW="+window.String(), "SSE_COMPRESSION=gzip")
 		lb := start(t, time.Minute, behind(pair...)...)
 		tr := transport(t, 1, nil)
 		url := lb.HTTP1 + "/events?channel=a"
 		var clients []*client
-		for range 8 {
-			clients = append(clients, subscribeUntil(t, tr, url))
+		for i := range 8 {
+			clients = append(clients, subscribeUntil(t, tr, url, acceptCoding(codings[i/2%2])...))
 		}
 		old, other := pair[0], pair[1]
 		had, otherHad := old.metric("sse_gateway_connections"), other.metric("sse_gateway_connections")
@@ -170,8 +173,8 @@ func TestDrainBehindProxies(t *testing.T) {
 				continue
 			}
 			ended++
-			if c.partial != "" {
-				t.Errorf("a stream ended with %.60q", c.partial)
+			if c.partial != "" || c.endErr != io.EOF {
+				t.Errorf("a stream ended with %.60q, %v", c.partial, c.endErr)
 			}
 			subscribeUntil(t, tr, url, "Last-Event-ID", c.position()).requireData(t, "missed")
 		}

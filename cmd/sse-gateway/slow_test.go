@@ -92,30 +92,31 @@ func TestClientThatStopsForAWhile(t *testing.T) {
 }
 
 // A client that is slow, but takes bytes, is kept for longer than the write
-// timeout, and gets what it gets in order.
+// timeout, and gets what it gets in order, compressed or not.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	// Between two reads a slow machine may take seconds.
 	const writeTimeout, kept = 10 * time.Second, 15 * time.Second
 	r := redistest.Start(t)
-	p := startGateway(t, gatewayEnv(r.URL(), "SSE_WRITE_TIMEOUT="+writeTimeout.String(), "SSE_WINDOW_EVENTS=16")...)
+	p := startGateway(t, gatewayEnv(r.URL(), "SSE_WRITE_TIMEOUT="+writeTimeout.String(), "SSE_WINDOW_EVENTS=16", "SSE_COMPRESSION=gzip")...)
 	for i := range 200 {
-		r.XAdd("sse:a", "data", numbered(i, 10_000)) // 2 MB
+		r.XAdd("sse:a", "data", fmt.Sprint(i, " ", noise(10_000))) // 2 MB, and three quarters of it compressed
 	}
 	const query = "channel=a&replay=all"
 	var readers []*slowReader
 	for request, body := range map[string]func(io.Reader) io.Reader{
 		"GET /events?" + query + " HTTP/1.1\r\nHost: h\r\n\r\n":                                     func(r io.Reader) io.Reader { return r },
+		"GET /events?" + query + " HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n":            newGzipBody,
 		h2Preface + h2Unlimited + h2Frame(h2Headers, h2EndStream|h2EndHeaders, 1, h2Request(query)): newH2Body,
 	} {
 		conn := dialSmall(t, p.public)
 		if _, err := io.WriteString(conn, request); err != nil {
 			t.Fatal(err)
 		}
-		readers = append(readers, startSlowReader(t, conn, 20_000, 200, body))
+		readers = append(readers, startSlowReader(t, conn, 10_000, 200, body))
 	}
 	requireKept(t, kept, readers...)
-	if n := p.metric("sse_gateway_connections"); n != 2 {
+	if n := p.metric("sse_gateway_connections"); n != 3 {
 		t.Errorf("%v connections after %v", n, kept)
 	}
 	for _, slow := range readers {
@@ -126,7 +127,7 @@ func TestSlowReader(t *testing.T) {
 		}
 		t.Logf("read %d bytes", slow.read.Load())
 	}
-	p.awaitMetric(patience, 2, "sse_gateway_disconnects_total", "client")
+	p.awaitMetric(patience, 3, "sse_gateway_disconnects_total", "client")
 }
 
 // A client that reads a byte per second is kept while its connection holds what
