@@ -170,9 +170,7 @@ func (p *poller) open(ctx context.Context, st engine.Store) error {
 			sub.Close()
 			return &engine.ChannelError{Channel: channel, Err: err}
 		}
-		if p.req.newest {
-			cursor.OnlyNewest()
-		}
+		cursor.Newest = p.req.newest
 		p.cursors = append(p.cursors, cursor)
 		if p.req.unknown {
 			p.addGap(channel, sse.AppendGap(nil, channel, "", cursor.Pos(), metrics.GapUnknownID), metrics.GapUnknownID)

@@ -70,10 +70,7 @@ func (c *Cursor) Idle() bool { return c.sub.log.Idle(&c.Cursor) }
 // batch without an error means: call Next.
 func (c *Cursor) Fetch(ctx context.Context) (Batch, error) {
 	log, s := c.sub.log, c.sub.store
-	if gap := log.Enter(&c.Cursor); gap != nil {
-		return Batch{Gap: gap}, nil
-	}
-	if c.WantsNewest() {
+	if c.Newest {
 		before, err := s.seekBack(ctx, c.sub.ch, 1)
 		if err != nil {
 			return Batch{}, err

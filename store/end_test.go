@@ -154,7 +154,7 @@ func TestOnlyNewest(t *testing.T) {
 			cold := openHealthy(t, srv.URL(), nil)
 			for at, want := range c.want {
 				for which, r := range map[string]*reader{"warm": r, "cold": cold.subscribe(t, channel)} {
-					r.at(ID{Ms: at, Seq: 0}).cur.OnlyNewest()
+					r.at(ID{Ms: at, Seq: 0}).cur.Newest = true
 					r.drain()
 					if got := fmt.Sprint(r.got); got != want {
 						t.Errorf("%s, after %d: got %s, want %s", which, at, got, want)
@@ -173,7 +173,7 @@ func TestOnlyNewestOfABurst(t *testing.T) {
 	srv := redistest.Start(t)
 	s := openHealthy(t, srv.URL(), func(c *Config) { c.WindowEvents = 4 })
 	r := s.subscribe(t, "a")
-	r.cur.OnlyNewest()
+	r.cur.Newest = true
 	pipe := srv.Client().Pipeline()
 	const n = 10_000
 	for i := range n {

@@ -155,7 +155,9 @@ type streamState struct {
 func (s *Store) readState(ctx context.Context, channel, key string) (streamState, error) {
 	read := func(ctx context.Context, q redisstream.Querier) (state streamState, err error) {
 		state.at = time.Now()
-		entry := s.entryReader(func(e redisstream.Entry) { state.ended = s.encode(channel, e).End })
+		entry := redisstream.EntryReader{MaxEntry: s.cfg.MaxEventBytes, Each: func(e redisstream.Entry) {
+			state.ended = s.encode(channel, e).End
+		}}
 		newest := []string{"XREVRANGE", key, "+", "-", "COUNT", "1"}
 		state.Info, err = redisstream.ReadSnapshot(ctx, q, key, newest, func(r *resp.Reader) error {
 			state.ended = false

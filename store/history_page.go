@@ -18,11 +18,6 @@ import (
 // was away for a moment has missed fewer.
 const firstEntries = 128
 
-// entryReader returns a reader for entries that are to be encoded.
-func (s *Store) entryReader(each func(redisstream.Entry)) *redisstream.EntryReader {
-	return &redisstream.EntryReader{Limits: redisstream.ReplyLimits(s.cfg.MaxEventBytes), Each: each}
-}
-
 // readPage reads the entries after a cursor, or after the gap if retention or a
 // reset of the stream has passed its position.
 func (s *Store) readPage(ctx context.Context, ch *channel, c *eventlog.Cursor) (*eventlog.Page, error) {
@@ -66,7 +61,9 @@ func (s *Store) pageFrom(ctx context.Context, q redisstream.Querier, ch *channel
 	p := &eventlog.Page{Resumed: pos}
 	key := ch.source.Key
 	args := []string{"XRANGE", key, pos.Next().String(), "+", "COUNT", strconv.Itoa(count)}
-	reply := s.entryReader(func(e redisstream.Entry) { p.Entries = append(p.Entries, s.encode(ch.name, e)) })
+	reply := redisstream.EntryReader{MaxEntry: s.cfg.MaxEventBytes, Each: func(e redisstream.Entry) {
+		p.Entries = append(p.Entries, s.encode(ch.name, e))
+	}}
 	info, err := redisstream.ReadSnapshot(ctx, q, key, args, func(r *resp.Reader) error {
 		p.Entries = []Entry{}
 		return reply.Read(r)

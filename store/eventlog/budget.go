@@ -45,13 +45,10 @@ func (b *Budget) evicted(limit string, n int) {
 
 // use moves l to the front of the list, if it holds entries.
 func (b *Budget) use(l *Log) {
-	switch {
-	case l.View().Len() == 0:
-		b.unlist(l)
-	case l.element == nil:
-		l.element = b.logs.PushFront(l)
-	default:
+	if l.element != nil {
 		b.logs.MoveToFront(l.element)
+	} else if l.View().Len() > 0 {
+		l.element = b.logs.PushFront(l)
 	}
 }
 

@@ -11,10 +11,12 @@ import (
 // a small comparable value that its owner keeps, for one goroutine at a time.
 // The methods of Log make cursors, and each is of use with that log only.
 type Cursor struct {
-	pos    redisstream.ID
-	epoch  uint32
-	newest bool // see OnlyNewest
-	check  bool // pos is a client's claim that the log could not confirm: ask Redis
+	pos   redisstream.ID
+	epoch uint32
+	check bool // pos is a client's claim that the log could not confirm: ask Redis
+	// Newest has the cursor return, of all that follows the position, only the
+	// newest entry, and no gap of retention.
+	Newest bool
 	// Hint is how many entries the next page of history should ask for: 0 if
 	// nothing is known. It is 0 whenever the log has what follows, so that
 	// cursors at one position are equal.
@@ -50,13 +52,6 @@ func (c *Cursor) Epoch() uint32 { return c.epoch }
 // what followed it is returned again.
 func (c *Cursor) Rewind(id redisstream.ID) { c.pos = redisstream.Min(c.pos, id) }
 
-// OnlyNewest has the cursor return, of all that follows the position, only the
-// newest entry, and no gap of retention.
-func (c *Cursor) OnlyNewest() { c.newest = true }
-
-// WantsNewest reports whether OnlyNewest was called.
-func (c *Cursor) WantsNewest() bool { return c.newest }
-
 // Now returns a cursor at the head.
 func (l *Log) Now() Cursor {
 	v := l.view.Load()
@@ -89,7 +84,7 @@ func (l *Log) Next(c *Cursor, maxBytes int) (Batch, State) {
 	if gap := l.enter(c, v); gap != nil {
 		return Batch{Gap: gap}, Ready
 	}
-	if n := len(v.entries); c.newest && n > 0 {
+	if n := len(v.entries); c.Newest && n > 0 {
 		last := &v.entries[n-1]
 		if c.skipTo(last.ID.Prev()); last.Kind == KindTrimmed {
 			c.skipTo(last.ID)
@@ -142,12 +137,10 @@ func (l *Log) Ended(c *Cursor) bool {
 	return v.final && c.pos == v.Head()
 }
 
-// Enter brings a cursor to the log's epoch. It returns a gap if the cursor may
+// enter brings a cursor to the log's epoch. It returns a gap if the cursor may
 // have missed something. The gap resumes where it began if that position is one
 // of the new stream, too: what followed it in the old stream is lost, and what
 // follows it in the new one comes next.
-func (l *Log) Enter(c *Cursor) *Gap { return l.enter(c, l.view.Load()) }
-
 func (l *Log) enter(c *Cursor, v *View) *Gap {
 	if c.epoch == v.epoch {
 		return nil
@@ -180,10 +173,10 @@ func (l *Log) Place(c *Cursor, p *Page) (b Batch, stale bool) {
 	pos, isReset := c.pos, p.GapReason == metrics.GapReset
 	c.pos, c.check = p.UpTo, false
 	entries := p.Entries
-	if n := len(entries); c.newest && n > 1 {
+	if n := len(entries); c.Newest && n > 1 {
 		entries = entries[n-1:]
 	}
-	if p.Resumed == pos || isReset && v.isVanishedAt(pos) || c.newest && !isReset {
+	if p.Resumed == pos || isReset && v.isVanishedAt(pos) || c.Newest && !isReset {
 		return Batch{Entries: entries}, false
 	}
 	gap := &Gap{Channel: l.channel, After: pos, Resumed: p.Resumed, Reason: p.GapReason}

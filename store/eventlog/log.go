@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"container/list"
+	"slices"
 	"sync/atomic"
 
 	"github.com/sse-gateway/sse-gateway/store/redisstream"
@@ -33,29 +34,33 @@ func New(budget *Budget, channel string, known redisstream.Known, final bool) *L
 // View returns the content of the log at this moment.
 func (l *Log) View() *View { return l.view.Load() }
 
-// update stores the view that f makes of the current one. It returns false, and
+// update stores what change makes of a copy of the view. It returns false, and
 // changes nothing, if the log is closed, or has another head or epoch than seen,
 // which may be nil.
-func (l *Log) update(seen *View, f func(old *View) *View) bool {
+func (l *Log) update(seen *View, change func(v *View)) bool {
 	l.budget.mu.Lock()
 	defer l.budget.mu.Unlock()
 	old := l.view.Load()
 	if l.closed || seen != nil && (old.Head() != seen.Head() || old.epoch != seen.epoch) {
 		return false
 	}
-	if l.set(f(old)) {
+	v := *old
+	change(&v)
+	l.set(&v)
+	if len(v.entries) != len(old.entries) || v.Bytes() != old.Bytes() || v.floor != old.floor {
 		l.budget.use(l)
 		l.budget.shrink()
 	}
 	return true
 }
 
-// set stores a view, and reports whether the log holds other entries now. The
-// caller holds Budget.mu.
-func (l *Log) set(v *View) (changed bool) {
+// set stores a view. The caller holds Budget.mu.
+func (l *Log) set(v *View) {
 	old := l.view.Swap(v)
 	l.budget.book(len(v.entries)-len(old.entries), v.Bytes()-old.Bytes())
-	return len(v.entries) != len(old.entries) || v.Bytes() != old.Bytes() || v.floor != old.floor
+	if len(v.entries) == 0 {
+		l.budget.unlist(l)
+	}
 }
 
 // Append adds entries that follow the head, in ascending order, and keeps the
@@ -66,13 +71,22 @@ func (l *Log) set(v *View) (changed bool) {
 // It returns false, and changes nothing, if the log's head or epoch is not that of
 // seen any more, or the log is closed.
 func (l *Log) Append(seen *View, entries []Entry, known redisstream.Known) bool {
-	return l.update(seen, func(old *View) *View {
-		v := old.appendEntries(entries, known)
+	return l.update(seen, func(v *View) {
+		known.Head = v.Head()
+		if n := len(entries); n > 0 {
+			known.Head, known.Gone, v.final = entries[n-1].ID, false, entries[n-1].End
+			room := cap(v.entries)
+			// This writes beyond the length that readers of the old view see.
+			v.entries = append(v.entries, entries...)
+			if v.bytes += sizeOf(entries); len(v.entries) > room {
+				v.garbage = 0 // it is another array
+			}
+		}
+		v.known = known
 		if n := len(v.entries) - l.budget.maxEvents; n > 0 {
 			v.evict(n, false)
 			l.budget.evicted("events", n)
 		}
-		return v
 	})
 }
 
@@ -80,12 +94,36 @@ func (l *Log) Append(seen *View, entries []Entry, known redisstream.Known) bool 
 // that agrees with the log up to there. known is what is known of the new
 // stream, except for its Head. It returns false like Append.
 func (l *Log) Reset(seen *View, to redisstream.ID, known redisstream.Known) bool {
-	return l.update(seen, func(old *View) *View { return old.replaced(to, known) })
+	return l.update(seen, func(v *View) {
+		n := v.upTo(to)
+		// What was before the floor is not known any more. The floor itself counts
+		// as an entry, which it mostly is.
+		v.lost = to.Less(v.floor) || n < len(v.entries)
+		v.entries = slices.Clone(v.entries[:n])
+		v.bytes, v.garbage = sizeOf(v.entries), 0
+		v.final = n > 0 && v.entries[n-1].End && v.entries[n-1].ID == to
+		v.floor, v.known, v.known.Head = redisstream.Min(v.floor, to), known, to
+		v.newEpoch(to)
+		if !v.vanishedAt.Less(to) {
+			v.vanishedAt = redisstream.ID{}
+		}
+	})
 }
 
-// Vanish drops all entries: the stream does not exist any more. The head stays.
-// It returns false like Append.
-func (l *Log) Vanish(seen *View) bool { return l.update(seen, (*View).vanished) }
+// Vanish drops all entries: the stream does not exist any more. The head stays,
+// and the floor is 0-0: the log has everything of a stream that has nothing. It
+// returns false like Append.
+func (l *Log) Vanish(seen *View) bool {
+	return l.update(seen, func(v *View) {
+		if v.Gone() {
+			return
+		}
+		v.known = redisstream.Known{Head: v.Head(), Gone: true, Counts: v.known.Counts}
+		v.floor, v.entries, v.bytes, v.garbage = redisstream.ID{}, nil, 0, 0
+		v.newEpoch(v.Head())
+		v.lost, v.vanishedAt = false, v.Head()
+	})
+}
 
 // Prepend extends the log into the past by the entries of a page, which a
 // reader of the given epoch asked for. Nothing happens unless the page reaches
@@ -93,11 +131,10 @@ func (l *Log) Vanish(seen *View) bool { return l.update(seen, (*View).vanished) 
 // channel takes a quarter of the budget at most: it must not push out the present
 // of others.
 func (l *Log) Prepend(epoch uint32, p *Page) {
-	l.update(nil, func(old *View) *View {
-		if old.epoch != epoch {
-			return old
+	l.update(nil, func(v *View) {
+		if v.epoch == epoch {
+			v.prepend(p, l.budget.maxEvents-len(v.entries), l.budget.maxBytes/4-v.bytes)
 		}
-		return old.prepended(p, l.budget.maxEvents-len(old.entries), l.budget.maxBytes/4-old.bytes)
 	})
 }
 
@@ -117,9 +154,7 @@ func (l *Log) shrink() {
 	}
 	v.evict(n, true)
 	l.budget.evicted("memory", n)
-	if l.set(&v); v.Len() == 0 {
-		l.budget.unlist(l)
-	}
+	l.set(&v)
 }
 
 // Touch marks the log as used, so that others give up memory before it.

@@ -149,67 +149,25 @@ func (v *View) epochAt(pos redisstream.ID) uint32 {
 	return v.epoch - 1
 }
 
-// appendEntries returns the view with entries after its head.
-func (v *View) appendEntries(entries []Entry, known redisstream.Known) *View {
-	next := *v
-	next.known = known
-	next.known.Head = v.Head()
-	if n := len(entries); n > 0 {
-		next.known.Head, next.known.Gone, next.final = entries[n-1].ID, false, entries[n-1].End
-		// This writes beyond the length of v.entries, which no reader of v sees.
-		next.entries = append(v.entries, entries...)
-		if next.bytes += sizeOf(entries); len(next.entries) > cap(v.entries) {
-			next.garbage = 0 // it is another array
-		}
-	}
-	return &next
+// newEpoch begins an epoch whose stream agrees with that of the one before up to a
+// position. The caller has a view that is not stored yet, here and below.
+func (v *View) newEpoch(to redisstream.ID) {
+	v.epoch++
+	v.resetTo, v.lowest = to, redisstream.Min(v.lowest, to)
 }
 
-// replaced returns the view of a stream that agrees with this one up to a
-// position.
-func (v *View) replaced(to redisstream.ID, known redisstream.Known) *View {
-	known.Head = to
-	n := v.upTo(to)
-	next := &View{
-		known: known, floor: redisstream.Min(v.floor, to), epoch: v.epoch + 1,
-		entries: slices.Clone(v.entries[:n]), bytes: sizeOf(v.entries[:n]),
-		final: n > 0 && v.entries[n-1].End && v.entries[n-1].ID == to,
-		// What was before the floor is not known any more. The floor itself counts
-		// as an entry, which it mostly is.
-		resetTo: to, lost: to.Less(v.floor) || n < len(v.entries),
-		lowest: redisstream.Min(v.lowest, to),
-	}
-	if v.vanishedAt.Less(to) {
-		next.vanishedAt = v.vanishedAt
-	}
-	return next
-}
-
-// vanished returns the view of a stream that does not exist any more. Its floor
-// is 0-0: the view has everything of a stream that has nothing.
-func (v *View) vanished() *View {
-	if v.Gone() {
-		return v
-	}
-	return &View{
-		known: redisstream.Known{Head: v.Head(), Gone: true, Counts: v.known.Counts},
-		epoch: v.epoch + 1, final: v.final,
-		resetTo: v.Head(), lowest: redisstream.Min(v.lowest, v.Head()), vanishedAt: v.Head(),
-	}
-}
-
-// prepended returns the view with older entries of a page in front of its own:
-// at most maxEvents and maxBytes of them. It returns v itself unless the page
-// reaches the floor, and agrees with the view about what follows the floor.
-func (v *View) prepended(p *Page, maxEvents, maxBytes int) *View {
+// prepend puts older entries of a page in front of the view's own: at most
+// maxEvents and maxBytes of them. Nothing happens unless the page reaches the
+// floor, and agrees with the view about what follows the floor.
+func (v *View) prepend(p *Page, maxEvents, maxBytes int) {
 	if p.UpTo.Less(v.floor) || !p.Resumed.Less(v.floor) {
-		return v
+		return
 	}
 	end := upTo(p.Entries, v.floor)
 	if end < len(p.Entries) {
 		id := p.Entries[end].ID
 		if len(v.entries) == 0 && !v.Head().Less(id) || len(v.entries) > 0 && id != v.entries[0].ID {
-			return v // another stream under the same name, which the tail has yet to see
+			return // another stream under the same name, which the tail has yet to see
 		}
 	}
 	start := end
@@ -218,26 +176,22 @@ func (v *View) prepended(p *Page, maxEvents, maxBytes int) *View {
 			break
 		}
 	}
-	floor := p.Resumed
+	v.floor = p.Resumed
 	if start > 0 {
-		floor = p.Entries[start-1].ID
+		v.floor = p.Entries[start-1].ID
 	}
-	if start == end && floor == v.floor {
-		return v
+	if start < end {
+		v.entries = slices.Concat(p.Entries[start:end], v.entries)
+		v.bytes, v.garbage = sizeOf(v.entries), 0
 	}
-	next := *v
-	next.floor, next.entries = floor, slices.Concat(p.Entries[start:end], v.entries)
-	next.bytes, next.garbage = sizeOf(next.entries), 0
-	return &next
 }
 
 // maxGarbage is how much memory of evicted entries a log may always keep, in
 // bytes. Copying the array to free less is not worth the time.
 const maxGarbage = 32 << 10
 
-// evict drops the n oldest entries of a view that is not stored yet, and raises
-// its floor. It copies the array, which frees them, if compact is set or they have
-// become many.
+// evict drops the n oldest entries and raises the floor. It copies the array, which
+// frees them, if compact is set or they have become many.
 func (v *View) evict(n int, compact bool) {
 	v.floor = v.entries[n-1].ID
 	size := sizeOf(v.entries[:n])

@@ -14,28 +14,20 @@ type Entry struct {
 	TooLarge bool     // the fields are over the limit, and were skipped
 }
 
-// Limits bounds what an EntryReader holds of a reply. The server can be told
-// how many entries to return, not how many bytes.
-type Limits struct {
-	EntryBytes int // names and values of one entry; a larger one is passed on without them
-	ReplyBytes int // fields of all entries of the reply; at least one entry is kept
-	// WireBytes is how large the encoded fields of one entry may be: many empty
-	// fields are small in names and values, and not in the reply.
-	WireBytes int
-	Room      *int // what several replies may keep together, in bytes; may be nil
-}
-
 // EntryReader reads the replies to XRANGE and XREVRANGE, one after the other. It
 // hands each entry on as soon as it has arrived.
 //
-// Once an entry does not fit into the limits, neither it nor any that follows
-// is handed on: Cut tells, and they are read again later.
+// The server can be told how many entries to return, not how many bytes. So once
+// the fields of an entry do not fit, neither it nor any that follows is handed on:
+// Cut tells, and they are read again later. At least one entry of a reply fits.
 type EntryReader struct {
 	// Anchor is an entry of which it is enough to know that it is there: its
 	// fields are skipped, and it is not handed on.
 	Anchor ID
-	// Limits bounds the fields that are kept. Nil: no fields are wanted.
-	Limits *Limits
+	// MaxEntry is the most bytes that the names and values of an entry may have; a
+	// larger one is handed on without them. 0: no fields are wanted.
+	MaxEntry int
+	Room     *int // what several replies may keep together, in bytes; may be nil
 	// Each is called with each entry in the order of the reply.
 	Each func(Entry)
 
@@ -134,7 +126,7 @@ func (r *EntryReader) readEntry(rd *resp.Reader) (err error) {
 		return err
 	}
 	anchor := !r.Anchor.IsZero() && e.ID == r.Anchor
-	keep := r.Limits != nil && !r.Cut && !anchor
+	keep := r.MaxEntry > 0 && !r.Cut && !anchor
 	r.arena, r.fields = r.arena[:0], r.fields[:0]
 	wire := lengthLine(n)
 	for range n {
@@ -164,10 +156,10 @@ func (r *EntryReader) readEntry(rd *resp.Reader) (err error) {
 	case anchor:
 		r.Found = true
 		return nil
-	case r.Limits == nil:
+	case r.MaxEntry == 0:
 	case r.Cut:
 		return nil
-	case r.Limits.tooLarge(e.Size, wire):
+	case r.tooLarge(e.Size, wire):
 		e.TooLarge = true
 	case !r.fits(e.Size, wire):
 		r.Cut = true
@@ -175,8 +167,8 @@ func (r *EntryReader) readEntry(rd *resp.Reader) (err error) {
 	default:
 		e.Fields = r.fields
 		r.kept += wire
-		if r.Limits.Room != nil {
-			*r.Limits.Room -= wire
+		if r.Room != nil {
+			*r.Room -= wire
 		}
 	}
 	if r.Each != nil {
@@ -188,17 +180,20 @@ func (r *EntryReader) readEntry(rd *resp.Reader) (err error) {
 // fits reports whether fields of so many bytes, and as they are encoded, may be
 // kept.
 func (r *EntryReader) fits(size, wire int) bool {
-	l := r.Limits
 	switch {
-	case l.tooLarge(size, wire), l.Room != nil && *l.Room <= 0:
+	case r.tooLarge(size, wire), r.Room != nil && *r.Room <= 0:
 		return false
 	case r.kept == 0:
 		return true
 	}
-	return r.kept+wire <= l.ReplyBytes && (l.Room == nil || wire <= *l.Room)
+	return r.kept+wire <= replyBytes && (r.Room == nil || wire <= *r.Room)
 }
 
-func (l *Limits) tooLarge(size, wire int) bool { return size > l.EntryBytes || wire > l.WireBytes }
+// tooLarge reports whether the fields of an entry never fit. Many empty fields are
+// small in names and values, and not in the reply.
+func (r *EntryReader) tooLarge(size, wire int) bool {
+	return size > r.MaxEntry || wire > replyBytes+2*r.MaxEntry
+}
 
 // lengthLine is the size of the line that a string or an aggregate begins with,
 // in bytes.

@@ -55,9 +55,3 @@ func NextPage(count, entries, bytes int) int {
 	}
 	return min(2*count, PageEntries(int64(bytes/entries)+entryOverhead))
 }
-
-// ReplyLimits bounds what is held of one reply with entries, of which one may
-// have so many bytes in names and values.
-func ReplyLimits(maxEvent int) *Limits {
-	return &Limits{EntryBytes: maxEvent, ReplyBytes: replyBytes, WireBytes: replyBytes + 2*maxEvent}
-}

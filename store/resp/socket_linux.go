@@ -31,20 +31,10 @@ func (s socket) Read(p []byte) (n int, err error) {
 	if s.raw == nil || len(p) == 0 {
 		return s.Conn.Read(p)
 	}
-	var errno syscall.Errno
-	err = s.raw.Read(func(fd uintptr) bool {
-		n, errno = rawIO(syscall.SYS_READ, fd, p)
-		return errno != syscall.EAGAIN
-	})
-	switch {
-	case err != nil:
-		return 0, err
-	case errno != 0:
-		return 0, &net.OpError{Op: "read", Net: s.LocalAddr().Network(), Addr: s.RemoteAddr(), Err: os.NewSyscallError("read", errno)}
-	case n == 0:
-		return 0, io.EOF
+	if n, err = s.transfer("read", syscall.SYS_READ, s.raw.Read, p); n == 0 && err == nil {
+		err = io.EOF
 	}
-	return n, nil
+	return n, err
 }
 
 // Write is like that of net.Conn.
@@ -52,35 +42,32 @@ func (s socket) Write(p []byte) (n int, err error) {
 	if s.raw == nil {
 		return s.Conn.Write(p)
 	}
-	for n < len(p) {
-		var errno syscall.Errno
-		err = s.raw.Write(func(fd uintptr) bool {
-			var m int
-			m, errno = rawIO(syscall.SYS_WRITE, fd, p[n:])
-			n += m
-			return errno != syscall.EAGAIN
-		})
-		if err != nil {
-			return n, err
-		}
-		if errno != 0 {
-			return n, &net.OpError{Op: "write", Net: s.LocalAddr().Network(), Addr: s.RemoteAddr(), Err: os.NewSyscallError("write", errno)}
-		}
+	for n < len(p) && err == nil {
+		var m int
+		m, err = s.transfer("write", syscall.SYS_WRITE, s.raw.Write, p[n:])
+		n += m
 	}
-	return n, nil
+	return n, err
 }
 
-// rawIO makes a system call that reads into or writes from p and does not
-// block. n is 0 if it failed.
-func rawIO(call, fd uintptr, p []byte) (n int, errno syscall.Errno) {
-	for {
-		r, _, e := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
-		switch e {
-		case 0:
-			return int(r), 0
-		case syscall.EINTR:
-		default:
-			return 0, e
+// transfer makes a system call that reads into or writes from p as soon as it does
+// not block. n is 0 if it failed.
+func (s socket) transfer(op string, call uintptr, whenReady func(func(fd uintptr) (done bool)) error, p []byte) (n int, err error) {
+	var errno syscall.Errno
+	err = whenReady(func(fd uintptr) bool {
+		errno = syscall.EINTR
+		for errno == syscall.EINTR {
+			var r uintptr
+			r, _, errno = syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+			n = int(r)
 		}
+		return errno != syscall.EAGAIN
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case errno != 0:
+		return 0, &net.OpError{Op: op, Net: s.LocalAddr().Network(), Addr: s.RemoteAddr(), Err: os.NewSyscallError(op, errno)}
 	}
+	return n, nil
 }

@@ -19,7 +19,6 @@ type Writer struct {
 	stop  func()
 	piece io.Reader // what is being written
 	taken int64     // of the piece, in bytes
-	cut   error     // why the piece ended early
 	err   error
 }
 
@@ -50,11 +49,9 @@ func (w *Writer) ReadFrom(r io.Reader) (int64, error) {
 	if w.next == nil {
 		w.next, w.stop = iter.Pull(w.run)
 	}
-	w.piece, w.taken, w.cut = r, 0, nil
-	if w.next(); w.cut != nil {
-		return w.taken, w.cut
-	}
-	rest, err := io.Copy(io.Discard, r) // nothing unless Read has returned
+	w.piece, w.taken = r, 0
+	w.next()
+	rest, err := io.Copy(io.Discard, r) // nothing, or the error of r, unless Read has returned
 	if rest > 0 {
 		w.err = cmp.Or(w.err, fmt.Errorf("%w: %d bytes after its end", ErrProtocol, rest))
 	}
@@ -71,9 +68,6 @@ func (w *Writer) run(yield func(struct{}) bool) {
 			n, err := w.piece.Read(p)
 			if w.taken += int64(n); n > 0 {
 				return n, nil
-			}
-			if err != nil && err != io.EOF {
-				w.cut = err
 			}
 			if err != nil && !yield(struct{}{}) {
 				return 0, errIncomplete

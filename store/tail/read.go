@@ -26,9 +26,7 @@ type reader struct {
 
 func (n *Node) newReader(can abilities, target *Target) *reader {
 	rd := &reader{n: n, can: can, target: target}
-	limits := redisstream.ReplyLimits(n.cfg.MaxEventBytes)
-	limits.Room = &rd.room
-	rd.entries = &redisstream.EntryReader{Limits: limits, Each: func(e redisstream.Entry) {
+	rd.entries = &redisstream.EntryReader{MaxEntry: n.cfg.MaxEventBytes, Room: &rd.room, Each: func(e redisstream.Entry) {
 		rd.current.entries = append(rd.current.entries, n.cfg.Encode(rd.current.Channel, e))
 	}}
 	return rd

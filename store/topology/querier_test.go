@@ -23,8 +23,8 @@ func newQuerier(t *testing.T, url string) querier {
 // entries is a reader that keeps all fields, and what it has read.
 func entries(got *[]string) *redisstream.EntryReader {
 	return &redisstream.EntryReader{
-		Limits: &redisstream.Limits{EntryBytes: 1 << 20, ReplyBytes: 1 << 20, WireBytes: 1 << 20},
-		Each:   func(e redisstream.Entry) { *got = append(*got, fmt.Sprintf("%s %q", e.ID, e.Fields)) },
+		MaxEntry: 1 << 20,
+		Each:     func(e redisstream.Entry) { *got = append(*got, fmt.Sprintf("%s %q", e.ID, e.Fields)) },
 	}
 }
 

@@ -76,9 +76,7 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 			return nil, &ChannelError{channel, err}
 		}
 		c := &s.reader.Channels[i]
-		if sub.Newest {
-			c.Cursor.OnlyNewest()
-		}
+		c.Cursor.Newest = sub.Newest
 		_, stalled := c.Topic.Sub.Stalled()
 		ended = ended && c.Cursor.Ended() && !stalled // nobody knows what came since Redis went away
 	}
