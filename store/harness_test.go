@@ -22,7 +22,7 @@ import (
 
 // patience is how long a test waits for what should take moments: a loaded
 // machine is slow, and a quick one never waits it out.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // textEncoder writes "<id> <data>", or for a gap "gap <after> <resumed> <reason>".
 // A field end ends the channel; alone it has no frame.
