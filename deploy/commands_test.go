@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -80,6 +79,7 @@ var runnable = map[string]func(*testing.T, *shell, shown){
 // Every command that a page shows works: it is run against a gateway in mode dev
 // and a real Redis, or is in the list of those that are checked in another way.
 func TestCommandsInPages(t *testing.T) {
+	t.Parallel()
 	sh := startShell(t)
 	byPage, listed, ran := map[string][]shown{}, map[string]bool{}, 0
 	for _, c := range commands(t) {
@@ -131,7 +131,7 @@ func startShell(t *testing.T) *shell {
 	env := append(os.Environ(), "SSE_ADDR=127.0.0.1:0", "SSE_ADMIN_ADDR=127.0.0.1:0", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_LOG_FORMAT=json")
 	p := startExactly(t, append(env, "SSE_REDIS_URL=redis://"+server.Addr()), gateway, "dev")
 	var public, admin string
-	redistest.Eventually(t, 20*time.Second, "sse-gateway dev serves", func() bool {
+	redistest.Eventually(t, patience, "sse-gateway dev serves", func() bool {
 		for _, line := range p.out.Lines() {
 			var entry struct{ Msg, Addr, Admin string }
 			if public == "" && json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "serving" {
@@ -158,11 +158,11 @@ func startShell(t *testing.T) *shell {
 	}
 }
 
-// until runs a command, at most 30 s, until its output has a text, which is when
+// until runs a command until its output has a text, which is when
 // it is told to stop, or to its end if text is "". It returns the output.
 func (s *shell) until(t *testing.T, c shown, command, text string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", s.addresses.Replace(command))
 	cmd.Dir, cmd.Env = "..", s.env
@@ -177,7 +177,7 @@ func (s *shell) until(t *testing.T, c shown, command, text string) string {
 	found := make(chan bool, 1)
 	if text != "" {
 		go func() {
-			ok := redistest.Poll(25*time.Second, func() bool { return strings.Contains(out.String(), text) || ctx.Err() != nil })
+			ok := redistest.Poll(patience, func() bool { return strings.Contains(out.String(), text) || ctx.Err() != nil })
 			_ = stop()
 			found <- ok && strings.Contains(out.String(), text)
 		}()

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -15,6 +14,7 @@ import (
 // TestTopology starts what docker-compose.yml describes and uses it as its users
 // do: publish, subscribe, come back, look at the console, scrape, stop.
 func TestTopology(t *testing.T) {
+	t.Parallel()
 	top := startTopology(t)
 	publisher := client(t, top.redisAddr, "publisher")
 	publish := func(data string) {
@@ -71,7 +71,7 @@ func TestTopology(t *testing.T) {
 		t.Errorf("Redis has denied something: %v %v", denied, err)
 	}
 	for i, admin := range top.admin {
-		redistest.Eventually(t, 5*time.Second, "the streams are gone", func() bool { return scrape(t, admin, "sse_gateway_connections") == "0" })
+		redistest.Eventually(t, patience, "the streams are gone", func() bool { return scrape(t, admin, "sse_gateway_connections") == "0" })
 		if n := scrape(t, admin, "sse_gateway_sweep_finds_total"); n != "0" {
 			t.Errorf("gateway %d: the sweep found %s entries", i+1, n)
 		}
@@ -132,10 +132,10 @@ func testScraped(t *testing.T, top *topology) {
 		`job:sse_gateway_connections:sum >= 3`:   1,
 		`sum(sse_gateway_deliveries_total) >= 3`: 1,
 	} {
-		redistest.Eventually(t, 20*time.Second, "Prometheus finds "+query, func() bool { return len(top.query(t, query)) == want })
+		redistest.Eventually(t, patience, "Prometheus finds "+query, func() bool { return len(top.query(t, query)) == want })
 	}
 	// One that waited for the first scrape is gone again.
-	redistest.Eventually(t, 20*time.Second, "no alert is pending or fires", func() bool { return len(top.query(t, "ALERTS")) == 0 })
+	redistest.Eventually(t, patience, "no alert is pending or fires", func() bool { return len(top.query(t, "ALERTS")) == 0 })
 	var rules struct {
 		Data struct {
 			Groups []struct {

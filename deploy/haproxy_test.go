@@ -24,9 +24,10 @@ func TestHAProxyConfig(t *testing.T) {
 	}
 }
 
-// A gateway that drains gets no new streams from within SSE_DRAIN_DELAY (3 s)
-// on, while those it has go on; and is back when it is ready.
+// A gateway that drains gets no new streams once the health checks have told (how soon
+// that is stands in haproxy.cfg), while those it has go on; and is back when it is ready.
 func TestHAProxyTakesDrainingOut(t *testing.T) {
+	t.Parallel()
 	stubs := startStubs(t, 0)
 	lb := proxytest.HAProxy(t, time.Minute, gatewaysOf(stubs)...)
 
@@ -43,7 +44,7 @@ func TestHAProxyTakesDrainingOut(t *testing.T) {
 
 	stubs[0].notReady.Store(true)
 	// As long as it is in the pool, leastconn chooses it when it has the fewest.
-	redistest.Eventually(t, 3*time.Second, "gateway-1 is out of the pool", func() bool {
+	redistest.Eventually(t, patience, "gateway-1 is out of the pool", func() bool {
 		hasFewest := stubs[0].open() < min(stubs[1].open(), stubs[2].open())
 		_, name := subscribe(t, lb.HTTP1, 1)
 		return hasFewest && name != "gateway-1"
@@ -54,13 +55,14 @@ func TestHAProxyTakesDrainingOut(t *testing.T) {
 	}
 
 	stubs[0].notReady.Store(false)
-	redistest.Eventually(t, 5*time.Second, "gateway-1 is back", func() bool {
+	redistest.Eventually(t, patience, "gateway-1 is back", func() bool {
 		_, name := subscribe(t, lb.HTTP1, 1)
 		return name == "gateway-1"
 	})
 }
 
 func TestHAProxyMetrics(t *testing.T) {
+	t.Parallel()
 	lb := proxytest.HAProxy(t, time.Minute, gatewaysOf(startStubs(t, 0))...)
 	for path, want := range map[string]string{"/metrics": `haproxy_server_status{proxy="gateways",server="gateway-1"`, "/healthz": "200 OK"} {
 		res, err := http.Get(lb.Metrics + path)

@@ -33,7 +33,7 @@ func startMeter(t *testing.T, redisURL string, env ...string) *meter {
 	m := &meter{t: t, public: redistest.FreeAddr(t), admin: redistest.FreeAddr(t)}
 	m.process = startExactly(t, append(env, "SSE_REDIS_URL="+redisURL, "SSE_ADDR="+m.public, "SSE_ADMIN_ADDR="+m.admin,
 		"SSE_PUBLIC_CHANNELS=**", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=0s", "SSE_HEARTBEAT=10m"), gatewayProgram(t))
-	redistest.Eventually(t, 20*time.Second, "the gateway is ready", func() bool { return status("http://"+m.admin+"/readyz") == 200 })
+	redistest.Eventually(t, patience, "the gateway is ready", func() bool { return status("http://"+m.admin+"/readyz") == 200 })
 	return m
 }
 
@@ -110,7 +110,7 @@ func (m *meter) connect(n int, channel string) []io.Reader {
 // awaitDeliveries waits until the gateway has written n events since it started.
 func (m *meter) awaitDeliveries(n float64) {
 	m.t.Helper()
-	redistest.Eventually(m.t, 30*time.Second, fmt.Sprint(n, " deliveries"), func() bool { return m.series("sse_gateway_deliveries_total") >= n })
+	redistest.Eventually(m.t, patience, fmt.Sprint(n, " deliveries"), func() bool { return m.series("sse_gateway_deliveries_total") >= n })
 }
 
 // redisCPU is the processor time that a Redis has used, in µs.

@@ -63,8 +63,9 @@ func client(t *testing.T, addr, user string) *redis.Client {
 }
 
 func TestRedisUsers(t *testing.T) {
+	t.Parallel()
 	addr := startRedis(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 
 	// An entry to read. It also shows that the publisher may write.
@@ -125,6 +126,7 @@ func args(command string) []any {
 }
 
 func TestRedisLetsNobodyInWithoutAName(t *testing.T) {
+	t.Parallel()
 	c := redis.NewClient(&redis.Options{Addr: startRedis(t), Protocol: 2, DisableIdentity: true, MaxRetries: -1})
 	defer c.Close()
 	if err := c.Ping(t.Context()).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOAUTH") {
@@ -135,13 +137,14 @@ func TestRedisLetsNobodyInWithoutAName(t *testing.T) {
 // The tail's way of hearing of a write, with no more rights than the gateway
 // has: a push on the connection that has read the key.
 func TestRedisGatewayHearsOfWrites(t *testing.T) {
+	t.Parallel()
 	addr := startRedis(t)
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	name, password := demoUser(t, "gateway")
@@ -170,6 +173,7 @@ func TestRedisGatewayHearsOfWrites(t *testing.T) {
 
 // What the durability of the events rests on.
 func TestRedisKeepsWhatItHas(t *testing.T) {
+	t.Parallel()
 	conf := read(t, "redis/redis.conf")
 	for _, want := range []string{"appendonly yes", "maxmemory-policy noeviction", "maxmemory 512mb", "protected-mode yes"} {
 		if !regexp.MustCompile(`(?m)^` + want + `$`).MatchString(conf) {

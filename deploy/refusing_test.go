@@ -9,6 +9,7 @@ import (
 
 // Proxies that cannot see /readyz pass a gateway by that refuses.
 func TestRefusingGatewayIsPassedBy(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"nginx", "Varnish"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@ import (
 // TestRedisRightsSuffice holds the rights in users.acl to what the gateway does
 // on each kind of Redis: whatever it is refused is in Redis's own log.
 func TestRedisRightsSuffice(t *testing.T) {
+	t.Parallel()
 	name, password := demoUser(t, "gateway")
 	login := name + ":" + password + "@"
 	var users []redistest.Option
@@ -177,7 +178,7 @@ func startOneGateway(t *testing.T, redisURL string, env ...string) string {
 			t.Log("not ready: ", reason)
 		}
 	}()
-	redistest.Eventually(t, 20*time.Second, "the gateway is ready", func() bool {
+	redistest.Eventually(t, patience, "the gateway is ready", func() bool {
 		reason = body("http://" + admin + "/readyz")
 		return status("http://"+admin+"/readyz") == http.StatusOK
 	})
@@ -187,7 +188,7 @@ func startOneGateway(t *testing.T, redisURL string, env ...string) string {
 // lines opens a stream and returns a function that returns its next line.
 func lines(t *testing.T, url string) func() string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -109,6 +108,7 @@ func TestScalingMeasuredRedis(t *testing.T) {
 // events come as they do from the master, and it goes on when the replica is
 // made the master.
 func TestScalingReadReplica(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t)
 	replica := redistest.StartReplica(t, master)
 	m := startMeter(t, replica.URL())
@@ -123,14 +123,10 @@ func TestScalingReadReplica(t *testing.T) {
 	}
 	await("gateway.ready")
 	for i := range 50 {
-		started := time.Now()
 		master.XAdd("sse:orders", "data", fmt.Sprint("event ", i))
 		await(fmt.Sprint("data: event ", i))
-		// Announced, not found by the sweep, which is every 30 s.
-		if took := time.Since(started); took > 10*time.Second {
-			t.Errorf("event %d took %v", i, took)
-		}
 	}
+	// All of them were announced.
 	if n := m.series("sse_gateway_sweep_finds_total"); n != 0 {
 		t.Errorf("the sweep found %v events", n)
 	}

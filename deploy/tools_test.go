@@ -43,6 +43,10 @@ func start(t *testing.T, env []string, name string, args ...string) *process {
 	return startExactly(t, append(os.Environ(), env...), name, args...)
 }
 
+// patience is how long a test waits for what should take moments: a loaded
+// machine is slow, and a quick one never waits it out.
+const patience = time.Minute
+
 // startExactly is start with no environment but env.
 func startExactly(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
@@ -62,7 +66,7 @@ func startExactly(t *testing.T, env []string, name string, args ...string) *proc
 		// the test must not.
 		select {
 		case <-p.ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			_ = p.cmd.Process.Kill()
 			<-p.ended
 		}
@@ -102,7 +106,7 @@ func port(t *testing.T, addr string) string {
 // waitListening waits until something accepts connections at addr.
 func waitListening(t *testing.T, addr string) {
 	t.Helper()
-	redistest.Eventually(t, 10*time.Second, addr+" accepts connections", func() bool {
+	redistest.Eventually(t, patience, addr+" accepts connections", func() bool {
 		c, err := net.DialTimeout("tcp", addr, time.Second)
 		if err != nil {
 			return false

@@ -88,7 +88,7 @@ func (top *topology) startGateway(t *testing.T, name string) {
 	top.admin = append(top.admin, env["SSE_ADMIN_ADDR"])
 	p := startExactly(t, assignments(env), gatewayProgram(t))
 	top.gateways = append(top.gateways, p)
-	redistest.Eventually(t, 10*time.Second, name+" is ready", func() bool { return status("http://"+env["SSE_ADMIN_ADDR"]+"/readyz") == http.StatusOK })
+	redistest.Eventually(t, patience, name+" is ready", func() bool { return status("http://"+env["SSE_ADMIN_ADDR"]+"/readyz") == http.StatusOK })
 	// The health check of the container.
 	check(t, []string{"SSE_ADMIN_ADDR=" + env["SSE_ADMIN_ADDR"]}, gatewayProgram(t), top.compose.Services[name].Healthcheck.Test[2:]...)
 }
@@ -104,7 +104,7 @@ func (top *topology) startHAProxy(t *testing.T) {
 		env[n], env[n+"_ADMIN"] = top.public[i], port(t, top.admin[i])
 	}
 	top.haproxy = startExactly(t, assignments(env), redistest.Command(t, "haproxy", "haproxy"), "-db", "-f", haproxyConfig)
-	redistest.Eventually(t, 10*time.Second, "HAProxy is healthy", func() bool { return status("http://"+top.haproxyOwn+"/healthz") == http.StatusOK })
+	redistest.Eventually(t, patience, "HAProxy is healthy", func() bool { return status("http://"+top.haproxyOwn+"/healthz") == http.StatusOK })
 }
 
 func (top *topology) startPrometheus(t *testing.T) {
@@ -126,7 +126,7 @@ func (top *topology) startPrometheus(t *testing.T) {
 	}
 	args := top.arguments(t, "prometheus", map[string]string{"/etc/prometheus/prometheus.yml": config, "=/prometheus": "=" + t.TempDir()})
 	top.prometheus = start(t, nil, redistest.Command(t, "prometheus", "prometheus"), append(args, "--web.listen-address="+top.scraper)...)
-	redistest.Eventually(t, 20*time.Second, "Prometheus is ready", func() bool { return status("http://"+top.scraper+"/-/ready") == http.StatusOK })
+	redistest.Eventually(t, patience, "Prometheus is ready", func() bool { return status("http://"+top.scraper+"/-/ready") == http.StatusOK })
 }
 
 // assignments writes variables as a process gets them.
@@ -171,12 +171,12 @@ func (top *topology) stop(t *testing.T) {
 	}
 	for _, p := range []*process{top.prometheus, top.redis} {
 		p.terminate()
-		p.requireEnd(t, 20*time.Second)
+		p.requireEnd(t, patience)
 	}
 	top.haproxy.terminate()
 	select {
 	case <-top.haproxy.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("HAProxy does not stop")
 	}
 	// It ends by the signal itself: there is no status of its own.

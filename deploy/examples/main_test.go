@@ -18,7 +18,7 @@ import (
 const secret = "a secret that is only for these tests"
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Programs that TestMain builds.
 var gatewayProgram, publishProgram string
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	redistest.Main(m, 6) // most wait for a browser or a process most of the time
 }
 
 // gateway is a gateway process on addresses that stay the same over a restart.

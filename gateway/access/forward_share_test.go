@@ -168,7 +168,7 @@ func TestForwardQuestionEndsWithItsLastClient(t *testing.T) {
 	}
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the question goes on")
 	}
 	redistest.Eventually(t, patience, "the slot is free", func() bool { return len(a.forward.slots) == 0 })

@@ -31,7 +31,7 @@ func application(t testing.TB, h http.HandlerFunc) (url string, asked *atomic.In
 
 // patience is how long a test waits for what has to happen; a quick machine
 // never waits it out.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // waiting returns how many requests wait for answers.
 func (g *flights) waiting() (questions, waiters int) {

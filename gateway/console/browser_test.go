@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // tab is one page in the browser. Whatever it writes to its console, an error,
 // a warning or a refusal by the policy, fails the test at its end.

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -79,7 +78,7 @@ func TestDecisionsThatWaitDelayNobody(t *testing.T) {
 			}
 		})
 	}
-	redistest.Eventually(t, 10*time.Second, "all to be decided", func() bool { return l.pending.open.Load() == waiting })
+	redistest.Eventually(t, waitedFor, "all to be decided", func() bool { return l.pending.open.Load() == waiting })
 	if got := exchange(t, l, "GET /stream HTTP/1.1\r\nHost: gateway\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 204 ") {
 		t.Errorf("one that does not wait is answered %q", got)
 	}

@@ -111,7 +111,7 @@ func TestDelayEnds(t *testing.T) {
 			c, _, throttled := limited(t, time.Hour)
 			ended := make(chan error, 1)
 			go func() { _, err := c.Read(make([]byte, 1)); ended <- err }()
-			redistest.Eventually(t, 10*time.Second, "a delay", func() bool { return valueOf(t, throttled) == 1 })
+			redistest.Eventually(t, waitedFor, "a delay", func() bool { return valueOf(t, throttled) == 1 })
 			if err := tt.end(c); err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestDelayEnds(t *testing.T) {
 				if !errors.Is(err, tt.want) {
 					t.Errorf("the read ended with %v, want %v", err, tt.want)
 				}
-			case <-time.After(15 * time.Second):
+			case <-time.After(waitedFor):
 				t.Fatal("the read goes on")
 			}
 		})

@@ -3,7 +3,6 @@ package listener
 import (
 	"net"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,7 +18,7 @@ func awaitTaken(t testing.TB, _ *Listener, c *net.TCPConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	redistest.Eventually(t, 10*time.Second, "the piece to be taken", func() bool {
+	redistest.Eventually(t, waitedFor, "the piece to be taken", func() bool {
 		var info *unix.TCPInfo
 		if raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) }) != nil || err != nil {
 			t.Fatal(err)

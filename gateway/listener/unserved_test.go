@@ -47,7 +47,7 @@ func TestUnservedConnectionIsReset(t *testing.T) {
 func endOf(t *testing.T, c net.Conn) error {
 	t.Helper()
 	defer c.Close()
-	_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(waitedFor))
 	n, err := c.Read(make([]byte, 1))
 	if n > 0 {
 		t.Error("the client is sent something")

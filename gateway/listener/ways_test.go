@@ -44,7 +44,7 @@ func startServer(t testing.TB, handler http.Handler, change func(*Config)) *List
 	t.Cleanup(func() {
 		_ = s.Close()
 		serving.Wait()
-		redistest.Eventually(t, 10*time.Second, "all places to be given back", func() bool { return l.pending.open.Load() == 0 })
+		redistest.Eventually(t, waitedFor, "all places to be given back", func() bool { return l.pending.open.Load() == 0 })
 	})
 	return l
 }
@@ -133,7 +133,7 @@ func startWays(t testing.TB, change func(*Config)) (w ways) {
 
 var (
 	dateLine  = regexp.MustCompile(`Date: [^\r]*`)
-	waitedFor = 10 * time.Second
+	waitedFor = time.Minute
 )
 
 // exchange sends a request in pieces and returns everything that comes back,

@@ -50,7 +50,7 @@ func (l line) hear(within time.Duration) (string, error) {
 
 func (l line) mustHear(t *testing.T, want string) {
 	t.Helper()
-	if got, err := l.hear(5 * time.Second); err != nil || got != want+"\n" {
+	if got, err := l.hear(settleTimeout); err != nil || got != want+"\n" {
 		t.Fatalf("heard %q, %v; want %q", got, err, want)
 	}
 }
@@ -63,7 +63,7 @@ func TestProxyCutRestore(t *testing.T) {
 	c.say(t, "one")
 	c.mustHear(t, "one")
 	p.Cut()
-	if s, err := c.hear(5 * time.Second); err == nil || isTimeout(err) {
+	if s, err := c.hear(settleTimeout); err == nil || isTimeout(err) {
 		t.Errorf("after Cut: heard %q, %v", s, err)
 	}
 	if _, err := net.DialTimeout("tcp", addr, time.Second); !errors.Is(err, syscall.ECONNREFUSED) {
@@ -99,7 +99,7 @@ func TestProxyBlackhole(t *testing.T) {
 	p.Blackhole()
 	old.say(t, "four")
 	p.Cut()
-	if s, err := old.hear(5 * time.Second); err == nil || isTimeout(err) {
+	if s, err := old.hear(settleTimeout); err == nil || isTimeout(err) {
 		t.Errorf("after Cut: heard %q, %v", s, err)
 	}
 }
@@ -118,7 +118,7 @@ func TestProxyBlackholeHidesClose(t *testing.T) {
 		t.Errorf("the server's end showed: %q, %v", b, err)
 	}
 	p.Clear()
-	if b, err := c.hear(5 * time.Second); err == nil || isTimeout(err) {
+	if b, err := c.hear(settleTimeout); err == nil || isTimeout(err) {
 		t.Errorf("after Clear: heard %q, %v", b, err)
 	}
 }
@@ -170,7 +170,7 @@ func TestProxyControlsUnderBackpressure(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(settleTimeout):
 		t.Error("the controls hang")
 	}
 	s.Resume()

@@ -58,10 +58,10 @@ func TestServer(t *testing.T) {
 		if got := s.Info("memory")["maxmemory"]; got != "128974848" {
 			t.Errorf("WithConfig: maxmemory is %s", got)
 		}
-		if err := ping(dial(t, s.URL()), time.Second); err != nil {
+		if err := ping(dial(t, s.URL()), settleTimeout); err != nil {
 			t.Errorf("by URL: %v", err)
 		}
-		if err := ping(dial(t, "unix://"+s.Socket), time.Second); err != nil {
+		if err := ping(dial(t, "unix://"+s.Socket), settleTimeout); err != nil {
 			t.Errorf("by socket: %v", err)
 		}
 		if m := failure(t, func(tb testing.TB) {
@@ -113,7 +113,7 @@ func TestPauseResume(t *testing.T) {
 	t.Parallel()
 	s := Start(t)
 	c := dial(t, s.URL())
-	if err := ping(c, time.Second); err != nil {
+	if err := ping(c, settleTimeout); err != nil {
 		t.Fatal(err)
 	}
 	s.Pause()
@@ -121,7 +121,7 @@ func TestPauseResume(t *testing.T) {
 		t.Errorf("a paused server: %v", err)
 	}
 	s.Resume()
-	if err := ping(c, 5*time.Second); err != nil {
+	if err := ping(c, settleTimeout); err != nil {
 		t.Errorf("after Resume: %v", err)
 	}
 	s.Pause()
@@ -178,11 +178,11 @@ func TestPasswordAndUsers(t *testing.T) {
 	if err := ping(dial(t, "redis://"+s.Addr()), time.Second); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
 		t.Errorf("without the password: %v", err)
 	}
-	if err := ping(dial(t, s.URL()), time.Second); err != nil {
+	if err := ping(dial(t, s.URL()), settleTimeout); err != nil {
 		t.Errorf("by URL %s: %v", s.URL(), err)
 	}
 	alice := dial(t, s.URLAs("alice", "secret"))
-	if err := ping(alice, time.Second); err != nil {
+	if err := ping(alice, settleTimeout); err != nil {
 		t.Errorf("alice: %v", err)
 	}
 	if err := alice.Do(t.Context(), "XADD", "sse:a", "*", "a", "b").Err(); err == nil || !strings.Contains(err.Error(), "NOPERM") {
@@ -191,7 +191,7 @@ func TestPasswordAndUsers(t *testing.T) {
 	off := Start(t, WithUser("default off"))
 	off.XAdd("k", "a", "b")
 	r := StartReplica(t, s)
-	if err := ping(dial(t, r.URLAs("alice", "secret")), time.Second); err != nil {
+	if err := ping(dial(t, r.URLAs("alice", "secret")), settleTimeout); err != nil {
 		t.Errorf("alice on the replica: %v", err)
 	}
 }
@@ -211,7 +211,7 @@ func TestTLS(t *testing.T) {
 		cfg.ServerName = host
 		c := redis.NewClient(&redis.Options{Addr: s.Addr(), TLSConfig: cfg, MaxRetries: -1, DialerRetries: 1})
 		defer c.Close()
-		return ping(c, 2*time.Second)
+		return ping(c, settleTimeout)
 	}
 	for _, host := range []string{"127.0.0.1", "localhost"} {
 		if err := try(s.cfg.tls, host); err != nil {
@@ -271,7 +271,7 @@ func TestCommandNamesThePackage(t *testing.T) {
 func TestEventually(t *testing.T) {
 	t.Parallel()
 	n := 0
-	Eventually(t, time.Second, "the third look", func() bool { n++; return n == 3 })
+	Eventually(t, settleTimeout, "the third look", func() bool { n++; return n == 3 })
 	m := failure(t, func(tb testing.TB) {
 		Eventually(tb, time.Millisecond, "the impossible", func() bool { return false })
 	})
@@ -313,5 +313,5 @@ func TestServerDiesWithTheTestBinary(t *testing.T) {
 	if !started {
 		t.Fatal("the inner test started no server")
 	}
-	Eventually(t, 5*time.Second, "the orphaned server to be gone", func() bool { return gone(pid) })
+	Eventually(t, settleTimeout, "the orphaned server to be gone", func() bool { return gone(pid) })
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long a test waits for what takes moments.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // open returns a reactor that watches.
 func open(t *testing.T) *Reactor[owner] {

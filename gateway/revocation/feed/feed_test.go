@@ -21,7 +21,7 @@ import (
 const key = "sse:" + Channel
 
 // patience is how long a test waits for what has to happen.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) { redistest.Main(m, 10) }
 

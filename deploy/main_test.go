@@ -1,0 +1,10 @@
+package deploy_test
+
+import (
+	"testing"
+
+	"github.com/sse-gateway/sse-gateway/store/redistest"
+)
+
+// TestMain runs eight tests at once: most wait for a program most of the time.
+func TestMain(m *testing.M) { redistest.Main(m, 8) }
