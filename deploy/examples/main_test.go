@@ -31,7 +31,8 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	redistest.Main(m, 6) // most wait for a browser or a process most of the time
+	redistest.Parallel(6) // most wait for a browser or a process most of the time
+	os.Exit(m.Run())
 }
 
 // gateway is a gateway process on addresses that stay the same over a restart.

@@ -28,17 +28,24 @@ func Goroutines(options ...goleak.Option) (err error) {
 }
 
 // Main is the TestMain of a package whose tests leave no goroutine but those
-// that the options ignore. It runs the tests, up to so many at once unless
-// -parallel says otherwise, and exits.
+// that the options ignore. It runs the tests, up to so many at once (see Parallel),
+// and exits.
 func Main(m *testing.M, parallel int, options ...goleak.Option) {
-	flag.Parse()
-	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
-		_ = flag.Set("test.parallel", strconv.Itoa(parallel))
-	}
+	Parallel(parallel)
 	code := m.Run()
 	if err := Goroutines(options...); code == 0 && err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// Parallel has up to so many tests run at once, unless -parallel says otherwise. It
+// is for a TestMain, before it runs them: go test has as many as there are
+// processors, which is few for tests that wait.
+func Parallel(tests int) {
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		_ = flag.Set("test.parallel", strconv.Itoa(tests))
+	}
 }
