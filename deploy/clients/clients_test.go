@@ -53,10 +53,7 @@ var clients = []client{
 
 // TestClients tries all clients at once, directly at a gateway and through
 // HAProxy.
-func TestClients(t *testing.T) {
-	t.Parallel()
-	testClients(t, clients)
-}
+func TestClients(t *testing.T) { testClients(t, clients) }
 
 func testClients(t *testing.T, list []client) {
 	f := newFixture(t)

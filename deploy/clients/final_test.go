@@ -12,10 +12,7 @@ var finalAnswers = []string{"204", "401"}
 
 // TestFinalAnswers ends one channel of each client, and withdraws the right to another:
 // some stop, and some ask again for ever.
-func TestFinalAnswers(t *testing.T) {
-	t.Parallel()
-	testFinalAnswers(t, clients)
-}
+func TestFinalAnswers(t *testing.T) { testFinalAnswers(t, clients) }
 
 func testFinalAnswers(t *testing.T, list []client) {
 	f := newFixture(t)

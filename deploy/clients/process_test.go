@@ -5,12 +5,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -70,8 +70,26 @@ func (p *process) kill() {
 	<-p.gone
 }
 
-// gatewayProgram is the program under test.
-var gatewayProgram = sync.OnceValues(func() (string, error) { return gatewaytest.Build("cmd/sse-gateway", false) })
+// gatewayProgram is the program under test, which is built once.
+var gatewayProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "clients")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "sse-gateway")
+	build := exec.Command("go", "build", "-o", path, "./cmd/sse-gateway")
+	build.Dir = "../.."
+	build.Stderr = os.Stderr
+	return path, build.Run()
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := gatewayProgram(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
 
 // gateway is one replica, at addresses that it keeps when it is started again.
 type gateway struct {
