@@ -41,6 +41,8 @@ var clients = []client{
 	{name: "EventSource of Firefox ESR", how: "as it is", browser: "firefox", driver: "native"},
 	{name: "node-eventsource of Debian", how: "as it is", start: startNodeEventsource},
 	{name: "curl", how: "in a loop that keeps the last id, `testdata/curl.sh`", start: startCurl},
+	{name: "curl --compressed", how: "likewise", start: startCurlCompressed},
+	{name: "fetch of Node", how: "with [sse.mjs](../examples/pages/sse.mjs)", start: startFetch},
 	{name: "launchdarkly/eventsource", how: "with `StreamOptionErrorHandler` (or the channel `Errors` read), and `StreamOptionCanRetryFirstConnection`", start: startLaunchdarkly, again: "204 401"},
 	{name: "donovanhide/eventsource", how: "as it is", start: startDonovanhide, again: "204 401"},
 	{name: "tmaxmax/go-sse", how: "as its README says", start: startTmaxmax, failsAt: large,
@@ -51,8 +53,9 @@ var clients = []client{
 	{name: "r3labs/sse", how: "`Subscribe` in a loop, with `ClientMaxBufferSize` over SSE_MAX_EVENT_BYTES; an event without data is a `retry:` alone", start: startR3labsLoop, again: "204 401"},
 }
 
-// TestClients tries all clients at once, directly at a gateway and through
-// HAProxy.
+// TestClients tries all clients at once: at a gateway that compresses what it sends to
+// those that accept it, and through HAProxy, which has that one and a plain one behind it.
+// Whoever comes through HAProxy is at either for a while: both are rolled.
 func TestClients(t *testing.T) { testClients(t, clients) }
 
 func testClients(t *testing.T, list []client) {
@@ -165,9 +168,17 @@ func startNodeEventsource(_ context.Context, r *reader) {
 		redistest.Command(r.t, "node", "nodejs"), "testdata/node-eventsource.cjs", r.url)
 }
 
-func startCurl(_ context.Context, r *reader) {
+func startCurl(_ context.Context, r *reader) { runCurl(r) }
+
+func startCurlCompressed(_ context.Context, r *reader) { runCurl(r, "--compressed") }
+
+func runCurl(r *reader, options ...string) {
 	redistest.Command(r.t, "curl", "curl")
-	startProcess(r.t, nil, r.message, "bash", "testdata/curl.sh", r.url)
+	startProcess(r.t, nil, r.message, "bash", append([]string{"testdata/curl.sh", r.url}, options...)...)
+}
+
+func startFetch(_ context.Context, r *reader) {
+	startProcess(r.t, nil, r.jsonMessage, redistest.Command(r.t, "node", "nodejs"), "testdata/fetch.mjs", r.url)
 }
 
 // jsonMessage takes a line of a process that prints data as JSON.

@@ -18,9 +18,9 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// fixture is what all clients are tried on at once: a Redis, two gateways,
-// HAProxy as deploy has it, an application that decides who may subscribe and so
-// sees each request, and a publisher of numbers.
+// fixture is what all clients are tried on at once: a Redis, two gateways, of which the
+// first compresses, HAProxy as deploy has it, an application that decides who may
+// subscribe and so sees each request, and a publisher of numbers.
 type fixture struct {
 	t        *testing.T
 	redis    *redistest.Server
@@ -45,9 +45,8 @@ func newFixture(t *testing.T) *fixture {
 		"SSE_REDIS_URL=" + f.redis.URL(), "SSE_AUTH_URL=" + f.app.URL + "/auth", "SSE_CORS_ORIGINS=" + f.app.URL,
 		"SSE_RETRY=200ms", "SSE_HEARTBEAT=50ms", "SSE_DRAIN_DELAY=0s", "SSE_DRAIN_WINDOW=300ms", "SSE_LOG_LEVEL=warn",
 	}
-	for i := range f.gateways {
-		f.gateways[i] = startGateway(t, env...)
-	}
+	f.gateways[0] = startGateway(t, append(env, "SSE_COMPRESSION=gzip")...)
+	f.gateways[1] = startGateway(t, env...)
 	f.balancer = startHAProxy(t, f.app.URL, f.gateways[0], f.gateways[1], f.gateways[1])
 	return f
 }
