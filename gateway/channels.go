@@ -43,7 +43,7 @@ type ListedWindow struct {
 // replica and for which visible is true. It walks all channels.
 func (g *Gateway) ListChannels(visible func(channel string) bool, limit int) ChannelList {
 	all := g.engine.Channels(visible)
-	slices.SortFunc(all, func(a, b engine.Channel) int {
+	slices.SortFunc(all, func(a, b *engine.Channel) int {
 		return cmp.Or(cmp.Compare(b.Subscribers, a.Subscribers), cmp.Compare(a.Name, b.Name))
 	})
 	list := ChannelList{Channels: make([]ListedChannel, 0, min(len(all), limit)), Total: len(all)}

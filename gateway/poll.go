@@ -165,7 +165,7 @@ func (p *poller) open(ctx context.Context, st engine.Store) error {
 		if err != nil {
 			return &engine.ChannelError{Channel: channel, Err: err}
 		}
-		cursor, err := engine.PlaceCursor(ctx, sub, &p.req.starts[i])
+		cursor, err := p.req.starts[i].Cursor(ctx, sub)
 		if err != nil {
 			sub.Close()
 			return &engine.ChannelError{Channel: channel, Err: err}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
-	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -22,9 +22,9 @@ import (
 // request is what a client asks for. It is the trust boundary for the query
 // and the Last-Event-ID.
 type request struct {
-	channels []string       // sorted, without repeats
-	starts   []engine.Start // of each channel
-	unknown  bool           // the client's position was not understood: it starts now, with a gap that says so
+	channels []string        // sorted, without repeats
+	starts   []content.Start // of each channel
+	unknown  bool            // the client's position was not understood: it starts now, with a gap that says so
 	envelope bool
 	newest   bool // deliver=latest
 	ping     bool // heartbeat=event
@@ -149,36 +149,36 @@ func (req *request) parseChannels(values []string, maxChannels int) (positions m
 // wins. All of them are checked, so that a wrong URL fails at its first use
 // and not when a browser comes back without a Last-Event-ID.
 func (req *request) parseStart(r *http.Request, q url.Values, positions map[string]store.ID, now time.Time) error {
-	var general engine.Start
+	var general content.Start
 	if v := q.Get("replay"); v == "all" {
-		general.Kind = engine.StartAll
+		general.Kind = content.StartAll
 	} else if v != "" {
 		n, err := strconv.ParseUint(v, 10, 31)
 		if err != nil {
 			return fmt.Errorf("replay %s: it is a number of events, or all", excerpt(v))
 		}
-		general = engine.Start{Kind: engine.StartLast, Last: int(n)}
+		general = content.Start{Kind: content.StartLast, Last: int(n)}
 	}
 	if v := q.Get("since"); v != "" {
 		t, err := parseSince(v, now)
 		if err != nil {
 			return err
 		}
-		general = engine.Start{Kind: engine.StartSince, Since: t}
+		general = content.Start{Kind: content.StartSince, Since: t}
 	}
-	req.starts = make([]engine.Start, len(req.channels))
+	req.starts = make([]content.Start, len(req.channels))
 	if id := clientPosition(r, q); id != "" {
 		after, ok := sse.ParsePosition(id, req.channels)
 		req.unknown = !ok
 		for i := range after {
-			req.starts[i] = engine.Start{Kind: engine.StartAfter, After: after[i]}
+			req.starts[i] = content.Start{Kind: content.StartAfter, After: after[i]}
 		}
 		return nil
 	}
 	for i, channel := range req.channels {
 		req.starts[i] = general
 		if id, ok := positions[channel]; ok {
-			req.starts[i] = engine.Start{Kind: engine.StartAfter, After: id}
+			req.starts[i] = content.Start{Kind: content.StartAfter, After: id}
 		}
 	}
 	return nil

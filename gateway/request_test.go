@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/access/pattern"
-	"github.com/sse-gateway/sse-gateway/gateway/internal/engine"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/store"
 )
@@ -43,7 +43,7 @@ func TestChannels(t *testing.T) {
 		"channel=a&channel=b&channel=c&token=x": {"a", "b", "c"},
 	} {
 		req, err := ask(query, "")
-		if err != nil || !slices.Equal(req.channels, want) || slices.ContainsFunc(req.starts, func(s engine.Start) bool { return s != engine.Start{} }) {
+		if err != nil || !slices.Equal(req.channels, want) || slices.ContainsFunc(req.starts, func(s content.Start) bool { return s != content.Start{} }) {
 			t.Errorf("%.100s: %+v, %v; want %q", query, req, err, want)
 		}
 	}
@@ -165,55 +165,55 @@ func TestSince(t *testing.T) {
 		"2026-02-28T23:59:59Z&since=broken": time.Date(2026, 2, 28, 23, 59, 59, 0, time.UTC),
 	} {
 		req, err := ask("channel=a&since="+text, "")
-		if err != nil || req.starts[0].Kind != engine.StartSince || !req.starts[0].Since.Equal(want) {
+		if err != nil || req.starts[0].Kind != content.StartSince || !req.starts[0].Since.Equal(want) {
 			t.Errorf("%s: %+v, %v; want %v", text, req, err, want)
 		}
 	}
 }
 
 func TestWhereAStreamStarts(t *testing.T) {
-	after := func(ms, seq uint64) engine.Start {
-		return engine.Start{Kind: engine.StartAfter, After: store.ID{Ms: ms, Seq: seq}}
+	after := func(ms, seq uint64) content.Start {
+		return content.Start{Kind: content.StartAfter, After: store.ID{Ms: ms, Seq: seq}}
 	}
 	at := after(5, 1)
-	all := engine.Start{Kind: engine.StartAll}
+	all := content.Start{Kind: content.StartAll}
 	const unknown = true
 	for _, tc := range []struct {
 		query, header string
-		want          engine.Start
+		want          content.Start
 		unknown       bool
 	}{
-		{"", "", engine.Start{}, false},
+		{"", "", content.Start{}, false},
 		{"replay=all", "", all, false},
-		{"replay=0", "", engine.Start{Kind: engine.StartLast}, false},
-		{"replay=7", "", engine.Start{Kind: engine.StartLast, Last: 7}, false},
-		{"replay=2147483647", "", engine.Start{Kind: engine.StartLast, Last: 2147483647}, false},
-		{"replay=7&replay=all", "", engine.Start{Kind: engine.StartLast, Last: 7}, false},
-		{"replay=all&since=5", "", engine.Start{Kind: engine.StartSince, Since: time.UnixMilli(5)}, false},
+		{"replay=0", "", content.Start{Kind: content.StartLast}, false},
+		{"replay=7", "", content.Start{Kind: content.StartLast, Last: 7}, false},
+		{"replay=2147483647", "", content.Start{Kind: content.StartLast, Last: 2147483647}, false},
+		{"replay=7&replay=all", "", content.Start{Kind: content.StartLast, Last: 7}, false},
+		{"replay=all&since=5", "", content.Start{Kind: content.StartSince, Since: time.UnixMilli(5)}, false},
 		{"since=5&last_event_id=5-1", "", at, false},
 		{"last_event_id=5-1", "", at, false},
 		{"last_event_id=9-9&replay=3&since=5", "5-1", at, false},
 		{"", "5-1", at, false},
-		{"last_event_id=5-1", "junk", engine.Start{}, unknown},
-		{"last_event_id=junk&replay=all&since=5", "", engine.Start{}, unknown},
-		{"last_event_id=", "", engine.Start{}, false},
+		{"last_event_id=5-1", "junk", content.Start{}, unknown},
+		{"last_event_id=junk&replay=all&since=5", "", content.Start{}, unknown},
+		{"last_event_id=", "", content.Start{}, false},
 		{"last_event_id=&replay=all", "", all, false},
-		{"", "5-1~6-1~abcdef", engine.Start{}, unknown},
-		{"", strings.Repeat("9", 1<<20), engine.Start{}, unknown},
-		{"", "\x00\xff", engine.Start{}, unknown},
+		{"", "5-1~6-1~abcdef", content.Start{}, unknown},
+		{"", strings.Repeat("9", 1<<20), content.Start{}, unknown},
+		{"", "\x00\xff", content.Start{}, unknown},
 		// What a client adds wins over what the page put into the URL.
 		{"lastEventId=5-1&last_event_id=9-9&replay=all", "", at, false},
 		{"lastEventId=9-9", "5-1", at, false},
-		{"lastEventId=junk", "", engine.Start{}, unknown},
+		{"lastEventId=junk", "", content.Start{}, unknown},
 		{"lastEventId=&last_event_id=5-1", "", at, false},
 		// As other systems write positions.
 		{"", "0", after(0, 0), false},
 		{"", "1700000000000", after(1700000000000, 0), false},
 		{"last_event_id=18446744073709551615", "", after(1<<64-1, 0), false},
-		{"", "-1", engine.Start{}, unknown},
-		{"", "$", engine.Start{}, unknown},
-		{"", "00", engine.Start{}, unknown},
-		{"", "18446744073709551616", engine.Start{}, unknown},
+		{"", "-1", content.Start{}, unknown},
+		{"", "$", content.Start{}, unknown},
+		{"", "00", content.Start{}, unknown},
+		{"", "18446744073709551616", content.Start{}, unknown},
 	} {
 		got, err := ask("channel=a&"+tc.query, tc.header)
 		if err != nil {
@@ -235,25 +235,25 @@ func TestWhereAStreamStarts(t *testing.T) {
 
 // TestPositionsOfChannels has channels with positions of their own beside others.
 func TestPositionsOfChannels(t *testing.T) {
-	after := func(ms, seq uint64) engine.Start {
-		return engine.Start{Kind: engine.StartAfter, After: store.ID{Ms: ms, Seq: seq}}
+	after := func(ms, seq uint64) content.Start {
+		return content.Start{Kind: content.StartAfter, After: store.ID{Ms: ms, Seq: seq}}
 	}
 	names := sse.Signature([]string{"a", "b"})
 	for _, tc := range []struct {
 		query, header string
-		want          []engine.Start
+		want          []content.Start
 	}{
-		{"channel=a@5-1", "", []engine.Start{after(5, 1)}},
-		{"channel=a@5", "", []engine.Start{after(5, 0)}},
-		{"channel=a@0", "", []engine.Start{after(0, 0)}},
-		{"channel=a%405-1", "", []engine.Start{after(5, 1)}},
-		{"channel=b@7-1&channel=a@5-1", "", []engine.Start{after(5, 1), after(7, 1)}},
-		{"channel=b@7-1&channel=a", "", []engine.Start{{}, after(7, 1)}},
-		{"channel=b@7-1&channel=a&replay=all", "", []engine.Start{{Kind: engine.StartAll}, after(7, 1)}},
-		{"channel=b@7-1&channel=a&replay=all&last_event_id=1-1~2-2~" + names, "", []engine.Start{after(1, 1), after(2, 2)}},
-		{"channel=b@7-1&channel=a", "1-1~2-2~" + names, []engine.Start{after(1, 1), after(2, 2)}},
-		{"channel=b@7-1&channel=a", "junk", []engine.Start{{}, {}}},
-		{"channel=a&channel=a@5-1&channel=a@5-1", "", []engine.Start{after(5, 1)}},
+		{"channel=a@5-1", "", []content.Start{after(5, 1)}},
+		{"channel=a@5", "", []content.Start{after(5, 0)}},
+		{"channel=a@0", "", []content.Start{after(0, 0)}},
+		{"channel=a%405-1", "", []content.Start{after(5, 1)}},
+		{"channel=b@7-1&channel=a@5-1", "", []content.Start{after(5, 1), after(7, 1)}},
+		{"channel=b@7-1&channel=a", "", []content.Start{{}, after(7, 1)}},
+		{"channel=b@7-1&channel=a&replay=all", "", []content.Start{{Kind: content.StartAll}, after(7, 1)}},
+		{"channel=b@7-1&channel=a&replay=all&last_event_id=1-1~2-2~" + names, "", []content.Start{after(1, 1), after(2, 2)}},
+		{"channel=b@7-1&channel=a", "1-1~2-2~" + names, []content.Start{after(1, 1), after(2, 2)}},
+		{"channel=b@7-1&channel=a", "junk", []content.Start{{}, {}}},
+		{"channel=a&channel=a@5-1&channel=a@5-1", "", []content.Start{after(5, 1)}},
 	} {
 		if got, err := ask(tc.query, tc.header); err != nil || !slices.Equal(got.starts, tc.want) || got.unknown != (tc.header == "junk") {
 			t.Errorf("%s, %q: %+v, %v, want %+v", tc.query, tc.header, got, err, tc.want)
@@ -277,7 +277,7 @@ func FuzzRequest(f *testing.F) {
 		if n := len(req.channels); n < 1 || n > 3 || !slices.IsSorted(req.channels) || n != len(slices.Compact(slices.Clone(req.channels))) {
 			t.Errorf("%q gives the channels %q", query, req.channels)
 		}
-		if len(req.starts) != len(req.channels) || slices.ContainsFunc(req.starts, func(s engine.Start) bool { return s.Last < 0 }) {
+		if len(req.starts) != len(req.channels) || slices.ContainsFunc(req.starts, func(s content.Start) bool { return s.Last < 0 }) {
 			t.Errorf("%q gives %+v", query, req)
 		}
 		for _, c := range req.channels {

@@ -12,11 +12,25 @@ package conn
 
 import (
 	"errors"
+	"io"
+	"net"
+	"syscall"
 	"time"
 )
 
 // ErrGone tells that the client has gone.
 var ErrGone = errors.New("the client has gone")
+
+// IsGone reports whether an error of a connection means that the client has closed or
+// reset it.
+func IsGone(err error) bool {
+	for _, gone := range []error{ErrGone, syscall.EPIPE, syscall.ECONNRESET, io.EOF, net.ErrClosed} {
+		if errors.Is(err, gone) {
+			return true
+		}
+	}
+	return false
+}
 
 const (
 	// CloseGrace is what a stream that is told to end has for the event that it is
@@ -25,6 +39,6 @@ const (
 	// MaxIgnored is how much a client may send at a time on an event stream, where
 	// nothing that it sends means anything, in bytes.
 	MaxIgnored = 64 << 10
-	// slowWrite is how long a chunk takes for its client to count as slow.
-	slowWrite = time.Second
+	// SlowWrite is how long a write takes for its client to count as slow.
+	SlowWrite = time.Second
 )

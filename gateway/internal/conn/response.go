@@ -112,7 +112,7 @@ func (c *Response) Write(p []byte) (n int, err error) {
 		var took int
 		took, err = c.writes.each(part, len(part), c.writeAndFlush)
 		n += took
-		c.slow = time.Since(start) > slowWrite
+		c.slow = time.Since(start) > SlowWrite
 	}
 	if err != nil && c.ctx.Err() != nil && !os.IsTimeout(err) {
 		err = ErrGone

@@ -1,8 +1,6 @@
 package content
 
 import (
-	"context"
-
 	"github.com/sse-gateway/sse-gateway/gateway/internal/batch"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -21,6 +19,7 @@ type Reader struct {
 	one         [1]Channel
 	signature   string // of the channels; "" for a single one
 	page        *page  // what is left of a page of history; nil mostly
+	retry       *retry // of reads of history; nil mostly
 	nextChannel uint16 // the channel that Fill begins with
 	behind      uint16 // the channel that Fetch is for
 	stalled     bool   // the client was told that Redis is away
@@ -32,16 +31,9 @@ type Channel struct {
 	Topic  *Topic
 	Index  int32 // for the owner of the reader
 	Live   bool  // it has caught up, so that its latency means something
-	Resume bool  // it began at the client's position, and how that went is not counted yet
 
-	ended bool // the client was told that the channel has ended; what was sent is all there is
-}
-
-// page is what is left to be sent of a page of history.
-type page struct {
-	channel int
-	gap     *store.Gap
-	entries []store.Entry
+	resume bool // it began at the client's position, and how that went is not counted yet
+	ended  bool // the client was told that the channel has ended; what was sent is all there is
 }
 
 // Init makes room for the channels of the names, which are sorted. The caller then
@@ -120,58 +112,12 @@ func (r *Reader) fillChannel(b *batch.Buffer, i, limit int) store.State {
 	return store.Ready
 }
 
-// Fetch reads a page of history for the channel that Fill found behind. It is called
-// when Fill has returned Behind; an error is temporary. After an error, and if rotate is
-// set, the next page is of another channel that is behind, if there is one.
-func (r *Reader) Fetch(ctx context.Context, rotate bool) error {
-	c := &r.Channels[r.behind]
-	got, err := c.Cursor.Fetch(ctx)
-	if rotate || err != nil {
-		r.nextChannel = r.behind
-	}
-	if err == nil && (got.Gap != nil || len(got.Entries) > 0) {
-		r.countResume(c, metrics.SourceHistory, got.Gap != nil)
-		r.page = &page{channel: int(r.behind), gap: got.Gap, entries: got.Entries}
-	}
-	return err
-}
-
-// fillPage appends what is left of the page. It reports whether the batch is full.
-func (r *Reader) fillPage(b *batch.Buffer, limit int) (full bool) {
-	p := r.page
-	if p == nil {
-		return false
-	}
-	if p.gap != nil {
-		r.appendGap(b, p.channel, *p.gap)
-		p.gap = nil
-	}
-	for len(p.entries) > 0 && b.Len() < limit && !full {
-		e := &p.entries[0]
-		p.entries = p.entries[1:]
-		full = r.appendEntry(b, p.channel, e)
-	}
-	if len(p.entries) == 0 {
-		r.page = nil
-	}
-	return full
-}
-
-// DiscardPage forgets the page, which is read again later. It is not kept for a
-// client that is slow.
-func (r *Reader) DiscardPage() {
-	if p := r.page; p != nil && p.gap == nil && len(p.entries) > 0 {
-		r.Channels[p.channel].Cursor.Rewind(p.entries[0].ID.Prev())
-		r.page = nil
-	}
-}
-
 // countResume counts how a client's resumption went, once per channel.
 func (r *Reader) countResume(c *Channel, source string, gap bool) {
-	if !c.Resume {
+	if !c.resume {
 		return
 	}
-	c.Resume = false
+	c.resume = false
 	outcome := metrics.ResumeComplete
 	if gap {
 		outcome = metrics.ResumeGap
@@ -187,7 +133,7 @@ func (r *Reader) Idle() bool {
 	stalled := false
 	for i := range r.Channels {
 		c := &r.Channels[i]
-		if !c.Cursor.Idle() || c.Resume || !c.Live || !c.ended && c.Cursor.Ended() {
+		if !c.Cursor.Idle() || c.resume || !c.Live || !c.ended && c.Cursor.Ended() {
 			return false
 		}
 		_, is := c.Topic.Sub.Stalled()

@@ -29,7 +29,7 @@ type clockShard struct {
 func newClockShard(t *testing.T) *clockShard {
 	s := bareStream()
 	c := &clockShard{t: t, sh: s.shard, now: time.Now().Add(24 * time.Hour), beats: map[*Stream][]time.Time{}, ends: map[*Stream]int{}}
-	if err := c.sh.openReactor(); err != nil {
+	if err := c.sh.reactor.Open(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

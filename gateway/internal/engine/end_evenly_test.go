@@ -23,16 +23,16 @@ func (w *endWatch) Peer() conn.PeerState { return conn.PeerState{} }
 // opened, is told to end by a drain over a window; ctx ends it.
 func scheduledEnds(ctx context.Context, n int, window time.Duration) []time.Duration {
 	ends := make([]time.Duration, n)
-	sh := &shard{signal: make(chan struct{}, 1)}
+	sh := &shard{signal: make(chan struct{}, 1), streams: map[*Stream]struct{}{}}
 	start := time.Now()
-	streams := make([]*Stream, n)
 	for i := range n {
-		streams[i] = &Stream{shard: sh}
+		s := &Stream{shard: sh}
 		var w writer = &endWatch{func() { ends[i] = time.Since(start) }}
 		ends[i] = -1
-		streams[i].writer.Store(&w)
+		s.writer.Store(&w)
+		sh.streams[s] = struct{}{}
 	}
-	endEvenly(ctx, streams, metrics.EndDrain, window)
+	(&Engine{shards: []*shard{sh}}).EndEvenly(ctx, metrics.EndDrain, window)
 	return ends
 }
 

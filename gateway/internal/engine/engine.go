@@ -2,8 +2,10 @@ package engine
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,26 +62,17 @@ func New(cfg Config) *Engine {
 // called once. The error means that the system has no descriptor left to watch
 // connections with.
 func (e *Engine) Run(ctx context.Context) error {
-	e.env.cfg.Store.OnRound(e.deliverInline)
+	e.env.cfg.Store.OnRound(func() {
+		for _, s := range e.shards {
+			s.deliverInline()
+		}
+	})
 	g, ctx := errgroup.WithContext(ctx)
 	for _, s := range e.shards {
 		g.Go(func() error { return s.run(ctx) })
 	}
 	return g.Wait()
 }
-
-// deliverInline serves the streams that a round of the tail concerns, if they are
-// few, on the goroutine of the tail: to wake another would take longer than the
-// writes do. Where there are many, the shards serve them side by side, and the tail
-// reads on.
-func (e *Engine) deliverInline() {
-	for _, s := range e.shards {
-		s.deliverInline()
-	}
-}
-
-// nextShard returns the shard for a new stream.
-func (e *Engine) nextShard() *shard { return e.shards[e.next.Add(1)%uint32(len(e.shards))] }
 
 // Hijacked returns how many streams have a connection that was hijacked from
 // net/http.
@@ -108,38 +101,33 @@ type Channel struct {
 
 // Channels returns the channels that have subscribers and for which visible is
 // true, in no order. It walks all topics.
-func (e *Engine) Channels(visible func(channel string) bool) []Channel {
-	index := make(map[string]int)
-	var all []Channel
+func (e *Engine) Channels(visible func(channel string) bool) []*Channel {
+	all := make(map[string]*Channel)
 	for _, s := range e.shards {
 		s.mu.Lock()
 		for name, t := range s.topics {
 			if !visible(name) {
 				continue
 			}
-			i, ok := index[name]
-			if !ok {
-				i = len(all)
-				index[name] = i
-				all = append(all, Channel{Name: name})
+			c := all[name]
+			if c == nil {
+				c = &Channel{Name: name}
+				all[name] = c
 			}
 			now := t.Sub.Now()
-			all[i].Subscribers += len(t.subscribers)
-			all[i].Position, all[i].Window = now.Pos(), t.Sub.Window()
+			c.Subscribers += len(t.subscribers)
+			c.Position, c.Window = now.Pos(), t.Sub.Window()
 		}
 		s.mu.Unlock()
 	}
-	return all
+	return slices.Collect(maps.Values(all))
 }
 
 // EndEvenly ends the streams in random order, at even distances over the window, so
 // that their clients do not reconnect all at once. It returns when all have been
 // asked to end, or when ctx ends. reason is one of metrics.
 func (e *Engine) EndEvenly(ctx context.Context, reason string, window time.Duration) {
-	endEvenly(ctx, e.openStreams(), reason, window)
-}
-
-func endEvenly(ctx context.Context, streams []*Stream, reason string, window time.Duration) {
+	streams := e.openStreams()
 	rand.Shuffle(len(streams), func(i, j int) { streams[i], streams[j] = streams[j], streams[i] })
 	start := time.Now()
 	for i, s := range streams {

@@ -75,7 +75,7 @@ func (sh *shard) settle(s *Stream, o outcome, err error) {
 	case wouldBlock:
 		sh.await(s)
 	case behind:
-		if s.history.isOver(time.Now()) {
+		if !time.Now().Before(s.reader.RetryAt()) {
 			s.parked = false
 			go s.catchUp()
 		} else {

@@ -3,39 +3,17 @@ package engine
 import (
 	"context"
 	"errors"
-	"math"
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/lifetime"
-	"github.com/sse-gateway/sse-gateway/store"
 )
-
-// StartKind is where a stream starts in a channel.
-type StartKind uint8
-
-// The places where a stream may start.
-const (
-	StartNow   StartKind = iota // with what is published from now on
-	StartAfter                  // after an id
-	StartSince                  // with the entries of a time and later
-	StartLast                   // with the last entries
-	StartAll                    // with the oldest entry
-)
-
-// Start is where a stream starts in a channel.
-type Start struct {
-	Kind  StartKind
-	After store.ID  // of StartAfter
-	Since time.Time // of StartSince
-	Last  int       // of StartLast: how many events
-}
 
 // Subscription is what a client asks for and may have.
 type Subscription struct {
-	Channels []string // sorted, without repeats
-	Starts   []Start  // one per channel
-	Unknown  bool     // the client's position was not understood: it gets a gap that says so
+	Channels []string        // sorted, without repeats
+	Starts   []content.Start // one per channel
+	Unknown  bool            // the client's position was not understood: it gets a gap that says so
 	Envelope bool
 	Newest   bool      // of what is behind, only the newest entry of a channel is sent
 	Ping     bool      // heartbeats are events
@@ -60,7 +38,7 @@ func (e *ChannelError) Unwrap() error { return e.Err }
 // served or discarded.
 func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 	s := &Stream{
-		shard: e.nextShard(), ping: sub.Ping, unknown: sub.Unknown, slot: sub.Slot,
+		shard: e.shards[e.next.Add(1)%uint32(len(e.shards))], ping: sub.Ping, unknown: sub.Unknown, slot: sub.Slot,
 		life:   lifetime.New(time.Now(), sub.Expires, e.env.cfg.MaxConnectionAge),
 		reader: content.Reader{Envelope: sub.Envelope, Gzip: sub.Gzip && e.env.blocks != nil},
 	}
@@ -69,7 +47,7 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 	for i, channel := range sub.Channels {
 		err := s.shard.subscribe(ctx, channel, s, i)
 		if err == nil {
-			err = s.placeCursor(ctx, i, &sub.Starts[i])
+			err = s.reader.Channels[i].Place(ctx, &sub.Starts[i])
 		}
 		if err != nil {
 			s.unsubscribe()
@@ -92,30 +70,6 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 		return nil, ErrEnded
 	}
 	return s, nil
-}
-
-// placeCursor places the cursor of the i-th channel where the client starts.
-func (s *Stream) placeCursor(ctx context.Context, i int, start *Start) (err error) {
-	c := &s.reader.Channels[i]
-	c.Resume, c.Live = start.Kind == StartAfter, start.Kind == StartNow
-	c.Cursor, err = PlaceCursor(ctx, c.Topic.Sub, start)
-	return err
-}
-
-// PlaceCursor returns a cursor where a client starts. Errors are those of
-// Subscription.Last.
-func PlaceCursor(ctx context.Context, sub *store.Subscription, start *Start) (store.Cursor, error) {
-	switch start.Kind {
-	case StartAfter:
-		return sub.After(start.After), nil
-	case StartSince:
-		return sub.Since(start.Since), nil
-	case StartLast:
-		return sub.Last(ctx, start.Last)
-	case StartAll:
-		return sub.Last(ctx, math.MaxInt)
-	}
-	return sub.Now(), nil
 }
 
 // Discard ends a stream that is not served. Its slot is not released.

@@ -9,46 +9,9 @@ import (
 	"github.com/sse-gateway/sse-gateway/metrics"
 )
 
-// A client is slow as long as it takes something, and gone when it takes nothing.
-// One check tells the two apart, for parked streams and for those that have a
-// goroutine: the shard looks at each stream from time to time, by its timer wheel.
-// If bytes wait for the client, and it has taken none of them for WriteTimeout, the
-// stream is cut. A client that takes one byte in that time is kept.
-//
-// Neither a write deadline nor TCP_USER_TIMEOUT can tell. A write returns only when
-// the kernel has room, which for a client of a few hundred bytes a second takes
-// longer than the timeout. TCP_USER_TIMEOUT counts from when the receive window was
-// too small for what waits, whatever the client has acknowledged since.
-
-// progress is what the last look at a stream saw. It is guarded by loopMu.
-type progress struct {
-	taken uint64 // as of conn.PeerState
-	since int64  // when taken was seen to change, in reactor.Nanos; 0: nothing waited
-}
-
 // lookEvery is how often a stream that may be stuck is looked at, as a fraction of
 // the write timeout: one that is stuck is cut at most that much late.
 const lookEvery = 8
-
-// stuck reports whether the client has taken nothing for the write timeout,
-// although something waits for it.
-func (p *progress) stuck(state conn.PeerState, now int64, timeout time.Duration) bool {
-	switch {
-	case !state.Waiting:
-		*p = progress{}
-	case p.since == 0 || p.taken != state.Taken:
-		*p = progress{state.Taken, now}
-	default:
-		return now-p.since >= int64(timeout)
-	}
-	return false
-}
-
-// peer returns how far the client of a parked stream is.
-func (s *Stream) peer() conn.PeerState {
-	queued, acked, _ := reactor.PeerProgress(s.fd)
-	return conn.PeerState{Waiting: queued > 0, Taken: acked}
-}
 
 // schedule puts the stream into the timer wheel for whatever comes first. A parked
 // stream whose client has taken everything is not looked at before something is written
@@ -56,7 +19,7 @@ func (s *Stream) peer() conn.PeerState {
 func (sh *shard) schedule(s *Stream, now time.Time) {
 	due := int64(math.MaxInt64)
 	switch timeout := sh.env.cfg.WriteTimeout; {
-	case !s.parked, s.pending != nil, s.progress.since != 0:
+	case !s.parked, s.pending != nil, s.progress.Waits():
 		due = reactor.Nanos(now.Add(timeout / lookEvery))
 	case s.unseen:
 		due = reactor.Nanos(now.Add(timeout))
@@ -80,8 +43,8 @@ func (s *Stream) dueAt(now time.Time) int64 {
 		// By a clock that may be set, so it is asked again from time to time.
 		due = min(due, reactor.Nanos(end), reactor.Nanos(now.Add(s.shard.env.cfg.WriteTimeout)))
 	}
-	if b := s.history; b != nil && b.pause != 0 {
-		due = min(due, reactor.Nanos(b.until))
+	if at := s.reader.RetryAt(); !at.IsZero() {
+		due = min(due, reactor.Nanos(at))
 	}
 	return due
 }
@@ -91,7 +54,7 @@ func (sh *shard) advance(now time.Time) {
 	sh.reactor.Advance(reactor.Nanos(now), func(s *Stream) {
 		if s.parked {
 			sh.lookAtParked(s, now)
-		} else if w := s.writer.Load(); w != nil && s.progress.stuck((*w).Peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout) {
+		} else if w := s.writer.Load(); w != nil && s.progress.Stuck((*w).Peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout) {
 			s.cut(*w)
 		}
 		if !s.gone {
@@ -109,15 +72,15 @@ func (sh *shard) lookAtParked(s *Stream, now time.Time) {
 	if p := s.pending; p != nil {
 		s.lasted(reactor.Nanos(now) - p.since)
 	}
-	stuck := s.unseen && s.progress.stuck(s.peer(), reactor.Nanos(now), sh.env.cfg.WriteTimeout)
-	s.unseen = s.progress.since != 0
-	b := s.history
+	stuck := s.unseen && s.progress.Stuck(conn.PeerOfFD(s.fd), reactor.Nanos(now), sh.env.cfg.WriteTimeout)
+	s.unseen = s.progress.Waits()
+	retryAt := s.reader.RetryAt()
 	switch e := s.ending.Load(); {
 	case e != nil && reactor.Nanos(now) >= e.at+int64(conn.CloseGrace):
 		sh.endParked(s, e.reason)
 	case stuck:
 		sh.endParked(s, metrics.EndWriteTimeout)
-	case e != nil, b != nil && b.pause != 0 && b.isOver(now):
+	case e != nil, !retryAt.IsZero() && !now.Before(retryAt):
 		sh.flush(s)
 	case s.pending == nil && s.heartbeatAt <= reactor.Nanos(now):
 		o, err := s.heartbeat((*nonblocking)(s))

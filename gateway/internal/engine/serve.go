@@ -29,22 +29,8 @@ func (e *Engine) Serve(s *Stream, w http.ResponseWriter, r *http.Request) error 
 	if s.reader.Gzip {
 		w.Header().Set("Content-Encoding", "gzip")
 	}
-	if r.ProtoMajor == 1 {
-		s.chunked = r.ProtoAtLeast(1, 1)
-		head := conn.ResponseHeader(w.Header(), s.chunked)
-		if d, ok := w.(interface{ HijackFD() int32 }); ok && !e.env.cfg.NoParking {
-			s.serveDetached(head, d.HijackFD())
-			return nil
-		}
-		if c, _, err := http.NewResponseController(w).Hijack(); err == nil {
-			_ = c.SetDeadline(time.Time{})
-			if wrapped, ok := c.(interface{ Unwrap() net.Conn }); ok {
-				c = wrapped.Unwrap() // the listener's part is over; unlike TLS, it leaves the bytes as they are
-			}
-			s.serveHijacked(head, c)
-			return nil
-		}
-		s.chunked = false // net/http frames the body
+	if r.ProtoMajor == 1 && s.serveHijacked(w, r) {
+		return nil
 	}
 	if pending, ok := w.(interface{ BeginStream() }); ok {
 		pending.BeginStream() // from now on the deadlines are the stream's own
@@ -98,32 +84,50 @@ func (s *Stream) preamble(head []byte) *unsent {
 	return &unsent{batch.Plain(all), reactor.Nanos(now)}
 }
 
-// serveHijacked starts a stream on a connection that was hijacked.
-func (s *Stream) serveHijacked(head []byte, c net.Conn) {
-	if !s.shard.env.cfg.NoParking {
-		if fd, ok := reactor.DetachFD(c); ok {
-			s.serveDetached(head, fd)
-			return
-		}
+// serveHijacked starts a stream on the connection of a request, which it takes over from
+// net/http. It reports false, and has done nothing, if the connection cannot be had.
+func (s *Stream) serveHijacked(w http.ResponseWriter, r *http.Request) bool {
+	s.chunked = r.ProtoAtLeast(1, 1)
+	head := conn.ResponseHeader(w.Header(), s.chunked)
+	fd, c, err := hijack(w, !s.shard.env.cfg.NoParking)
+	if err != nil {
+		s.chunked = false // net/http frames the body
+		return false
 	}
-	s.countHijacked()
-	s.pending = s.preamble(head)
-	// A new goroutine: the caller's has a stack that has grown, and keeps the request
-	// alive.
-	go s.runBlocking(conn.NewHijacked(c))
-}
-
-// serveDetached starts a stream on a descriptor that no net.Conn has.
-func (s *Stream) serveDetached(head []byte, fd int32) {
-	s.countHijacked()
-	s.pending, s.fd = s.preamble(head), fd
-	_, _ = s.flushNonblocking() // the shard finds the outcome again
-	s.shard.tell(s, toBeParked)
-}
-
-func (s *Stream) countHijacked() {
 	s.hijacked = true
 	s.shard.env.hijacked.Add(1)
+	s.pending = s.preamble(head)
+	if c != nil {
+		// A new goroutine: the caller's has a stack that has grown, and keeps the request
+		// alive.
+		go s.runBlocking(conn.NewHijacked(c))
+		return true
+	}
+	s.fd = fd
+	_, _ = s.flushNonblocking() // the shard finds the outcome again
+	s.shard.tell(s, toBeParked)
+	return true
+}
+
+// hijack takes a connection over from net/http: the descriptor if it is to be parked and
+// can be, or else c.
+func hijack(w http.ResponseWriter, park bool) (fd int32, c net.Conn, err error) {
+	if d, ok := w.(interface{ HijackFD() int32 }); ok && park {
+		return d.HijackFD(), nil, nil
+	}
+	if c, _, err = http.NewResponseController(w).Hijack(); err != nil {
+		return 0, nil, err
+	}
+	_ = c.SetDeadline(time.Time{})
+	if wrapped, ok := c.(interface{ Unwrap() net.Conn }); ok {
+		c = wrapped.Unwrap() // the listener's part is over; unlike TLS, it leaves the bytes as they are
+	}
+	if park {
+		if fd, ok := reactor.DetachFD(c); ok {
+			return fd, nil, nil
+		}
+	}
+	return 0, c, nil
 }
 
 // runBlocking runs a stream to its end, with a connection whose writes block.
@@ -133,12 +137,6 @@ func (s *Stream) runBlocking(c connection) {
 	s.shard.tell(s, toBeWatched)
 	reason := s.writeLoop(c)
 	c.Close()
-	s.cleanup(reason)
-}
-
-// cleanup ends the shard's part in a stream that had a goroutine, and what release
-// does.
-func (s *Stream) cleanup(reason string) {
 	s.writer.Store(nil)
 	s.shard.loopMu.Lock()
 	s.shard.forget(s)

@@ -49,7 +49,9 @@ func newShard(e *env) *shard {
 // maxInline is how many streams of a shard the tail serves itself.
 const maxInline = 16
 
-// deliverInline is Engine.deliverInline for one shard.
+// deliverInline serves the streams that a round of the tail concerns, if they are few,
+// on the goroutine of the tail: to wake another would take longer than the writes do.
+// Where there are many, the shards serve them side by side, and the tail reads on.
 func (s *shard) deliverInline() {
 	s.inboxMu.Lock()
 	topics, streams := len(s.dirty), s.waiting
@@ -95,12 +97,13 @@ func (s *shard) tell(st *Stream, what noteKind) {
 	s.notify()
 }
 
-// run serves the shard's streams until ctx ends. The error is that of openReactor.
+// run serves the shard's streams until ctx ends. The error means that the
+// system has no descriptor left.
 func (s *shard) run(ctx context.Context) error {
 	s.loopMu.Lock()
-	err := s.openReactor()
+	err := s.reactor.Open()
 	s.loopMu.Unlock()
-	if err != nil {
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	defer func() {
@@ -109,17 +112,15 @@ func (s *shard) run(ctx context.Context) error {
 		s.reactor.Close()
 		s.loopMu.Unlock()
 	}()
-	s.notify()            // for what the tail has left to an engine that did not run yet
-	var tick *time.Ticker // runs while something is scheduled
-	var ticks <-chan time.Time
+	s.notify()                           // for what the tail has left to an engine that did not run yet
+	tick := time.NewTicker(reactor.Tick) // runs while something is scheduled
+	defer tick.Stop()
+	ticks := true
 	var flush <-chan time.Time // runs while topics are being collected
 	interval := s.env.cfg.FlushInterval
 	for {
 		select {
 		case <-ctx.Done():
-			if tick != nil {
-				tick.Stop()
-			}
 			return nil
 		case <-s.signal:
 			s.loopMu.Lock()
@@ -137,31 +138,19 @@ func (s *shard) run(ctx context.Context) error {
 		case events := <-s.reactor.Ready():
 			s.loopMu.Lock()
 			s.handle(events)
-		case now := <-ticks:
+		case now := <-tick.C:
 			s.loopMu.Lock()
 			s.advance(now)
 		}
-		switch idle := s.reactor.Scheduled() == 0; {
-		case idle && tick != nil:
+		if scheduled := s.reactor.Scheduled() > 0; scheduled && !ticks {
+			tick.Reset(reactor.Tick)
+			ticks = true
+		} else if !scheduled && ticks {
 			tick.Stop()
-			tick, ticks = nil, nil
-		case !idle && tick == nil:
-			tick = time.NewTicker(reactor.Tick)
-			ticks = tick.C
+			ticks = false
 		}
 		s.loopMu.Unlock()
 	}
-}
-
-// openReactor opens the reactor, where the system has what it takes.
-func (s *shard) openReactor() error {
-	if s.env.cfg.NoParking {
-		return nil
-	}
-	if err := s.reactor.Open(); !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	return nil
 }
 
 // drainInbox does what the notes say. The caller holds loopMu, as with wakeDirty and

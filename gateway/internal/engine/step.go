@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sse-gateway/sse-gateway/gateway/internal/batch"
+	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/deflate"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/reactor"
@@ -28,9 +29,6 @@ const (
 type sink interface {
 	Write(p []byte) (n int, err error)
 }
-
-// slowWrite is how long a write takes for its client to count as slow.
-const slowWrite = time.Second
 
 // step writes what is pending, or else the next batch, or the end. It is the one place
 // that decides what a client is sent.
@@ -64,6 +62,11 @@ func (s *Stream) step(w sink) (outcome, error) {
 	if now = time.Now(); s.endReason(now) != "" {
 		return s.close(w, now)
 	}
+	return s.writeBatch(w, buf, now, next)
+}
+
+// writeBatch writes what is in a buffer, if there is anything, as write does.
+func (s *Stream) writeBatch(w sink, buf *batch.Buffer, now time.Time, next outcome) (outcome, error) {
 	out := buf.Output(s.chunked)
 	size := out.Size()
 	if size == 0 {
@@ -138,7 +141,7 @@ func (s *Stream) write(w sink, out *batch.Output, since int64, next outcome) (ou
 
 // lasted notes for how long a write has lasted.
 func (s *Stream) lasted(ns int64) {
-	if s.slow = ns > int64(slowWrite); s.slow {
+	if s.slow = ns > int64(conn.SlowWrite); s.slow {
 		s.reader.DiscardPage()
 	}
 }
@@ -152,10 +155,7 @@ func (s *Stream) heartbeat(w sink) (outcome, error) {
 	} else {
 		buf.B = append(buf.B, sse.Heartbeat...)
 	}
-	out := buf.Output(s.chunked)
-	s.sum = buf.Sum()
-	buf.Count(s.shard.env.cfg.Metrics, out.Size(), 1, now)
-	return s.write(w, &out, reactor.Nanos(now), more)
+	return s.writeBatch(w, buf, now, more)
 }
 
 // beginBatch returns an empty buffer for what the client is written next.

@@ -35,11 +35,17 @@ type Stream struct {
 	slow        bool           // the last write had to wait for the client
 	unseen      bool           // the client was not yet seen to have taken everything
 	reader      content.Reader // Channel.Index is in topic.subscribers, and guarded by shard.mu
-	history     *backoff       // of reads of history; nil mostly
 	pending     *unsent        // what is left of a write; nil mostly
 	sum         deflate.Sum    // of what was written, if it is compressed
 	heartbeatAt int64          // when the next heartbeat is due, in reactor.Nanos
-	parkedState                // its own part is guarded by the shard's loopMu
+
+	// What the shard knows, guarded by loopMu.
+	place    reactor.Slot // 0 before the shard knows the stream, and after its end
+	fd       int32        // the client's socket, while no net.Conn has it; of the owner
+	parked   bool         // it is owned by whoever holds loopMu
+	idles    bool         // it is parked and up to date, and counted as such
+	gone     bool         // it has ended
+	progress conn.Progress
 
 	writer atomic.Pointer[writer] // nil while the descriptor is detached
 	ending atomic.Pointer[ending] // nil while nobody has asked for the end
@@ -55,16 +61,6 @@ type ending struct {
 type unsent struct {
 	batch.Output
 	since int64 // when the write began, in reactor.Nanos
-}
-
-// parkedState is what the shard knows of a stream. It is guarded by loopMu.
-type parkedState struct {
-	place    reactor.Slot // 0 before the shard knows the stream, and after its end
-	fd       int32        // the client's socket, while no net.Conn has it; of the owner
-	parked   bool         // it is owned by whoever holds loopMu
-	idles    bool         // it is parked and up to date, and counted as such
-	gone     bool         // it has ended
-	progress progress
 }
 
 // writer is a connection that a goroutine writes to. Its methods may be

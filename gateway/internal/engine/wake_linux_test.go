@@ -37,7 +37,7 @@ func newSinks(t testing.TB, n, events, size int, change ...func(*store.Config)) 
 	k := &sinks{t: t, f: newFeed(t, change...)}
 	e := k.f.engine()
 	k.shard = e.shards[0]
-	if err := k.shard.openReactor(); err != nil {
+	if err := k.shard.reactor.Open(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(k.close)

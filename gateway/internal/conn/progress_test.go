@@ -1,10 +1,8 @@
-package engine
+package conn
 
 import (
 	"testing"
 	"time"
-
-	"github.com/sse-gateway/sse-gateway/gateway/internal/conn"
 )
 
 // A client that takes one byte within the timeout is kept, one that takes none is cut,
@@ -26,9 +24,9 @@ func TestProgress(t *testing.T) {
 		"takes a byte now and then":   {{0, true, 1, false}, {8 * time.Second, true, 2, false}, {16 * time.Second, true, 3, false}, {24 * time.Second, true, 4, false}},
 		"vanishes after a slow write": {{0, true, 1, false}, {8 * time.Second, true, 2, false}, {16 * time.Second, true, 2, false}, {18 * time.Second, true, 2, true}},
 	} {
-		var p progress
+		var p Progress
 		for _, l := range looks {
-			if got := p.stuck(conn.PeerState{Waiting: l.waiting, Taken: l.taken}, int64(time.Hour+l.at), timeout); got != l.stuck {
+			if got := p.Stuck(PeerState{Waiting: l.waiting, Taken: l.taken}, int64(time.Hour+l.at), timeout); got != l.stuck {
 				t.Errorf("%s: after %v it is stuck: %v", name, l.at, got)
 			}
 		}
