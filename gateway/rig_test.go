@@ -28,7 +28,7 @@ import (
 
 // patience is how long a test waits for what has to happen. It is long because
 // the machine may be loaded; a quick one never waits it out.
-const patience = 15 * time.Second
+const patience = time.Minute
 
 // rig is a gateway as users have it: a listener on the loopback, HTTP/1 and
 // HTTP/2, the real store and a real Redis.

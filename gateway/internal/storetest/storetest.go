@@ -19,7 +19,7 @@ import (
 const (
 	// Patience is how long a test waits for what takes moments. It is long because
 	// the machine may be loaded; a quick one never waits it out.
-	Patience = 20 * time.Second
+	Patience = time.Minute
 	// Never stands for a period that no test lives to see the end of.
 	Never = time.Hour
 )
