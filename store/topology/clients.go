@@ -65,7 +65,7 @@ func (cs *clients) at(addr string) *redis.Client {
 // clientOptions are the settings of a client. RESP2 is enough, and go-redis
 // carries on with a server that refuses its HELLO. What one retry does not help
 // with takes long, and whoever waits can try again. (A command whose reply goes to
-// a Sink is not repeated by go-redis.)
+// a resp.Writer is not repeated by go-redis.)
 func (cs *clients) clientOptions(addr string) *redis.Options {
 	c := cs.options.Address.Options(addr)
 	c.Protocol, c.DisableIdentity, c.ContextTimeoutEnabled = 2, true, true
