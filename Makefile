@@ -26,6 +26,9 @@ PACKAGES ?= 2
 # results. -vet=off: `make lint` runs all of go vet.
 TESTFLAGS ?= -race -count=1 -p $(PACKAGES) -vet=off -timeout 10m
 BENCHTIME ?= 1s
+# A program with the race detector waits a second before it exits, in case a race is
+# still to come. There are 50 of them, and each has waited for its goroutines.
+export GORACE ?= atexit_sleep_ms=10
 
 # run-tests runs the tests that match a name, and fails if there are none.
 #   $(call run-tests,flags,name,packages)
