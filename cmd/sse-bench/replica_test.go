@@ -41,7 +41,7 @@ type replica struct {
 // that does not work.
 func replicaEnv(redisURL, public, admin string) []string {
 	env := []string{
-		"GORACE=halt_on_error=1", "SSE_REDIS_URL=" + redisURL, "SSE_ADDR=" + public, "SSE_ADMIN_ADDR=" + admin,
+		"GORACE=halt_on_error=1 atexit_sleep_ms=10", "SSE_REDIS_URL=" + redisURL, "SSE_ADDR=" + public, "SSE_ADMIN_ADDR=" + admin,
 		"SSE_PUBLIC_CHANNELS=**", "SSE_TRUSTED_PROXIES=127.0.0.1", "SSE_RETRY=500ms", "SSE_LOG_LEVEL=debug", "SSE_SWEEP_INTERVAL=24h",
 		"SSE_DRAIN_DELAY=" + drainDelay.String(), "SSE_DRAIN_WINDOW=" + drainWindow.String(),
 	}

@@ -34,7 +34,7 @@ type gatewayProcess struct {
 // cleanEnv is the environment of a process: nothing of the test's own but what
 // programs need, then what is given.
 func cleanEnv(env []string) []string {
-	clean := []string{"GORACE=halt_on_error=1"}
+	clean := []string{"GORACE=halt_on_error=1 atexit_sleep_ms=10"}
 	for _, name := range []string{"PATH", "HOME", "TMPDIR"} {
 		if v, ok := os.LookupEnv(name); ok {
 			clean = append(clean, name+"="+v)
