@@ -12,63 +12,80 @@ import (
 )
 
 // TestCluster takes one cluster through what happens to clusters, with
-// subscribers on every node throughout.
+// subscribers on every node throughout: those of a store that reads from masters,
+// and those of one that reads from replicas.
 func TestCluster(t *testing.T) {
 	t.Parallel()
-	testCluster(t, clusterPrivilege, nil)
-}
-
-func testCluster(t *testing.T, privilege string, change func(*Config)) {
-	c := redistest.StartCluster(t, 3, 1, redistest.WithUser("default off"), redistest.WithUser("gateway on >pass "+privilege))
-	url := strings.Replace(c.URL(), "redis+cluster://", "redis+cluster://gateway:pass@", 1)
-	s := openHealthy(t, url, change)
-	f := &clusterFixture{t: t, c: c, s: s}
-	for i := range 12 {
-		f.readers = append(f.readers, s.subscribe(t, fmt.Sprint("c", i)))
-		f.want = append(f.want, nil)
+	c := redistest.StartCluster(t, 3, 1, redistest.WithUser("default off"),
+		redistest.WithUser("masters on >pass "+clusterPrivilege), redistest.WithUser("replicas on >pass "+clusterReplicaPrivilege))
+	f := &clusterFixture{t: t, c: c, want: make([][]ID, 12)}
+	for user, change := range map[string]func(*Config){"masters": nil, "replicas": fromReplicas} {
+		s := openHealthy(t, strings.Replace(c.URL(), "://", "://"+user+":pass@", 1), change)
+		f.stores = append(f.stores, s)
+		for i := range f.want {
+			f.readers = append(f.readers, clusterReader{s.subscribe(t, fmt.Sprint("c", i)), s, i})
+		}
 	}
 	f.publish("at the start")
-	redistest.Eventually(t, patience, "three nodes to be tailed", func() bool { return value(s.m.Store.TailNodes) == 3 })
+	f.awaitNodes(3)
+	f.moveIdleSlots()
 	f.moveSlot()
 	f.moveEmptySlot()
 	f.addNode()
 	f.failover()
 	f.kill()
-	if s.sweepFinds() != 0 {
-		t.Errorf("%d finds of the sweep", s.sweepFinds())
+	for _, s := range f.stores {
+		if s.sweepFinds() != 0 {
+			t.Errorf("%d finds of the sweep", s.sweepFinds())
+		}
 	}
 }
 
-// clusterFixture is a cluster with a subscriber on each of some channels.
+// clusterFixture is a cluster with subscribers of all stores on each of some channels.
 type clusterFixture struct {
 	t       *testing.T
 	c       *redistest.Cluster
+	stores  []*testStore
+	readers []clusterReader
+	want    [][]ID // of each channel
+}
+
+type clusterReader struct {
+	*reader
 	s       *testStore
-	readers []*reader
-	want    [][]ID
+	channel int // in clusterFixture.want
+}
+
+// awaitNodes waits until every store is healthy and tails so many nodes.
+func (f *clusterFixture) awaitNodes(want float64) {
+	f.t.Helper()
+	for _, s := range f.stores {
+		redistest.Eventually(f.t, patience, fmt.Sprint(want, " nodes to be tailed"), func() bool { return value(s.m.Store.TailNodes) == want })
+		s.awaitHealth(f.t, true)
+	}
 }
 
 // publish adds an entry to every channel, and checks that all of it, and
 // nothing else, arrives everywhere, live and from history.
 func (f *clusterFixture) publish(when string) {
 	f.t.Helper()
-	for i, r := range f.readers {
-		f.want[i] = append(f.want[i], f.add("sse:"+r.sub.Channel()))
+	for i := range f.want {
+		f.want[i] = append(f.want[i], f.add(fmt.Sprint("sse:c", i)))
 	}
-	for i, r := range f.readers {
-		last := f.want[i][len(f.want[i])-1]
+	for _, r := range f.readers {
+		want := f.want[r.channel]
+		last := want[len(want)-1]
 		r.await(fmt.Sprintf("%s of %s %s", last, r.sub.Channel(), when), func() bool {
 			return len(r.got) > 0 && r.got[len(r.got)-1].id == last
 		})
-		wantIDs(f.t, when+", "+r.sub.Channel(), r.got, f.want[i])
+		wantIDs(f.t, when+", "+r.sub.Channel(), r.got, want)
 	}
-	for i, r := range f.readers {
-		f.s.empty(r.sub.Channel())
+	for _, r := range f.readers {
+		r.s.empty(r.sub.Channel())
 		h := &reader{t: f.t, sub: r.sub, wake: make(signalWaker, 1)}
 		h.at(ID{}).drain()
-		wantIDs(f.t, "history "+when+", "+r.sub.Channel(), h.got, f.want[i])
-		var err error
-		if h.cur, err = r.sub.Last(f.t.Context(), 1000); err != nil {
+		wantIDs(f.t, "history "+when+", "+r.sub.Channel(), h.got, f.want[r.channel])
+		if _, err := r.sub.Last(f.t.Context(), 1000); err != nil {
 			f.t.Errorf("Last %s: %v", when, err)
 		}
 	}
@@ -126,19 +143,29 @@ func (f *clusterFixture) moveSlot() {
 func (f *clusterFixture) moveEmptySlot() {
 	for i, during := range []bool{true, false} {
 		channel := fmt.Sprintf("empty%d", i)
-		r := f.s.subscribe(f.t, channel)
+		var readers []*reader
+		for _, s := range f.stores {
+			readers = append(readers, s.subscribe(f.t, channel))
+		}
+		await := func(id string) {
+			for _, r := range readers {
+				r.awaitID(id)
+			}
+		}
 		slot := f.c.Slot("sse:" + channel)
 		f.c.BeginMoveSlot(slot, f.other(slot))
 		if !during {
 			f.c.FinishMoveSlot(slot)
 		}
-		r.awaitID(f.c.XAdd("sse:"+channel, "data", "x"))
+		await(f.c.XAdd("sse:"+channel, "data", "x"))
 		if during {
 			f.c.FinishMoveSlot(slot)
 		}
-		r.awaitID(f.c.XAdd("sse:"+channel, "data", "y"))
-		if len(r.got) != 2 {
-			f.t.Errorf("%s got %v", channel, r.got)
+		await(f.c.XAdd("sse:"+channel, "data", "y"))
+		for _, r := range readers {
+			if len(r.got) != 2 {
+				f.t.Errorf("%s got %v", channel, r.got)
+			}
 		}
 	}
 }
@@ -148,8 +175,7 @@ func (f *clusterFixture) addNode() {
 	added := f.c.AddMaster()
 	f.c.MoveSlot(f.c.Slot("sse:c1"), added)
 	f.publish("after a node was added")
-	redistest.Eventually(f.t, patience, "four nodes to be tailed", func() bool { return value(f.s.m.Store.TailNodes) == 4 })
-	f.s.awaitHealth(f.t, true)
+	f.awaitNodes(4)
 }
 
 // inSync returns a master and one of its replicas, which has all it has.
@@ -169,7 +195,7 @@ func (f *clusterFixture) failover() {
 	f.c.Failover(replica)
 	f.publish("after a failover")
 	master.AwaitSync(replica)
-	f.s.awaitHealth(f.t, true)
+	f.awaitNodes(4)
 }
 
 // kill has a replica take over from a master that died.
@@ -178,39 +204,30 @@ func (f *clusterFixture) kill() {
 	master.Kill()
 	f.c.AwaitFailover(f.c.Slot("sse:c2"))
 	f.publish("after the death of a master")
-	f.s.awaitHealth(f.t, true)
+	f.awaitNodes(4)
 }
 
-// TestIdleChannelMoves gives the slot of a channel that never had an event, and
-// so no key, to another node. Nothing announces that, and nothing is read again:
-// the sweep is an hour away. The channel's next event must arrive nevertheless,
-// be it written after the gateway has learnt of the move, or before.
-func TestIdleChannelMoves(t *testing.T) {
-	t.Parallel()
-	c := redistest.StartCluster(t, 3, 0)
-	s := openHealthy(t, c.URL(), nil)
-	redistest.Eventually(t, patience, "three nodes to be tailed", func() bool { return value(s.m.Store.TailNodes) == 3 })
-	s.awaitHealth(t, true)
-	f := &clusterFixture{t: t, c: c, s: s}
-	for channel, early := range map[string]bool{"after": false, "before": true} {
-		r := s.subscribe(t, channel)
-		src, slot := s.source(channel), c.Slot("sse:"+channel)
-		old := src.Node()
-		redistest.Eventually(t, patience, "the channel to be read", func() bool { return old.Lag(time.Now()) == 0 })
-		var id ID
-		f.giveSlot(slot)
-		if early {
-			id = f.add("sse:" + channel)
-		} else {
-			redistest.Eventually(t, patience, "the move to be noticed", func() bool { return src.Node() != old })
-			id = f.add("sse:" + channel)
+// moveIdleSlots gives the slot of a channel that never had an event, and so no
+// key, to another node. Nothing announces that, and nothing is read again: the
+// sweep is an hour away. The channel's next event must arrive nevertheless, be it
+// written after the gateway has learnt of the move, or before.
+func (f *clusterFixture) moveIdleSlots() {
+	for _, s := range f.stores {
+		for i, early := range []bool{false, true} {
+			channel := fmt.Sprint("idle", i, s.cfg.ReadReplicas)
+			r := s.subscribe(f.t, channel)
+			src, slot := s.source(channel), f.c.Slot("sse:"+channel)
+			old := src.Node()
+			redistest.Eventually(f.t, patience, "the channel to be read", func() bool { return old.Lag(time.Now()) == 0 })
+			f.giveSlot(slot)
+			if !early {
+				redistest.Eventually(f.t, patience, "the move to be noticed", func() bool { return src.Node() != old })
+			}
+			id := f.add("sse:" + channel)
+			r.awaitID(id.String())
+			wantIDs(f.t, channel, r.got, []ID{id})
+			r.awaitID(f.add("sse:" + channel).String()) // tracking is armed there
 		}
-		r.awaitID(id.String())
-		wantIDs(t, channel, r.got, []ID{id})
-		r.awaitID(f.add("sse:" + channel).String()) // tracking is armed there
-	}
-	if s.sweepFinds() != 0 {
-		t.Errorf("%d finds of the sweep", s.sweepFinds())
 	}
 }
 

@@ -228,19 +228,15 @@ func settle(t *testing.T, s *testStore, channel string) {
 		return n != nil && n.Lag(time.Now()) == 0
 	})
 	probe := s.subscribe(t, "probe-"+channel)
+	client := s.client(t)
 	for range 4 {
-		probe.awaitID(probeAdd(t, s, channel))
+		id, err := client.Do(t.Context(), "XADD", "sse:probe-"+channel, "*", "data", "x").Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		probe.awaitID(id)
 	}
 	probe.close()
-}
-
-func probeAdd(t *testing.T, s *testStore, channel string) string {
-	t.Helper()
-	id, err := s.client(t).Do(t.Context(), "XADD", "sse:probe-"+channel, "*", "data", "x").Text()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
 }
 
 // TestFlush empties the database, by either command, while nobody does anything

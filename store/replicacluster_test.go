@@ -9,11 +9,6 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-func TestReplicaClusterChanges(t *testing.T) {
-	t.Parallel()
-	testCluster(t, clusterReplicaPrivilege, fromReplicas)
-}
-
 // TestReplicaCluster reads from a replica of each master, with the tail and
 // history, from the master of those that have none, and while a slot moves.
 func TestReplicaCluster(t *testing.T) {
