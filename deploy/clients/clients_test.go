@@ -55,18 +55,26 @@ var clients = []client{
 
 // TestClients tries all clients at once: at a gateway that compresses what it sends to
 // those that accept it, and through HAProxy, which has that one and a plain one behind it.
-// Whoever comes through HAProxy is at either for a while: both are rolled.
+// Whoever comes through HAProxy is at either for a while: both are rolled. Beside them
+// each client has streams that get a final answer (final_test.go).
 func TestClients(t *testing.T) { testClients(t, clients) }
 
 func testClients(t *testing.T, list []client) {
 	f := newFixture(t)
-	s := startSubscribers(t, f, list)
+	pages := pages{}
+	s, ended := startSubscribers(t, f, list, pages), startEndedStreams(t, f, list, pages)
+	pages.open(t, f.app)
 	stop := f.publish()
 	s.caughtUp(none, "to be connected")
 
-	for _, g := range f.gateways {
+	ended.end()
+	ended.revoke()
+	for i, g := range f.gateways {
 		g.roll()
 		s.caughtUp(roll, "after a gateway was rolled")
+		if i == 0 {
+			ended.check()
+		}
 	}
 	for _, g := range f.gateways {
 		g.crash()
@@ -110,10 +118,9 @@ type subscribers struct {
 	mark map[fault]int // what had been published when a fault was over
 }
 
-func startSubscribers(t *testing.T, f *fixture, list []client) *subscribers {
+func startSubscribers(t *testing.T, f *fixture, list []client, pages pages) *subscribers {
 	t.Helper()
 	s := &subscribers{f: f, mark: map[fault]int{}}
-	pages := pages{}
 	for _, c := range list {
 		for way, addr := range map[string]string{"directly": f.gateways[0].addr, "through HAProxy": f.balancer} {
 			r := newReader(t, c.name+", "+c.how+", "+way, addr, "channel=numbers&replay=all")
@@ -121,7 +128,6 @@ func startSubscribers(t *testing.T, f *fixture, list []client) *subscribers {
 			pages.start(c, r)
 		}
 	}
-	pages.open(t, f.app)
 	return s
 }
 
