@@ -10,14 +10,15 @@ import (
 	"testing"
 )
 
-// elsewhere lists the commands that a test cannot run, because they need Docker,
-// a cluster, root or half an hour: how they begin, after their variables, the test
-// that tries what they would do, and what can be checked of their own words.
-var elsewhere = []struct {
-	command string
-	test    string
-	check   func(*testing.T, shown)
-}{
+// checkedElsewhere is a kind of command that a test cannot run.
+type checkedElsewhere struct {
+	command string                  // how it begins, after its variables
+	test    string                  // tries what it would do
+	check   func(*testing.T, shown) // checks its own words; nil: nothing can be
+}
+
+// elsewhere lists the commands that need Docker, a cluster, root or half an hour.
+var elsewhere = []checkedElsewhere{
 	{"docker compose up", "TestComposeConfig", nil},
 	{"docker compose exec", "TestComposeConfig", nil},
 	{"docker build", "TestDockerfile", pathsExist},
@@ -45,11 +46,7 @@ var elsewhere = []struct {
 }
 
 // matches reports whether a command is the one of the list.
-func (c shown) matches(e struct {
-	command string
-	test    string
-	check   func(*testing.T, shown)
-}) bool {
+func (c shown) matches(e checkedElsewhere) bool {
 	return strings.HasPrefix(c.text[len(leadingVariables.FindString(c.text)):], e.command)
 }
 

@@ -11,7 +11,7 @@ import (
 	tmaxmax "github.com/tmaxmax/go-sse"
 )
 
-// transport gives each client connections of its own, which end with the test.
+// httpClient returns a client with connections of its own, which end with ctx.
 func httpClient(ctx context.Context) *http.Client {
 	t := &http.Transport{}
 	context.AfterFunc(ctx, t.CloseIdleConnections)

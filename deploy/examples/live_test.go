@@ -15,11 +15,13 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// TestLivePages opens the pages that need a gateway, or an application, of their own.
-func TestLivePages(t *testing.T) {
+// TestPages opens the examples in a browser: those that need a gateway, or an
+// application, of their own, and the others.
+func TestPages(t *testing.T) {
 	b := browsertest.Start(t)
 	for name, test := range map[string]func(*testing.T, context.Context){
 		"chat": testChat, "job": testJob, "queue": testQueue, "tabs": testTabs, "private": testPrivate, "fallback": testFallback,
+		"shared": testSharedPages,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

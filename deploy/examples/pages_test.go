@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -10,13 +11,11 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/sse-gateway/sse-gateway/gateway/console/browsertest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// TestPages opens the examples in a browser.
-func TestPages(t *testing.T) {
-	b := browsertest.Start(t)
+// testSharedPages opens the pages that can share one application and its gateway.
+func testSharedPages(t *testing.T, b context.Context) {
 	a := startApp(t)
 	redisURL := "REDIS_URL=" + a.redis.URL()
 
