@@ -85,13 +85,6 @@ func (r *PageCache) Expire(now time.Time) {
 	}
 }
 
-// Bytes returns the size of all pages.
-func (r *PageCache) Bytes() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.bytes
-}
-
 // dropOldest drops the page that was added first. The caller holds mu.
 func (r *PageCache) dropOldest() {
 	r.bytes -= sizeOf(r.pages[0].Entries)

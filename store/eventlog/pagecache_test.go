@@ -133,12 +133,12 @@ func TestPageCacheKeeps(t *testing.T) {
 			t.Errorf("page %d after a second: %v, want %v", i, got, want)
 		}
 	}
-	if n := r.Bytes(); n != 2*(10+entryOverhead) {
+	if n := r.bytes; n != 2*(10+entryOverhead) {
 		t.Errorf("%d bytes are held", n)
 	}
 	r.Add(l, 0, at(9), &Page{Resumed: at(9), Entries: []Entry{testEntry(at(10), 900)}, UpTo: at(10), accepted: true}, now)
-	if r.Find(l, 0, at(2)) != nil || r.Find(l, 0, at(9)) == nil || r.Bytes() != 900+entryOverhead {
-		t.Errorf("a large page does not take the place of all others: %d bytes", r.Bytes())
+	if r.Find(l, 0, at(2)) != nil || r.Find(l, 0, at(9)) == nil || r.bytes != 900+entryOverhead {
+		t.Errorf("a large page does not take the place of all others: %d bytes", r.bytes)
 	}
 	r = NewPageCache(1<<20, time.Second)
 	for i := range uint64(3 * maxPages) {
