@@ -19,12 +19,12 @@ PLATFORMS := linux/amd64 linux/arm64 darwin/arm64
 # Modules: this one, and those that hold tests of clients in other modules.
 MODULES := $(sort $(dir $(shell find . -name go.mod -not -path '*/node_modules/*')))
 
-# How many packages are tested at a time. Most tests wait, so two are quicker; a
-# machine that others use as well wants one.
+# How many packages of this module are tested at a time; beside them is one of the other
+# modules. Most tests wait for something, so three are not too many for two cores.
 PACKAGES ?= 2
 # -count=1: what the tests start (Redis, nginx, browsers) is unknown to Go's cache of
 # results. -vet=off: `make lint` runs all of go vet.
-TESTFLAGS ?= -race -count=1 -p $(PACKAGES) -vet=off -timeout 10m
+TESTFLAGS ?= -race -count=1 -vet=off -timeout 10m
 BENCHTIME ?= 1s
 # A program with the race detector waits a second before it exits, in case a race is
 # still to come. There are 50 of them, and each has waited for its goroutines.
@@ -37,11 +37,11 @@ $(GO) test -list '$(2)' $(3) | grep '^Test' >/dev/null || { echo 'no test matche
 $(GO) test $(1) -count=1 -run '$(2)' $(3)
 endef
 
-# each-module runs a command in the directory of every module, and fails at the
-# end if it failed in one of them.
-#   $(call each-module,command)
+# each-module runs a command in the directory of every module, or of those that are
+# given, and fails at the end if it failed in one of them.
+#   $(call each-module,command,modules)
 define each-module
-@status=0; for dir in $(MODULES); do \
+@status=0; for dir in $(or $(2),$(MODULES)); do \
 	echo "$$dir: $(1)"; (cd "$$dir" && $(1)) || status=1; \
 done; exit $$status
 endef
@@ -61,8 +61,14 @@ build: ## static binaries in bin/
 
 .PHONY: test
 test: deps ## all tests, with the race detector
-	$(call each-module,$(GO) test $(TESTFLAGS) ./...)
-	SSE_TEST_WAY_IN=net/http $(GO) test $(TESTFLAGS) ./gateway
+	@$(MAKE) --no-print-directory --keep-going --output-sync=line -j2 test-main test-beside
+
+.PHONY: test-main test-beside
+test-main:
+	$(GO) test $(TESTFLAGS) -p $(PACKAGES) ./...
+test-beside:
+	$(call each-module,$(GO) test $(TESTFLAGS) -p 1 ./...,$(filter-out ./,$(MODULES)))
+	SSE_TEST_WAY_IN=net/http $(GO) test $(TESTFLAGS) -p 1 ./gateway
 
 # What npm installs is for these tests only, so they are no part of `make test`.
 .PHONY: clients
@@ -74,7 +80,7 @@ clients: deps ## the clients of deploy/clients that npm has
 .PHONY: test-store
 test-store: ## the tests of the store alone, which need only redis-server
 	redis-server --version
-	$(GO) test $(TESTFLAGS) ./store/...
+	$(GO) test $(TESTFLAGS) -p $(PACKAGES) ./store/...
 
 .PHONY: deps
 deps: ## Debian packages that the tests need and this machine lacks
