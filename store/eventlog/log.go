@@ -27,7 +27,7 @@ type Log struct {
 // final tells that the channel ends with the entry there.
 func New(budget *Budget, channel string, known redisstream.Known, final bool) *Log {
 	l := &Log{channel: channel, budget: budget}
-	l.view.Store(&View{known: known, floor: known.Head, lowest: redisstream.MaxID, final: final})
+	l.view.Store(&View{known: known, floor: known.Head, final: final, epochStart: firstEpoch})
 	return l
 }
 
@@ -98,15 +98,16 @@ func (l *Log) Reset(seen *View, to redisstream.ID, known redisstream.Known) bool
 		n := v.upTo(to)
 		// What was before the floor is not known any more. The floor itself counts
 		// as an entry, which it mostly is.
-		v.lost = to.Less(v.floor) || n < len(v.entries)
+		lost := to.Less(v.floor) || n < len(v.entries)
 		v.entries = slices.Clone(v.entries[:n])
 		v.bytes, v.garbage = sizeOf(v.entries), 0
 		v.final = n > 0 && v.entries[n-1].End && v.entries[n-1].ID == to
 		v.floor, v.known, v.known.Head = redisstream.Min(v.floor, to), known, to
-		v.newEpoch(to)
-		if !v.vanishedAt.Less(to) {
-			v.vanishedAt = redisstream.ID{}
+		vanishedAt := v.vanishedAt
+		if !vanishedAt.Less(to) {
+			vanishedAt = redisstream.ID{}
 		}
+		v.newEpoch(to, lost, vanishedAt)
 	})
 }
 
@@ -120,8 +121,7 @@ func (l *Log) Vanish(seen *View) bool {
 		}
 		v.known = redisstream.Known{Head: v.Head(), Gone: true, Counts: v.known.Counts}
 		v.floor, v.entries, v.bytes, v.garbage = redisstream.ID{}, nil, 0, 0
-		v.newEpoch(v.Head())
-		v.lost, v.vanishedAt = false, v.Head()
+		v.newEpoch(v.Head(), false, v.Head())
 	})
 }
 

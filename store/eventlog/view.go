@@ -11,13 +11,22 @@ import (
 // cursors read it without a lock. See the package documentation for its
 // invariant.
 type View struct {
-	known   redisstream.Known // known.Head is the head, inclusive
-	floor   redisstream.ID    // exclusive
-	epoch   uint32            // how often the stream was reset or vanished
+	known redisstream.Known // known.Head is the head, inclusive
+	floor redisstream.ID    // exclusive
+	epoch uint32            // how often the stream was reset or vanished
+	// final tells that the channel ends with the entry at the head. It outlives
+	// the entry: neither retention nor the end of the whole stream reopens the
+	// channel. Only an entry that follows does.
+	final   bool
 	entries []Entry
 	bytes   int // of entries
 	garbage int // of the evicted entries which their array still holds, in bytes
+	*epochStart
+}
 
+// epochStart is how an epoch began. It is immutable, and shared by all views of the
+// epoch: few streams are ever reset.
+type epochStart struct {
 	// resetTo is up to where the stream agrees with that of the epoch before, or the
 	// head of that one if it vanished. lost tells that it had entries after resetTo.
 	// Both mean nothing in epoch 0.
@@ -27,11 +36,10 @@ type View struct {
 	// vanishedAt is the head of a stream that vanished, and after which this one
 	// began; 0-0 if there is none. A reset keeps it only if it lies before resetTo.
 	vanishedAt redisstream.ID
-	// final tells that the channel ends with the entry at the head. It outlives
-	// the entry: neither retention nor the end of the whole stream reopens the
-	// channel. Only an entry that follows does.
-	final bool
 }
+
+// firstEpoch is the start of epoch 0, of all logs.
+var firstEpoch = &epochStart{lowest: redisstream.MaxID}
 
 // Known returns what is known of the stream at the head.
 func (v *View) Known() redisstream.Known { return v.known }
@@ -150,10 +158,11 @@ func (v *View) epochAt(pos redisstream.ID) uint32 {
 }
 
 // newEpoch begins an epoch whose stream agrees with that of the one before up to a
-// position. The caller has a view that is not stored yet, here and below.
-func (v *View) newEpoch(to redisstream.ID) {
+// position; see epochStart for the other parameters. The caller has a view that is not
+// stored yet, here and below.
+func (v *View) newEpoch(to redisstream.ID, lost bool, vanishedAt redisstream.ID) {
 	v.epoch++
-	v.resetTo, v.lowest = to, redisstream.Min(v.lowest, to)
+	v.epochStart = &epochStart{resetTo: to, lost: lost, lowest: redisstream.Min(v.lowest, to), vanishedAt: vanishedAt}
 }
 
 // prepend puts older entries of a page in front of the view's own: at most

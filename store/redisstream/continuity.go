@@ -6,10 +6,10 @@ type Known struct {
 	Head       ID    // the last entry that was read, or where reading began
 	HeadExists bool  // the stream had an entry with the id Head
 	Gone       bool  // there was no stream when it was last looked at, and Head is of the one before
+	Counts     bool  // the server has entries-added
 	Added      int64 // the stream's entries-added at Head; -1 if unknown
 	Removed    int64 // entries-added less length when the stream was last looked at; -1 if unknown
 	First      ID    // the stream's first entry when it was last looked at
-	Counts     bool  // the server has entries-added
 }
 
 // Start is what is known of a stream that is read from its newest entry on.
