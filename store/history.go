@@ -60,27 +60,31 @@ type want struct {
 
 // readOnce runs f as one of the reads of history from the node that has the key.
 func readOnce[T any](ctx context.Context, s *Store, w want, f readFunc[T]) (T, error) {
-	v, first, err := s.flights.do(ctx, s.ctx, w, func(ctx context.Context) (any, error) {
-		v, err := s.lead(ctx, w.key, func(ctx context.Context, n *topology.Node, q redisstream.Querier) (any, error) { return f(ctx, n, q) })
-		switch {
-		case err == nil:
-			s.countRead("read")
-		case errors.Is(err, errNowCached):
-			s.countRead("shared")
-		case errors.Is(err, errRefused):
-			s.countRead("refused")
-		case ctx.Err() != nil && s.ctx.Err() == nil: // nobody waits for it any longer
-		default:
-			s.countRead("error")
-			s.metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
-			if err = unavailable(err); resp.IsWrongType(err) {
-				err = ErrWrongType
-			}
-		}
-		return v, err
-	})
+	v, first, err := s.flights.do(ctx, s.ctx, w, func(ctx context.Context) (any, error) { return readUnshared(ctx, s, w.key, f) })
 	if !first && err == nil {
 		s.countRead("shared")
+	}
+	got, _ := v.(T)
+	return got, err
+}
+
+// readUnshared is readOnce without other callers to share the call with.
+func readUnshared[T any](ctx context.Context, s *Store, key string, f readFunc[T]) (T, error) {
+	v, err := s.lead(ctx, key, func(ctx context.Context, n *topology.Node, q redisstream.Querier) (any, error) { return f(ctx, n, q) })
+	switch {
+	case err == nil:
+		s.countRead("read")
+	case errors.Is(err, errNowCached):
+		s.countRead("shared")
+	case errors.Is(err, errRefused):
+		s.countRead("refused")
+	case ctx.Err() != nil && s.ctx.Err() == nil: // nobody waits for it any longer
+	default:
+		s.countRead("error")
+		s.metrics.RedisErrors.WithLabelValues(rediserr.Kind(err)).Inc()
+		if err = unavailable(err); resp.IsWrongType(err) {
+			err = ErrWrongType
+		}
 	}
 	got, _ := v.(T)
 	return got, err
@@ -146,13 +150,18 @@ type streamState struct {
 	at    time.Time // when the read began: before the call, if another caller has begun it
 }
 
-// readState reads what the stream of a channel is. A key that is no stream gives
-// ErrWrongType.
+// readState reads what the stream of a channel is, once for all that ask at the same
+// time. A key that is no stream gives ErrWrongType.
+func (s *Store) readState(ctx context.Context, channel, key string) (streamState, error) {
+	return readOnce(ctx, s, want{key: key}, s.stateReader(channel, key))
+}
+
+// stateReader returns what reads the state of the stream of a channel.
 //
 // If a replica does not have the stream, the master is asked: a stream that is
 // only on its way to another node of the cluster would be replayed as new. If the
 // master cannot be asked, the replica's word counts.
-func (s *Store) readState(ctx context.Context, channel, key string) (streamState, error) {
+func (s *Store) stateReader(channel, key string) readFunc[streamState] {
 	read := func(ctx context.Context, q redisstream.Querier) (state streamState, err error) {
 		state.at = time.Now()
 		entry := redisstream.EntryReader{MaxEntry: s.cfg.MaxEventBytes, Each: func(e redisstream.Entry) {
@@ -165,7 +174,7 @@ func (s *Store) readState(ctx context.Context, channel, key string) (streamState
 		})
 		return state, err
 	}
-	return readOnce(ctx, s, want{key: key}, func(ctx context.Context, n *topology.Node, q redisstream.Querier) (streamState, error) {
+	return func(ctx context.Context, n *topology.Node, q redisstream.Querier) (streamState, error) {
 		state, err := read(ctx, q)
 		if err != nil || state.Exists || !s.cfg.ReadReplicas {
 			return state, err
@@ -176,5 +185,5 @@ func (s *Store) readState(ctx context.Context, channel, key string) (streamState
 			}
 		}
 		return state, nil
-	})
+	}
 }

@@ -30,8 +30,7 @@ type Waker = tail.Waker
 
 // channel is a followed channel and who uses it.
 type channel struct {
-	name   string        // fixed at construction
-	opened chan struct{} // closed when the channel is open, or err is set
+	name string // fixed at construction; a part of the key, not of what a client sent
 
 	// Set under Store.mu before opened is closed, and fixed then.
 	source *tail.Source
@@ -40,9 +39,17 @@ type channel struct {
 	pages redisstream.SizeEstimate // of entries in pages of history
 
 	// Guarded by Store.mu.
-	refs   int         // subscriptions, those that wait for the opening included
-	linger *time.Timer // closes the channel; set once refs was 0
+	opened chan struct{} // closed when the channel is open, or err is set; isOpened from then on
+	refs   int           // subscriptions, those that wait for the opening included
+	linger *time.Timer   // closes the channel; set once refs was 0
 }
+
+// isOpened is a closed channel, so that those that are followed need none of their own.
+var isOpened = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
 
 // pageEntries is how many entries of the stream a page of history has, as far as
 // is known.
@@ -63,12 +70,12 @@ type Subscription struct {
 // subscription of a channel asks Redis what the stream is; the errors are
 // ErrWrongType, ErrUnavailable, ErrClosed, and those of ctx.
 func (s *Store) Subscribe(ctx context.Context, name string, waker Waker) (*Subscription, error) {
-	ch, err := s.acquire(name)
+	ch, opened, err := s.acquire(name)
 	if err != nil {
 		return nil, err
 	}
 	select {
-	case <-ch.opened:
+	case <-opened:
 		err = ch.err
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -85,32 +92,32 @@ func (s *Store) Subscribe(ctx context.Context, name string, waker Waker) (*Subsc
 }
 
 // acquire returns the channel with one more reference, and opens it if it is
-// new.
-func (s *Store) acquire(name string) (*channel, error) {
+// new. Its source and err may be read when opened is closed.
+func (s *Store) acquire(name string) (ch *channel, opened <-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	}
-	ch := s.channels[name]
+	ch = s.channels[name]
 	if ch == nil {
-		ch = &channel{name: name, opened: make(chan struct{})}
-		s.channels[name] = ch
+		key := s.cfg.KeyPrefix + name
+		ch = &channel{name: key[len(s.cfg.KeyPrefix):], opened: make(chan struct{})}
+		s.channels[ch.name] = ch
 		s.metrics.ChannelsActive.Set(float64(len(s.channels)))
-		go s.open(ch)
+		go s.open(ch, key)
 	}
 	if ch.linger != nil {
 		ch.linger.Stop()
 	}
 	ch.refs++
-	return ch, nil
+	return ch, ch.opened, nil
 }
 
 // open asks Redis where the stream stands and has the tail follow it. "Now" is
 // fixed here, once, as the stream's last-generated-id.
-func (s *Store) open(ch *channel) {
-	key := s.cfg.KeyPrefix + ch.name
-	state, err := s.readState(s.ctx, ch.name, key)
+func (s *Store) open(ch *channel, key string) {
+	state, err := readUnshared(s.ctx, s, key, s.stateReader(ch.name, key)) // there is one open of a channel at a time
 	var src *tail.Source
 	if err == nil {
 		src = &tail.Source{Channel: ch.name, Key: key, Log: eventlog.New(s.budget, ch.name, redisstream.Start(state.Info), state.ended)}
@@ -126,6 +133,7 @@ func (s *Store) open(ch *channel) {
 	defer s.mu.Unlock()
 	ch.source, ch.err = src, err
 	close(ch.opened)
+	ch.opened = isOpened
 	if err != nil {
 		s.removeLocked(ch) // the next subscriber tries again
 	} else {
