@@ -3,7 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sse-gateway/sse-gateway/gateway/internal/content"
 	"github.com/sse-gateway/sse-gateway/gateway/internal/lifetime"
@@ -43,18 +46,13 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 		reader: content.Reader{Envelope: sub.Envelope, Gzip: sub.Gzip && e.env.blocks != nil},
 	}
 	s.reader.Init(sub.Channels)
+	if err := s.subscribe(ctx, &sub); err != nil {
+		s.unsubscribe()
+		return nil, err
+	}
 	ended := !sub.Unknown // a gap has to be told
-	for i, channel := range sub.Channels {
-		err := s.shard.subscribe(ctx, channel, s, i)
-		if err == nil {
-			err = s.reader.Channels[i].Place(ctx, &sub.Starts[i])
-		}
-		if err != nil {
-			s.unsubscribe()
-			return nil, &ChannelError{channel, err}
-		}
+	for i := range s.reader.Channels {
 		c := &s.reader.Channels[i]
-		c.Cursor.Newest = sub.Newest
 		_, stalled := c.Topic.Sub.Stalled()
 		ended = ended && c.Cursor.Ended() && !stalled // nobody knows what came since Redis went away
 	}
@@ -70,6 +68,46 @@ func (e *Engine) Open(ctx context.Context, sub Subscription) (*Stream, error) {
 		return nil, ErrEnded
 	}
 	return s, nil
+}
+
+// maxOpening is how many channels of one stream are subscribed to at once. The store
+// reads no more at once from one node of Redis.
+const maxOpening = 8
+
+// subscribe subscribes to the channels and places the cursors. Channels that are new to
+// the replica are side by side: each waits for Redis. The error is a *ChannelError, of
+// the first channel that failed.
+func (s *Stream) subscribe(ctx context.Context, sub *Subscription) error {
+	if len(sub.Channels) == 1 { // mostly; it needs no goroutine
+		return s.subscribeTo(ctx, sub, 0)
+	}
+	var taken atomic.Int32
+	g, ctx := errgroup.WithContext(ctx)
+	for range min(len(sub.Channels), maxOpening) {
+		g.Go(func() error {
+			for i := int(taken.Add(1)) - 1; i < len(sub.Channels); i = int(taken.Add(1)) - 1 {
+				if err := s.subscribeTo(ctx, sub, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// subscribeTo is subscribe for the i-th channel.
+func (s *Stream) subscribeTo(ctx context.Context, sub *Subscription, i int) error {
+	c := &s.reader.Channels[i]
+	err := s.shard.subscribe(ctx, sub.Channels[i], s, i)
+	if err == nil {
+		err = c.Place(ctx, &sub.Starts[i])
+	}
+	if err != nil {
+		return &ChannelError{sub.Channels[i], err}
+	}
+	c.Cursor.Newest = sub.Newest
+	return nil
 }
 
 // Discard ends a stream that is not served. Its slot is not released.
