@@ -134,19 +134,18 @@ func startStubs(t *testing.T, heartbeat time.Duration) []*stub {
 
 // testBalancer holds what every load balancer in front of gateways has to do.
 func testBalancer(t *testing.T, start starter) {
-	stubs := startStubs(t, 0)
-	lb := start(t, stubs, time.Minute)
-	t.Run("nothing is held back", func(t *testing.T) { testAtOnce(t, lb, stubs) })
-	t.Run("a client's end reaches the gateway", func(t *testing.T) { testClientLeaves(t, lb, stubs) })
-	t.Run("a slow client slows its gateway down", func(t *testing.T) { testSlowClient(t, lb, stubs) })
-	t.Run("a gateway that is gone is passed by", func(t *testing.T) { testPassedBy(t, lb, stubs) })
-	// These have load balancers of their own: some remember who was gone or refused.
-	t.Run("a gateway's own refusal passes", func(t *testing.T) { testRefusal(t, start) })
+	t.Run("nothing is held back", func(t *testing.T) { testAtOnce(t, start) })
+	t.Run("a client's end reaches the gateway", func(t *testing.T) { testClientLeaves(t, start) })
 	t.Run("only heartbeats keep a stream", func(t *testing.T) { testIdle(t, start) })
+	t.Run("a gateway that is gone is passed by", func(t *testing.T) { testPassedBy(t, start) })
+	t.Run("a slow client slows its gateway down", func(t *testing.T) { testSlowClient(t, start) })
 	t.Run("without gateways", func(t *testing.T) { testNoGateway(t, start) })
+	t.Run("a gateway's own refusal passes", func(t *testing.T) { testRefusal(t, start) })
 }
 
-func testAtOnce(t *testing.T, lb proxytest.Proxy, stubs []*stub) {
+func testAtOnce(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
+	lb := start(t, stubs, time.Minute)
 	for version, url := range map[int]string{1: lb.HTTP1, 2: lb.HTTP2} {
 		s, _ := subscribe(t, url, version)
 		if s.ProtoMajor != version {
@@ -171,11 +170,13 @@ func testAtOnce(t *testing.T, lb proxytest.Proxy, stubs []*stub) {
 	}
 }
 
-func testClientLeaves(t *testing.T, lb proxytest.Proxy, stubs []*stub) {
-	if !lb.SeesLeave { // then it sees that a write fails
+func testClientLeaves(t *testing.T, start starter) {
+	const heartbeat = 300 * time.Millisecond
+	stubs := startStubs(t, heartbeat)
+	lb := start(t, stubs, time.Minute)
+	if lb.SeesLeave { // then it needs no heartbeat to see it
 		for _, s := range stubs {
-			s.heartbeat.Store(int64(300 * time.Millisecond))
-			defer s.heartbeat.Store(0)
+			s.heartbeat.Store(0)
 		}
 	}
 	s, name := subscribe(t, lb.HTTP1, 1)
@@ -211,19 +212,20 @@ func testIdle(t *testing.T, start starter) {
 // A load balancer that takes from the gateway what the client does not take
 // (nginx: proxy_buffering) hides from it that the client is slow: it could not
 // cut one that is stuck, and would fill the load balancer's disk instead.
-func testSlowClient(t *testing.T, lb proxytest.Proxy, stubs []*stub) {
-	if !lb.Throttles {
-		return // it says so, and how to bound it
-	}
+func testSlowClient(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
 	for _, s := range stubs {
 		s.flooding.Store(true)
-		defer s.flooding.Store(false)
 	}
 	flooded := func() (n int64) {
 		for _, s := range stubs {
 			n += s.flooded.Load()
 		}
 		return n
+	}
+	lb := start(t, stubs, time.Minute)
+	if !lb.Throttles {
+		return // it says so, and how to bound it
 	}
 	res := get(t, lb.HTTP1, 1, "text/event-stream")
 	// Nothing is read. What fits into the buffers on the way is taken, no more.
@@ -244,9 +246,12 @@ func testSlowClient(t *testing.T, lb proxytest.Proxy, stubs []*stub) {
 	redistest.Eventually(t, patience, "the gateway goes on", func() bool { return flooded() > taken })
 }
 
-func testPassedBy(t *testing.T, lb proxytest.Proxy, stubs []*stub) {
+func testPassedBy(t *testing.T, start starter) {
+	stubs := startStubs(t, 0)
+	lb := start(t, stubs, time.Minute)
 	// Gone between two health checks: no client may notice.
-	stubs[1].stop()
+	stubs[1].public.Close()
+	stubs[1].admin.Close()
 	for range 6 {
 		if _, name := subscribe(t, lb.HTTP1, 1); name == "gateway-2" {
 			t.Error("gateway-2 answered, which is gone")
@@ -258,7 +263,8 @@ func testNoGateway(t *testing.T, start starter) {
 	stubs := startStubs(t, 0)
 	lb := start(t, stubs, time.Minute)
 	for _, s := range stubs {
-		s.stop()
+		s.public.Close()
+		s.admin.Close()
 	}
 	for version, url := range map[int]string{1: lb.HTTP1, 2: lb.HTTP2} {
 		// A browser would give up for good on any status but 200.

@@ -19,7 +19,6 @@ import (
 type stub struct {
 	name          string
 	public, admin *httptest.Server
-	endStreams    context.CancelFunc
 	heartbeat     atomic.Int64 // of streams that begin now, a time.Duration; 0: none
 
 	notReady  atomic.Bool
@@ -38,8 +37,8 @@ func startStub(t *testing.T, name string, heartbeat time.Duration, host, adminPo
 	s := &stub{name: name, streams: map[chan string]struct{}{}}
 	s.heartbeat.Store(int64(heartbeat))
 	s.public = httptest.NewUnstartedServer(http.HandlerFunc(s.serveEvents))
-	var ctx context.Context
-	ctx, s.endStreams = context.WithCancel(context.Background())
+	// So that a stop of the stub ends its streams too.
+	ctx, stop := context.WithCancel(context.Background())
 	s.public.Config.BaseContext = func(net.Listener) context.Context { return ctx }
 	s.admin = httptest.NewUnstartedServer(http.HandlerFunc(s.serveReady))
 	for server, port := range map[*httptest.Server]string{s.public: "0", s.admin: adminPort} {
@@ -51,15 +50,12 @@ func startStub(t *testing.T, name string, heartbeat time.Duration, host, adminPo
 		server.Listener = l
 		server.Start()
 	}
-	t.Cleanup(s.stop)
+	t.Cleanup(func() {
+		stop()
+		s.public.Close()
+		s.admin.Close()
+	})
 	return s
-}
-
-// stop ends the stub's streams and frees its ports. It may be called again.
-func (s *stub) stop() {
-	s.endStreams()
-	s.public.Close()
-	s.admin.Close()
 }
 
 func (s *stub) serveReady(w http.ResponseWriter, r *http.Request) {

@@ -55,26 +55,18 @@ var clients = []client{
 
 // TestClients tries all clients at once: at a gateway that compresses what it sends to
 // those that accept it, and through HAProxy, which has that one and a plain one behind it.
-// Whoever comes through HAProxy is at either for a while: both are rolled. Beside them
-// each client has streams that get a final answer (final_test.go).
+// Whoever comes through HAProxy is at either for a while: both are rolled.
 func TestClients(t *testing.T) { testClients(t, clients) }
 
 func testClients(t *testing.T, list []client) {
 	f := newFixture(t)
-	pages := pages{}
-	s, ended := startSubscribers(t, f, list, pages), startEndedStreams(t, f, list, pages)
-	pages.open(t, f.app)
+	s := startSubscribers(t, f, list)
 	stop := f.publish()
 	s.caughtUp(none, "to be connected")
 
-	ended.end()
-	ended.revoke()
-	for i, g := range f.gateways {
+	for _, g := range f.gateways {
 		g.roll()
 		s.caughtUp(roll, "after a gateway was rolled")
-		if i == 0 {
-			ended.check()
-		}
 	}
 	for _, g := range f.gateways {
 		g.crash()
@@ -118,9 +110,10 @@ type subscribers struct {
 	mark map[fault]int // what had been published when a fault was over
 }
 
-func startSubscribers(t *testing.T, f *fixture, list []client, pages pages) *subscribers {
+func startSubscribers(t *testing.T, f *fixture, list []client) *subscribers {
 	t.Helper()
 	s := &subscribers{f: f, mark: map[fault]int{}}
+	pages := pages{}
 	for _, c := range list {
 		for way, addr := range map[string]string{"directly": f.gateways[0].addr, "through HAProxy": f.balancer} {
 			r := newReader(t, c.name+", "+c.how+", "+way, addr, "channel=numbers&replay=all")
@@ -128,6 +121,7 @@ func startSubscribers(t *testing.T, f *fixture, list []client, pages pages) *sub
 			pages.start(c, r)
 		}
 	}
+	pages.open(t, f.app)
 	return s
 }
 

@@ -5,12 +5,12 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/sse-gateway/sse-gateway/cmd/sse-gateway/gatewaytest"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
@@ -71,7 +71,25 @@ func (p *process) kill() {
 }
 
 // gatewayProgram is the program under test, which is built once.
-var gatewayProgram = sync.OnceValues(func() (string, error) { return gatewaytest.Build("cmd/sse-gateway", false) })
+var gatewayProgram = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "clients")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "sse-gateway")
+	build := exec.Command("go", "build", "-o", path, "./cmd/sse-gateway")
+	build.Dir = "../.."
+	build.Stderr = os.Stderr
+	return path, build.Run()
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if path, err := gatewayProgram(); err == nil {
+		os.RemoveAll(filepath.Dir(path))
+	}
+	os.Exit(code)
+}
 
 // gateway is one replica, at addresses that it keeps when it is started again.
 type gateway struct {
@@ -92,7 +110,7 @@ func (g *gateway) start() {
 	g.t.Helper()
 	program, err := gatewayProgram()
 	if err != nil {
-		g.t.Fatal(err)
+		g.t.Fatalf("building the gateway: %v", err)
 	}
 	g.process = startProcess(g.t, append([]string{"SSE_ADDR=" + g.addr, "SSE_ADMIN_ADDR=" + g.admin}, g.env...), nil, program)
 	awaitReady(g.t, "http://"+g.admin+"/readyz")
