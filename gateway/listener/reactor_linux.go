@@ -304,7 +304,7 @@ func (f *front) drop(s *socket) {
 func (f *front) work(w *worker, s *socket) {
 	defer f.l.deciding.Done()
 	if s.plain && f.l.cfg.IsStream != nil {
-		if r, err := w.Parse(s.head); err == nil && f.l.cfg.IsStream(r) {
+		if r, err := head.Parse(s.head); err == nil && f.l.cfg.IsStream(r) {
 			f.decide(w, s, r)
 			return
 		}

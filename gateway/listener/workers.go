@@ -3,8 +3,6 @@ package listener
 import (
 	"sync"
 	"time"
-
-	"github.com/sse-gateway/sse-gateway/gateway/internal/head"
 )
 
 const (
@@ -34,8 +32,6 @@ type workers[T any] struct {
 
 // worker is one goroutine of workers.
 type worker struct {
-	head.Parser
-
 	mu     sync.Mutex // guards the rest, which the timer uses
 	isSlow bool       // the task of this moment is slow
 	slow   func()     // what is called when it becomes slow; nil: nothing

@@ -25,8 +25,8 @@ func FuzzClassify(f *testing.F) {
 		if Classify(b) != Plain {
 			return
 		}
-		var p Parser
-		r, err := p.Parse(b)
+		var p parser
+		r, err := p.parse(b)
 		if err != nil {
 			return // net/http answers
 		}
