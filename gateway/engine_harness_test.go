@@ -48,7 +48,8 @@ type engineSetup struct {
 	gateway func(*Config)
 	store   func(*store.Config)
 	gzip    bool
-	sendBuf int // SO_SNDBUF of the server's sockets; 0: what the system gives
+	netHTTP bool // net/http has every connection
+	sendBuf int  // SO_SNDBUF of the server's sockets; 0: what the system gives
 }
 
 // harness is a gateway with a store and a server, over a Redis that may serve
@@ -95,14 +96,14 @@ func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *harn
 		gc.GzipMemory = 1 << 20
 	}
 	e.g = New(gc)
-	e.serve(setup.sendBuf)
+	e.serve(setup.sendBuf, setup.netHTTP)
 	t.Cleanup(func() { e.stop() })
 	redistest.Eventually(t, enginePatience, "the store to be healthy", func() bool { ok, _ := e.store.Health(); return ok })
 	return e
 }
 
 // serve runs the store, the gateway and a server for it.
-func (e *harness) serve(sendBuf int) {
+func (e *harness) serve(sendBuf int, netHTTP bool) {
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		if sendBuf > 0 {
 			cerr := c.Control(func(fd uintptr) { err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_SNDBUF, sendBuf) })
@@ -116,7 +117,7 @@ func (e *harness) serve(sendBuf int) {
 	}
 	server := httptest.NewUnstartedServer(e.g.Handler())
 	_ = server.Listener.Close()
-	server.Listener = guard(e.t, l, e.g, server.Config, slog.New(slog.DiscardHandler))
+	server.Listener = guard(l, e.g, server.Config, slog.New(slog.DiscardHandler), netHTTP)
 	server.Start()
 	e.addr = l.Addr().String()
 

@@ -18,57 +18,70 @@ import (
 type engineTest struct {
 	setup engineSetup
 	run   func(*testing.T, *harness)
+	// gzip and netHTTP say that the test is run compressed, and over net/http alone,
+	// as well: the one or the other could break the promise.
+	gzip, netHTTP bool
 }
 
 var engineSuite = map[string]engineTest{
-	"order":                           {run: testOrder},
-	"batch over the limit":            {run: testBatchOverLimit},
-	"large among small":               {run: testLargeAmongSmall},
-	"several channels":                {run: testSeveralChannels},
-	"envelope":                        {run: testEnvelope},
-	"large envelopes":                 {run: func(t *testing.T, e *harness) { testLargeEnvelopes(t, e, 0) }},
-	"large envelopes, slow readers":   {setup: engineSetup{sendBuf: smallBuffer}, run: func(t *testing.T, e *harness) { testLargeEnvelopes(t, e, smallBuffer) }},
+	"order":                           {gzip: true, netHTTP: true, run: testOrder},
+	"batch over the limit":            {gzip: true, run: testBatchOverLimit},
+	"large among small":               {gzip: true, run: testLargeAmongSmall},
+	"several channels":                {gzip: true, run: testSeveralChannels},
+	"envelope":                        {gzip: true, run: testEnvelope},
+	"large envelopes":                 {gzip: true, run: func(t *testing.T, e *harness) { testLargeEnvelopes(t, e, 0) }},
+	"large envelopes, slow readers":   {gzip: true, setup: engineSetup{sendBuf: smallBuffer}, run: func(t *testing.T, e *harness) { testLargeEnvelopes(t, e, smallBuffer) }},
 	"flush interval":                  {setup: engineSetup{gateway: func(c *Config) { c.FlushInterval = 200 * time.Millisecond }}, run: testFlushInterval},
 	"latency":                         {run: testLatency},
-	"max connections":                 {setup: engineSetup{gateway: func(c *Config) { c.MaxConnections = 3 }}, run: testMaxConnections},
-	"heartbeat":                       {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 600 * time.Millisecond }}, run: testHeartbeat},
+	"max connections":                 {netHTTP: true, setup: engineSetup{gateway: func(c *Config) { c.MaxConnections = 3 }}, run: testMaxConnections},
+	"heartbeat":                       {gzip: true, setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 600 * time.Millisecond }}, run: testHeartbeat},
 	"no heartbeat when busy":          {setup: engineSetup{gateway: func(c *Config) { c.Heartbeat = 3 * time.Second }}, run: testNoHeartbeatWhenBusy},
 	"grant expires":                   {setup: engineSetup{gateway: func(c *Config) { c.Access = grantAll(1200 * time.Millisecond) }}, run: testGrantExpires},
-	"max age":                         {setup: engineSetup{gateway: func(c *Config) { c.MaxConnectionAge = 1500 * time.Millisecond }}, run: testMaxAge},
-	"disconnects":                     {run: testDisconnects},
-	"come at once":                    {setup: engineSetup{store: func(c *store.Config) { c.WindowLinger = 1 }}, run: testComeAtOnce},
-	"garbage":                         {run: testGarbage},
-	"drain":                           {setup: engineSetup{gateway: func(c *Config) { c.DrainWindow = time.Second }}, run: testDrain},
-	"drain of a client that is stuck": {setup: engineSetup{sendBuf: smallBuffer}, run: testDrainStuck},
-	"stop":                            {run: testStop},
-	"stop while clients arrive":       {run: testStopWhileArriving},
-	"write timeout":                   {setup: engineSetup{sendBuf: smallBuffer, gateway: func(c *Config) { c.WriteTimeout = 700 * time.Millisecond }}, run: testWriteTimeout},
-	"reader that pauses":              {setup: engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 64 }}, run: testPausingReader},
-	"slow readers":                    {setup: engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 32 }}, run: testSlowReaders},
+	"max age":                         {gzip: true, netHTTP: true, setup: engineSetup{gateway: func(c *Config) { c.MaxConnectionAge = 1500 * time.Millisecond }}, run: testMaxAge},
+	"disconnects":                     {netHTTP: true, run: testDisconnects},
+	"come at once":                    {netHTTP: true, setup: engineSetup{store: func(c *store.Config) { c.WindowLinger = 1 }}, run: testComeAtOnce},
+	"garbage":                         {netHTTP: true, run: testGarbage},
+	"drain":                           {gzip: true, netHTTP: true, setup: engineSetup{gateway: func(c *Config) { c.DrainWindow = time.Second }}, run: testDrain},
+	"drain of a client that is stuck": {gzip: true, netHTTP: true, setup: engineSetup{sendBuf: smallBuffer}, run: testDrainStuck},
+	"stop":                            {gzip: true, netHTTP: true, run: testStop},
+	"stop while clients arrive":       {gzip: true, netHTTP: true, run: testStopWhileArriving},
+	"write timeout":                   {gzip: true, netHTTP: true, setup: engineSetup{sendBuf: smallBuffer, gateway: func(c *Config) { c.WriteTimeout = 700 * time.Millisecond }}, run: testWriteTimeout},
+	"reader that pauses":              {gzip: true, setup: engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 64 }}, run: testPausingReader},
+	"slow readers":                    {gzip: true, netHTTP: true, setup: engineSetup{sendBuf: smallBuffer, store: func(c *store.Config) { c.WindowEvents = 32 }}, run: testSlowReaders},
 }
 
-// TestEngine holds both drivers to the same promises, with and without compression.
+// TestEngine holds both drivers to the same promises, with and without compression, and
+// over both ways in.
 func TestEngine(t *testing.T) {
 	checkLeaks(t)
 	redis := redistest.Start(t)
 	t.Run("drivers", func(t *testing.T) {
-		for _, way := range []struct {
-			name            string
-			noParking, gzip bool
-		}{{"parked", false, false}, {"goroutine", true, false}, {"parked, gzip", false, true}, {"goroutine, gzip", true, true}} {
-			for name, test := range engineSuite {
-				t.Run(way.name+"/"+name, func(t *testing.T) {
-					t.Parallel()
-					setup := test.setup.withDriver(way.noParking)
-					setup.gzip = way.gzip
-					e := startEngine(t, redis, setup)
-					test.run(t, e)
-					e.stop()
-					if n, parked := e.connections(), e.parked(); n != 0 || parked != 0 {
-						t.Errorf("%d connections and %d parked ones are left", n, parked)
-					}
-				})
+		for name, test := range engineSuite {
+			for _, noParking := range []bool{false, true} {
+				runEngineTest(t, redis, driverName(noParking)+"/"+name, test, test.setup.withDriver(noParking))
+				if test.gzip {
+					setup := test.setup.withDriver(noParking)
+					setup.gzip = true
+					runEngineTest(t, redis, driverName(noParking)+", gzip/"+name, test, setup)
+				}
+				if test.netHTTP {
+					setup := test.setup.withDriver(noParking)
+					setup.netHTTP = true
+					runEngineTest(t, redis, driverName(noParking)+", netHTTP/"+name, test, setup)
+				}
 			}
+		}
+	})
+}
+
+func runEngineTest(t *testing.T, redis *redistest.Server, name string, test engineTest, setup engineSetup) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		e := startEngine(t, redis, setup)
+		test.run(t, e)
+		e.stop()
+		if n, parked := e.connections(), e.parked(); n != 0 || parked != 0 {
+			t.Errorf("%d connections and %d parked ones are left", n, parked)
 		}
 	})
 }

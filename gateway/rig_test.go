@@ -105,7 +105,7 @@ func (r *rig) start(s *setup, logger *slog.Logger) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	must()
 	r.addr = tcp.Addr().String()
-	public := guard(r.t, tcp, r.g, s.server, logger)
+	public := guard(tcp, r.g, s.server, logger, isNetHTTP(r.t))
 	s.server.Protocols.SetHTTP1(true)
 	s.server.Protocols.SetUnencryptedHTTP2(true)
 	connState := s.server.ConnState
