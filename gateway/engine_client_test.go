@@ -31,6 +31,8 @@ type engineClient struct {
 	gunzip *gunzipper // nil: the body is not compressed
 	size   int        // of what was read of the body, in bytes
 	ended  bool       // the server ended the stream
+	// The first counted of Events have been looked at; received of these are of publishers.
+	counted, received int
 }
 
 // clientSetup is how a client connects.
@@ -191,14 +193,24 @@ func (c *engineClient) awaitClosed() {
 // awaitMessages reads until there are n events of publishers.
 func (c *engineClient) awaitMessages(n int) {
 	c.t.Helper()
-	c.await(strconv.Itoa(n)+" messages", func() bool { return len(c.messages()) >= n })
+	c.await(strconv.Itoa(n)+" messages", func() bool {
+		for ; c.counted < len(c.Events); c.counted++ {
+			if !isGatewayEvent(c.Events[c.counted]) {
+				c.received++
+			}
+		}
+		return c.received >= n
+	})
 }
+
+// isGatewayEvent tells the gateway's own events from those of publishers.
+func isGatewayEvent(e ssetest.Event) bool { return strings.HasPrefix(e.Name, "gateway.") }
 
 // messages returns the events of publishers.
 func (c *engineClient) messages() []ssetest.Event {
 	var all []ssetest.Event
 	for _, e := range c.Events {
-		if !strings.HasPrefix(e.Name, "gateway.") {
+		if !isGatewayEvent(e) {
 			all = append(all, e)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // to all of them, too.
 func TestParkedConnectionsHaveNoGoroutine(t *testing.T) {
 	checkLeaks(t)
-	const n, others = 2000, 40 // goroutines of keep-alives, the server and the store
+	const n, others = 400, 40 // goroutines of keep-alives, the server and the store
 	e := startEngine(t, redistest.Start(t), engineSetup{})
 	ch := channelOf(t)
 	first := e.connect(ch, clientSetup{}) // so that everything lazy has been made

@@ -27,8 +27,8 @@ func testSlowBacklog(t *testing.T, e *harness) {
 	c := e.connect(ch, clientSetup{recvBuf: 4096})
 	e.awaitConnections(1)
 	e.publish(ch, "0 "+backlog)
-	// Ten seconds: several write timeouts, in each of which it takes some.
-	pace := rate.NewLimiter(4_000, 1_000)
+	// Ten seconds: more than two write timeouts, in each of which it takes some.
+	pace := rate.NewLimiter(6_000, 1_000)
 	b := make([]byte, 1_000)
 	for len(c.messages()) == 0 {
 		before := c.size

@@ -40,6 +40,8 @@ func testNoHeartbeatWhenBusy(t *testing.T, e *harness) {
 		e.publishNumbers(ch, n, 1, "x")
 		c.awaitMessages(n + 1)
 		gap, last = max(gap, time.Since(last)), time.Now()
+		pause := time.NewTimer(e.g.cfg.Heartbeat / 50)
+		<-pause.C
 	}
 	// On a machine that stood still for that long there may be one.
 	if gap < e.g.cfg.Heartbeat/2 && len(c.Comments) > 0 {

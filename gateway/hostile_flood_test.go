@@ -22,7 +22,7 @@ func TestHTTP2Floods(t *testing.T) {
 	for name, attack := range map[string]func(){
 		"rapid reset": func() {
 			r.h2Attack(t, true, func(i int) []byte {
-				if i == 100 {
+				if i == 20 {
 					return nil
 				}
 				var b []byte
@@ -35,7 +35,7 @@ func TestHTTP2Floods(t *testing.T) {
 		},
 		"streams without end": func() {
 			r.h2Attack(t, true, func(i int) []byte {
-				if i == 3000 {
+				if i == 1500 {
 					return nil
 				}
 				return h2Get(uint32(2*i+1), r.addr, "/events?channel=a")
@@ -43,7 +43,7 @@ func TestHTTP2Floods(t *testing.T) {
 		},
 		"pings, unread": func() {
 			r.h2Attack(t, false, func(i int) []byte {
-				if i == 300 {
+				if i == 50 {
 					return nil
 				}
 				return pings
@@ -51,7 +51,7 @@ func TestHTTP2Floods(t *testing.T) {
 		},
 		"settings, unread": func() {
 			r.h2Attack(t, false, func(i int) []byte {
-				if i == 300 {
+				if i == 50 {
 					return nil
 				}
 				return settings
@@ -62,7 +62,7 @@ func TestHTTP2Floods(t *testing.T) {
 				switch {
 				case i == 0:
 					return h2Frame(h2FrameHeaders, h2EndStream, 1, []byte{0x82, 0x86})
-				case i == 20_000:
+				case i == 5_000:
 					return nil
 				}
 				return h2Frame(h2FrameContinue, 0, 1, h2Field("x", strings.Repeat("y", 100)))
@@ -121,6 +121,8 @@ func TestSlowHeaders(t *testing.T) {
 			}
 		}
 		checkServing(t, r, honest...)
+		pause := time.NewTimer(limit / 10)
+		<-pause.C
 		if time.Since(begin) > 5*limit+patience {
 			t.Fatalf("%d are still there after %v", left, time.Since(begin))
 		}
@@ -154,7 +156,7 @@ func TestSlowHTTPTest(t *testing.T) {
 			r.publish("slow", strings.Repeat("x", 10_000))
 			checkServing(t, r, honest...)
 			served++
-			pause := time.NewTimer(50 * time.Millisecond)
+			pause := time.NewTimer(200 * time.Millisecond)
 			select {
 			case err := <-done:
 				if running = false; err != nil {

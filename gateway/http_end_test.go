@@ -252,7 +252,7 @@ func TestLatest(t *testing.T) {
 		c.next()
 	}
 	pipe := r.redis.Client().Pipeline()
-	const n = 10_000
+	const n = 1_000
 	for i := range n {
 		pipe.Do(context.Background(), "XADD", "sse:a", "MAXLEN", 1, "*", "data", fmt.Sprint("value ", i))
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/sse-gateway/sse-gateway/metrics"
@@ -74,13 +75,14 @@ func TestClientsLeaveRudely(t *testing.T) {
 // The gauge is what is open, whoever comes and goes at the same time.
 func TestConnectionsGauge(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	m := metrics.New(prometheus.NewRegistry(), metrics.Build{})
+	limits := newLimits(100, 0, nil, &m.Gateway)
 	for range 300 {
 		var busy sync.WaitGroup
 		for range 8 {
 			busy.Go(func() {
 				for range 10 {
-					slot, err := r.g.limits.acquire(&http.Request{RemoteAddr: "192.0.2.1:1"}, nil)
+					slot, err := limits.acquire(&http.Request{RemoteAddr: "192.0.2.1:1"}, nil)
 					if err != nil {
 						t.Error(err)
 						return
@@ -90,8 +92,8 @@ func TestConnectionsGauge(t *testing.T) {
 			})
 		}
 		busy.Wait()
-		if n := r.value("connections"); n != 0 {
-			t.Fatalf("%v connections are shown, and there are none", n)
+		if n := valueOfMetric(m.Gateway.Namespaces.Of("").Connections); n != 0 {
+			t.Fatalf("%d connections are shown, and there are none", n)
 		}
 	}
 }

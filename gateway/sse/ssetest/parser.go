@@ -31,17 +31,21 @@ type Parser struct {
 
 // Feed parses the next bytes of the stream, which may be cut anywhere.
 func (p *Parser) Feed(b []byte) {
-	for _, c := range b {
-		switch {
-		case c == '\n' && p.skipLF:
-			p.skipLF = false
-		case c == '\n' || c == '\r':
-			p.skipLF = c == '\r'
-			p.endLine()
-		default:
-			p.skipLF = false
-			p.line = append(p.line, c)
+	for len(b) > 0 {
+		if p.skipLF && b[0] == '\n' {
+			b = b[1:]
 		}
+		p.skipLF = false
+		rest, _, ended := bytes.Cut(b, []byte{'\n'})
+		if before, _, ok := bytes.Cut(rest, []byte{'\r'}); ok {
+			rest, ended, p.skipLF = before, true, true
+		}
+		p.line = append(p.line, rest...)
+		if !ended {
+			return
+		}
+		p.endLine()
+		b = b[len(rest)+1:]
 	}
 }
 
@@ -50,7 +54,7 @@ func (p *Parser) Complete() bool { return len(p.line) == 0 && p.data == "" && p.
 
 func (p *Parser) endLine() {
 	line := p.line
-	p.line = nil
+	p.line = p.line[:0]
 	if !p.begun { // one leading byte order mark is not part of the stream
 		p.begun = true
 		line = bytes.TrimPrefix(line, []byte("\uFEFF"))
