@@ -68,7 +68,11 @@ test-main:
 	$(GO) test $(TESTFLAGS) -p $(PACKAGES) ./...
 test-beside:
 	$(call each-module,$(GO) test $(TESTFLAGS) -p 1 ./...,$(filter-out ./,$(MODULES)))
-	SSE_TEST_WAY_IN=net/http $(GO) test $(TESTFLAGS) -p 1 ./gateway
+
+# `make test` has those of them that can differ.
+.PHONY: test-net-http
+test-net-http: deps ## all tests of the gateway over net/http alone, as where there is no epoll
+	SSE_TEST_WAY_IN=net/http $(GO) test $(TESTFLAGS) ./gateway
 
 # What npm installs is for these tests only, so they are no part of `make test`.
 .PHONY: clients

@@ -96,7 +96,7 @@ func startEngine(t testing.TB, redis *redistest.Server, setup engineSetup) *harn
 		gc.GzipMemory = 1 << 20
 	}
 	e.g = New(gc)
-	e.serve(setup.sendBuf, setup.netHTTP)
+	e.serve(setup.sendBuf, setup.netHTTP || isNetHTTP(t))
 	t.Cleanup(func() { e.stop() })
 	redistest.Eventually(t, enginePatience, "the store to be healthy", func() bool { ok, _ := e.store.Health(); return ok })
 	return e

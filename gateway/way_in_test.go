@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -27,9 +28,15 @@ func guard(l net.Listener, g *Gateway, s *http.Server, log *slog.Logger, netHTTP
 	return guarded
 }
 
+// wayInVariable is "net/http" if all tests are to leave every connection to net/http, as
+// `make test-net-http` has them.
+const wayInVariable = "SSE_TEST_WAY_IN"
+
 // isNetHTTP reports whether the rigs of a test leave every connection to net/http: those
-// of TestNetHTTP do.
-func isNetHTTP(t testing.TB) bool { return strings.HasPrefix(t.Name(), "TestNetHTTP/") }
+// of TestNetHTTP always do.
+func isNetHTTP(t testing.TB) bool {
+	return os.Getenv(wayInVariable) == "net/http" || strings.HasPrefix(t.Name(), "TestNetHTTP/")
+}
 
 // TestNetHTTP holds both ways in to the same promises: it runs the tests of how a
 // connection comes, what is asked over it, and how it ends a second time, with net/http
