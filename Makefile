@@ -61,7 +61,7 @@ build: ## static binaries in bin/
 
 .PHONY: test
 test: deps ## all tests, with the race detector
-	@$(MAKE) --no-print-directory --keep-going --output-sync=line -j2 test-main test-beside
+	@$(MAKE) --no-print-directory --keep-going -j2 test-main test-beside
 
 .PHONY: test-main test-beside
 test-main:
