@@ -203,7 +203,7 @@ func (f *faults) redisFreeze(while time.Duration) error {
 	return f.lasts(while)
 }
 
-// redisCut ends every connection to Redis: both of each tail, those that read
+// redisCut ends every connection to Redis: that of each tail, those that read
 // history, and the publisher's.
 func (f *faults) redisCut() error {
 	return until(patience, "somebody is connected to Redis", func() bool {

@@ -27,8 +27,8 @@ type inProcess struct {
 	done     chan error
 }
 
-// startRun calls run with the test's environment (see setEnv) and returns when
-// it listens.
+// startRun calls run with the test's environment (see gatewaytest.SetEnv) and
+// returns when it listens.
 func startRun(t *testing.T, args ...string) *inProcess {
 	t.Helper()
 	ctx, drain := context.WithCancel(context.Background())

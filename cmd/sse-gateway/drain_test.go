@@ -227,7 +227,7 @@ func TestDrainWithFrozenRedis(t *testing.T) {
 func TestRunDrainsAndEnds(t *testing.T) {
 	leaveNothing(t)
 	r := redistest.Start(t)
-	gatewaytest.SetEnv(t, append(runEnv(r.URL()), "SSE_DRAIN_DELAY=10m", "SSE_DRAIN_WINDOW=10m")...)
+	gatewaytest.SetEnv(t, gatewayEnv(r.URL(), "SSE_DRAIN_DELAY=10m", "SSE_DRAIN_WINDOW=10m")...)
 	p := startRun(t)
 	c := subscribe(t, transport(t, 1, nil), "http://"+p.public+"/events?channel=a").ready(t)
 	p.drain()

@@ -15,17 +15,12 @@ import (
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
 
-// runEnv is the environment for startRun that most tests want.
-func runEnv(redisURL string, env ...string) []string {
-	return append(gatewayEnv(redisURL), env...)
-}
-
 // An event goes from XADD to the client over every version of HTTP, and a
 // client goes on where it was after a restart and on another replica.
 func TestEndToEnd(t *testing.T) {
 	leaveNothing(t)
 	r := redistest.Start(t)
-	gatewaytest.SetEnv(t, runEnv(r.URL())...)
+	gatewaytest.SetEnv(t, gatewayEnv(r.URL())...)
 	first := startRun(t)
 	requireServing(t, r, first)
 
@@ -119,7 +114,7 @@ func TestRedisURLs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leaveNothing(t)
-			gatewaytest.SetEnv(t, runEnv(tt.url)...)
+			gatewaytest.SetEnv(t, gatewayEnv(tt.url)...)
 			p := startRun(t)
 			c := subscribe(t, transport(t, 1, nil), "http://"+p.public+"/events?channel=a").ready(t)
 			tt.server.XAdd("sse:a", "data", name)
@@ -153,7 +148,7 @@ func TestTLS(t *testing.T) {
 	cert, key := filepath.Join(t.TempDir(), "tls.crt"), filepath.Join(t.TempDir(), "tls.key")
 	copyFile(t, first.ServerCertFile, cert)
 	copyFile(t, first.ServerKeyFile, key)
-	gatewaytest.SetEnv(t, runEnv(r.URL(), "SSE_TLS_CERT_FILE="+cert, "SSE_TLS_KEY_FILE="+key)...)
+	gatewaytest.SetEnv(t, gatewayEnv(r.URL(), "SSE_TLS_CERT_FILE="+cert, "SSE_TLS_KEY_FILE="+key)...)
 	p := startRun(t)
 
 	open := streamsOverTLS(t, r, p, first.ClientConfig())

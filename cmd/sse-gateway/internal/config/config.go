@@ -76,9 +76,10 @@ type Config struct {
 	MetricNamespaces []string `env:"SSE_METRIC_NAMESPACES" desc:"comma-separated namespaces (a channel's name before the first colon) that connections, deliveries, gaps and latency are told apart by, in a label namespace; all others are other"`
 }
 
-// Load reads the environment, with the defaults of the dev command or those of serve. The error holds every mistake, each in a
-// line of its own that names the variable, its value unless that is secret, and
-// what is accepted; if there is one, unknown names are listed as well.
+// Load reads the environment, with the defaults of the dev command or those of
+// serve. The error holds every mistake, each in a line of its own that names the
+// variable, its value unless that is secret, and what is accepted. If there is a
+// mistake, unknown names are listed as well.
 func Load(dev bool) (*Config, error) {
 	var c Config
 	mistakes := readVariables(&c, dev)
