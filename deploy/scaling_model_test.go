@@ -10,7 +10,7 @@ const (
 	gatewayBase     = 40e6      // a process without connections
 	windowBytes     = 256 << 20 // recent events: SSE_WINDOW_MEMORY, counted in full
 	connectionBytes = 750.0     // an idle connection, HTTP/1.1 without TLS
-	channelBytes    = 1600.0    // a channel with a subscriber, without its events
+	channelBytes    = 1300.0    // a channel with a subscriber, without its events
 	kernelBytes     = 4300.0    // a TCP connection in the kernel: in no process's resident size
 	connectCPU      = 75.0      // an accepted connection up to its first event
 	deliveryCPU     = 8.0       // an event written to one of many connections
