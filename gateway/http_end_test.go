@@ -12,6 +12,7 @@ import (
 
 	"github.com/sse-gateway/sse-gateway/gateway/access"
 	"github.com/sse-gateway/sse-gateway/gateway/sse"
+	"github.com/sse-gateway/sse-gateway/metrics"
 	"github.com/sse-gateway/sse-gateway/store"
 	"github.com/sse-gateway/sse-gateway/store/redistest"
 )
@@ -332,6 +333,10 @@ func testLatestOfASlowClient(t *testing.T, gzip bool) {
 	e.publishNumbers("a", 0, 1, padding)
 	redistest.Eventually(t, enginePatience, "the client's socket to be full", func() bool { return !e.parks() || e.parked() == 0 })
 	e.publishNumbers("a", 1, n-1, padding)
+	// Not before, or the client, which reads from now on, keeps up with the tail.
+	redistest.Eventually(t, enginePatience, "the tail to have read all", func() bool {
+		return valueOfMetric(e.m.Store.EventsRead.WithLabelValues(metrics.SourceTail)) == n
+	})
 	c.await("the newest", func() bool {
 		all := c.messages()
 		return len(all) > 0 && numberOf(all[len(all)-1]) == n-1
