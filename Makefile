@@ -114,7 +114,7 @@ chaos: deps ## the long form of the fault tests: rolls, kills, failovers under l
 	$(call run-tests,-timeout 30m -v,TestChaos,./cmd/sse-bench/... ./cmd/sse-gateway/... ./deploy)
 
 .PHONY: million
-million: deps ## a million streams on this machine, 24 GB and 15 minutes: what they take
+million: deps ## a million streams on this machine, 24 GB and 7 to 15 minutes: what they take
 	deploy/bench/million.sh
 
 .PHONY: soak
