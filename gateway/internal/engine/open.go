@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -81,17 +80,10 @@ func (s *Stream) subscribe(ctx context.Context, sub *Subscription) error {
 	if len(sub.Channels) == 1 { // mostly; it needs no goroutine
 		return s.subscribeTo(ctx, sub, 0)
 	}
-	var taken atomic.Int32
 	g, ctx := errgroup.WithContext(ctx)
-	for range min(len(sub.Channels), maxOpening) {
-		g.Go(func() error {
-			for i := int(taken.Add(1)) - 1; i < len(sub.Channels); i = int(taken.Add(1)) - 1 {
-				if err := s.subscribeTo(ctx, sub, i); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+	g.SetLimit(maxOpening)
+	for i := range sub.Channels {
+		g.Go(func() error { return s.subscribeTo(ctx, sub, i) })
 	}
 	return g.Wait()
 }
